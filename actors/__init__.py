@@ -1,0 +1,1 @@
+"""The actors: who owns which state, and which message changes it. They decide; `sando.work` does."""

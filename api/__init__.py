@@ -1,0 +1,1 @@
+"""HTTP: bodies to messages, replies to answers. It owns no state and decides nothing."""

@@ -1,0 +1,1 @@
+"""One module a kind of gate; `GATES` in `table` is where a kind is added."""

@@ -1,0 +1,1 @@
+"""Transports to the nodes: one `Host` interface, one module a transport."""

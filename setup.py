@@ -1,0 +1,41 @@
+"""Package metadata of sando; every dependency stands with the reason why it is not code of ours."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+REQUIRES = [
+    "pykka>=4.4.2,<5",  # the actors; 4.4.2 frees actors caught in reference cycles
+    "falcon>=4.4,<5",  # HTTP resources, errors and their test client
+    "waitress>=3,<4",  # the HTTP server; api/connection.py stands on a seam of version 3
+    "simple-websocket>=1.1,<2",  # WebSocket handshake, ping and close on a plain socket
+    "peewee>=4.5,<5",  # SQLite: schema, queries, a connection per thread
+    "prometheus-client>=0.26,<1",  # the exposition format of /metrics
+    "tomlkit>=0.15,<1",  # TOML that remembers where a key stood
+    "msgspec>=0.22,<1",  # typed values, their JSON, and the schema made from them
+]
+
+TESTS = [
+    "pytest>=9,<10",
+    "pytest-cov>=7,<8",  # coverage in the same run
+    "pytest-timeout>=2.4,<3",  # a hang is a failure that names its test
+    "pytest-xdist>=3.8,<4",  # the layers use both cores
+    "hypothesis>=6.170,<7",  # properties of the pure model
+    "ruff>=0.17,<0.18",
+    "mypy>=2.4,<3",
+    "build>=1.6,<2",
+]
+
+setup(
+    name="sando",
+    version="1.0.0",
+    description="CI/CD controller for a small team that owns a few servers",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["sando*", "actors*", "api*", "tui*"]),
+    install_requires=REQUIRES,
+    extras_require={"tests": TESTS},
+    entry_points={"console_scripts": ["sandod = sando.daemon:main"]},
+)
