@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from sando.model.topology import Command, NodeSpec, Probe
+from sando.model.topology import Command, GateSpec, NodeSpec, Probe
 
 
 class Step(StrEnum):
@@ -19,6 +19,7 @@ class Step(StrEnum):
     REVERT = "revert"  # back to `former`: link, restart, probe
     OBSERVE = "observe"  # read the link
     PROBE = "probe"  # one look, used to settle after a crash
+    GATE = "gate"  # one active gate of the tier, on this node
     PRUNE = "prune"  # remove releases that are not in `keep`
 
 
@@ -46,6 +47,9 @@ class NodeTask(Struct, frozen=True):
     force: bool = False
     needs_upload: bool = True
     keep: tuple[str, ...] = ()
+    gate: GateSpec | None = None
+    run: tuple[str, ...] = ()
+    """How the artifact is started inside a release (`[build] run`), for a gate that boots it."""
 
 
 class NodeFacts(Struct, frozen=True):
