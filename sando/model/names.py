@@ -41,7 +41,15 @@ def visible(text: str) -> str:
     return "".join(_visible(c) for c in text)
 
 
-_BIDI = {*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0x061C, 0xFEFF, 0x2028, 0x2029}
+_BIDI = {
+    *range(0x200B, 0x2010),
+    *range(0x202A, 0x202F),
+    *range(0x2060, 0x206A),
+    0x061C,
+    0xFEFF,
+    0x2028,
+    0x2029,
+}
 
 
 def _visible(char: str) -> str:

@@ -167,7 +167,9 @@ class Topology(Struct, frozen=True):
 
     def successor(self, name: str) -> TierSpec | None:
         """The nearest later provisioned tier, the one that this tier's version may go to."""
-        return next((t for t in self.tiers if t.provisioned and self.predecessor(t.name) is self.tier(name)), None)
+        return next(
+            (t for t in self.tiers if t.provisioned and self.predecessor(t.name) is self.tier(name)), None
+        )
 
     def earlier(self, name: str) -> tuple[TierSpec, ...]:
         names = [t.name for t in self.tiers]

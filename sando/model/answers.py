@@ -1,0 +1,70 @@
+"""What a command is answered with: an operation, a plain fact, or a refusal that says what would clear it."""
+
+from typing import Literal, TypeAlias
+
+from msgspec import UNSET, Struct, UnsetType
+
+from sando.model.operation import Operation
+
+
+class Check(Struct, frozen=True):
+    """One precondition with its verdict; `clears` says when or by what it would turn (SPEC 12)."""
+
+    check: str
+    verdict: Literal["ok", "blocked", "warning"]
+    detail: str
+    gate: str | UnsetType = UNSET
+    outcome: str | UnsetType = UNSET
+    clears: str | UnsetType = UNSET
+
+
+class Accepted(Struct, frozen=True):
+    """The operation that the command made (202) or found (200, with the `code` that says why nothing was made)."""
+
+    operation: Operation
+    status: int = 202
+    code: str | None = None
+
+
+class Told(Struct, frozen=True):
+    """A command that needs no operation is done; `body` is what the caller gets."""
+
+    body: dict[str, object]
+    status: int = 200
+
+
+class Refusal(Struct, frozen=True):
+    """Why not: a status and a code of the contract, a sentence, and the next step."""
+
+    status: int
+    code: str
+    detail: str
+    hint: str = ""
+    operation: Operation | None = None
+    blocking: tuple[Check, ...] = ()
+
+
+Answer: TypeAlias = Accepted | Told | Refusal
+
+
+def unavailable() -> Refusal:
+    return Refusal(
+        503,
+        "store_unavailable",
+        "the store cannot be written just now (disk full, or locked by another program); nothing was changed",
+        "see the log of sandod, make room or end the other program, then try again",
+    )
+
+
+def restarting(operation: Operation | None = None) -> Refusal:
+    return Refusal(
+        503,
+        "restarting",
+        "the part of sandod that had this request stopped and is being restarted",
+        "look at /state and try again",
+        operation,
+    )
+
+
+def draining() -> Refusal:
+    return Refusal(503, "draining", "sandod is stopping and takes no new work", "try again when it is back")

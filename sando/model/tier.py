@@ -1,0 +1,146 @@
+"""The truth about one tier and every way in which it may change. Each change returns a new state."""
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sando.model.clock import Instant
+from sando.model.gates import GateRun
+from sando.model.release import Release
+from sando.model.stay import BurnClock, BurnReset, Stay
+
+
+class Mark(Struct, frozen=True):
+    """A version that a rollback left behind on this tier: not to be deployed again without `force`."""
+
+    version: str
+    at: datetime
+    actor: str
+    reason: str
+    operation: int
+
+
+class NodeState(Struct, frozen=True):
+    """`version` is what sando put there, `observed` what its link names; they differ on drift."""
+
+    name: str
+    version: str | None = None
+    observed: str | None = None
+    reachable: bool = True
+    status: Literal["ok", "failed", "unknown"] = "ok"
+    detail: str = ""
+
+
+class Half(Struct, frozen=True):
+    """What a tier half holds after a halt, an abort or a half-failed revert."""
+
+    version: str
+    operation: int
+    once_done: bool = False
+
+
+class TierState(Struct, frozen=True):
+    """`stays` has every stay, oldest first; those not popped are the history, its last the current one.
+
+    `tried` are the gate runs of the build tier's latest candidate that is not, or not yet, current.
+    """
+
+    name: str
+    stays: tuple[Stay, ...] = ()
+    marks: dict[str, Mark] = {}
+    nodes: dict[str, NodeState] = {}
+    half: Half | None = None
+    tried: tuple[GateRun, ...] = ()
+    parked: str | None = None
+
+    @property
+    def stack(self) -> tuple[Stay, ...]:
+        return tuple(s for s in self.stays if not s.popped)
+
+    @property
+    def current(self) -> Stay | None:
+        return next((s for s in reversed(self.stays) if not s.popped), None)
+
+    @property
+    def current_version(self) -> str | None:
+        return self.current.version if self.current else None
+
+    @property
+    def previous(self) -> Stay | None:
+        """Where a rollback would go: the newest stay below the current one that is not marked bad."""
+        return next((s for s in reversed(self.stack[:-1]) if self._may_return(s)), None)
+
+    def _may_return(self, stay: Stay) -> bool:
+        return stay.version not in self.marks and stay.version != self.current_version
+
+    def judged(self, version: str) -> Stay | None:
+        """The stay by which a version is judged: the current one, else its last."""
+        return next((s for s in reversed(self.stays) if s.version == version), None)
+
+    def below(self, version: str) -> Stay | None:
+        """The newest stay of `version` in the history under the current one."""
+        return next((s for s in reversed(self.stack[:-1]) if s.version == version), None)
+
+    def update(self, stay: Stay) -> "TierState":
+        return replace(self, stays=tuple(stay if s.n == stay.n else s for s in self.stays))
+
+    def enter(
+        self, release: Release, operation: int, now: Instant, gates: tuple[GateRun, ...] = ()
+    ) -> "TierState":
+        """A promotion (or a build on the build tier) has arrived: push a new stay with its clock at zero."""
+        left = tuple(s.leave(now) if s is self.current else s for s in self.stays)
+        stay = Stay(
+            tier=self.name,
+            n=max((s.n for s in self.stays), default=0) + 1,
+            version=release.version,
+            sha=release.sha,
+            digest=release.digest,
+            operation=operation,
+            entered_at=now.at,
+            gates=gates,
+            burn=BurnClock.start(now),
+        )
+        return replace(self, stays=(*left, stay), half=None, tried=())
+
+    def pop_to(
+        self, target: Stay, mark: Mark | None, now: Instant, *, keep_gates: bool = False
+    ) -> "TierState":
+        """A rollback has arrived at `target`: what lay above it is off the history, its own stay begins anew."""
+        stays = tuple(s if s.popped or s.n < target.n else _popped(s, now) for s in self.stays)
+        fresh = Stay(
+            tier=self.name,
+            n=max(s.n for s in self.stays) + 1,
+            version=target.version,
+            sha=target.sha,
+            digest=target.digest,
+            operation=mark.operation if mark else target.operation,
+            entered_at=now.at,
+            gates=target.gates if keep_gates else (),
+            burn=BurnClock.start(now),
+        )
+        state = replace(self, stays=(*stays, fresh), half=None, tried=())
+        return state.marked(mark) if mark else state
+
+    def marked(self, mark: Mark) -> "TierState":
+        return replace(self, marks={**self.marks, mark.version: mark})
+
+    def lifted(self, version: str) -> "TierState":
+        return replace(self, marks={v: m for v, m in self.marks.items() if v != version})
+
+    def with_node(self, node: NodeState) -> "TierState":
+        return replace(self, nodes={**self.nodes, node.name: node})
+
+    def with_resets(self, resets: tuple[BurnReset, ...]) -> "TierState":
+        """Resets that were committed with another tier's success and are not in this state yet."""
+        state = self
+        for reset in resets:
+            stay = next((s for s in state.stays if s.n == reset.n), None)
+            if stay and stay.burn and not stay.left_at and reset.at.at > stay.burn.started_at:
+                state = state.update(stay.restart_burn(reset.at))
+        return state
+
+
+def _popped(stay: Stay, now: Instant) -> Stay:
+    return replace(stay, popped=True) if stay.left_at else stay.leave(now, popped=True)
