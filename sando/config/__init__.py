@@ -1,0 +1,57 @@
+"""daemon.toml and sando.toml -> the values of `sando.model.topology`, completely validated. It starts and writes nothing.
+
+Every problem of a file is told at once, as `FILE:LINE: key: what is wrong; next step`.
+"""
+
+from pathlib import Path
+
+from sando.config.daemon import read_daemon
+from sando.config.document import open_document
+from sando.config.habits import habits
+from sando.config.topology import read_topology
+from sando.model.errors import ConfigError
+from sando.model.topology import DaemonSpec, Topology
+
+__all__ = ["check", "load_daemon", "load_topology", "warnings"]
+
+
+def load_daemon(path: str | Path) -> DaemonSpec:
+    """daemon.toml, or a ConfigError with all that is wrong in it."""
+    document = open_document(path)
+    spec = read_daemon(document)
+    document.check()
+    return spec
+
+
+def load_topology(path: str | Path, *, tokens: bool, store: str = "") -> Topology:
+    """sando.toml, or a ConfigError with all that is wrong in it.
+
+    `tokens`: daemon.toml has tokens, so approvals can be counted by person. `store`: the daemon's
+    `release_root`, which no local node may share; without it that one check is left out.
+    """
+    document = open_document(path)
+    topology = read_topology(document, tokens=tokens, store=store)
+    document.check()
+    return topology
+
+
+def warnings(topology: Topology) -> tuple[str, ...]:
+    """Bad habits worth telling; none of them stops anything."""
+    return tuple(habits(topology))
+
+
+def check(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Problems and warnings of daemon.toml and of the sando.toml that it names: what `sandod --check` prints."""
+    try:
+        document = open_document(path)
+        spec = read_daemon(document)
+    except ConfigError as error:
+        return error.problems, ()
+    problems = document.problems()
+    if not spec.topology_path:
+        return problems, ()
+    try:
+        topology = load_topology(spec.topology_path, tokens=bool(spec.tokens), store=spec.release_root)
+    except ConfigError as error:
+        return (*problems, *error.problems), ()
+    return problems, warnings(topology)

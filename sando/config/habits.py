@@ -1,0 +1,47 @@
+"""Bad habits of a valid topology that are worth a warning. They stop nothing; there are few of them."""
+
+from collections.abc import Iterator
+
+from sando.model.topology import TierSpec, Topology
+
+
+def habits(topology: Topology) -> Iterator[str]:
+    """One sentence per habit, with the tier and the next step."""
+    if not topology.build_tier.gates:
+        yield f'tier {topology.build_tier.name}: has no gates, so every build is green; add {{ kind = "cargo_test" }}'
+    for tier in topology.tiers:
+        yield from _of_tier(tier)
+    yield from _of_last(topology)
+    if topology.backup is None:
+        yield from _of_rehearsals(topology)
+
+
+def _of_tier(tier: TierSpec) -> Iterator[str]:
+    if not tier.provisioned or not tier.nodes:
+        return
+    if not tier.nodes_in():
+        yield f"tier {tier.name}: every node is left out, so nothing can be deployed; remove out = true from one"
+    blind = [node.name for node in tier.nodes_in() if node.probe is None]
+    if blind and not any(gate.kind == "boot_smoke" for gate in tier.gates):
+        yield (
+            f"tier {tier.name}: {', '.join(blind[:3])}{' …' if len(blind) > 3 else ''} without a probe, and no "
+            "boot_smoke gate: a release that does not start counts as deployed; add probe = { http = … }"
+        )
+
+
+def _of_last(topology: Topology) -> Iterator[str]:
+    """Nothing makes a version wait before the last tier (the build tier alone before it is a workshop, not a stage)."""
+    last = [tier for tier in topology.tiers if tier.provisioned][-1]
+    before = topology.predecessor(last.name)
+    if before is None or before is topology.build_tier:
+        return
+    if not any(gate.kind in {"manual_confirm", "burn_in"} for gate in before.gates):
+        yield (
+            f"tier {last.name}: reached without a wait; give tier {before.name} a burn_in or manual_confirm gate"
+        )
+
+
+def _of_rehearsals(topology: Topology) -> Iterator[str]:
+    for tier in topology.tiers:
+        if any(gate.kind == "migration_dry_run" for gate in tier.gates):
+            yield f"tier {tier.name}: migration_dry_run has no backup to restore; add [backup]"
