@@ -11,6 +11,14 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from sando.model.answers import Answer
+from sando.model.errors import WorkError
+from sando.model.events import Event
+from sando.model.operation import Operation
+from sando.model.policy import Lock, Vouched
+from sando.model.release import Release
+from sando.model.task import NodeTask
+from sando.model.topology import Topology
+from sando.work.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -198,3 +206,225 @@ class Publish:
 
     reply: Reply | None = field(default=None, compare=False, repr=False)
     answer: Answer | None = None
+
+
+# -- life of the actors -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """parent -> child: load your state and take up what is unfinished.
+
+    `fresh` says that the daemon has just started: what was running then died with the old one.
+    """
+
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChildFailed:
+    """dying child -> parent: a bug ended me; `name` is what the parent calls me, `ref` which of my lives it was."""
+
+    name: str
+    ref: Any
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """daemon -> Root -> Supervisor -> children: begin nothing more, and say when you are idle."""
+
+    reply: Reply = _reply()
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """child -> parent: nothing of mine is in motion any more."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """job thread -> owner: the one end of the job `key`."""
+
+    key: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """timer -> actor: the time for `what` has come; `number` tells an outdated one from the one waited for."""
+
+    what: str
+    number: int = 0
+
+
+# -- builds -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EnterBuildTier:
+    """Build -> Supervisor -> build tier: run your active gates for this build; `again` after a restart of Build."""
+
+    operation: Operation
+    release: Release
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GateAgain:
+    """Build -> Supervisor -> build tier: run one active gate of the current version in this operation."""
+
+    operation: Operation
+    gate: str
+
+
+@dataclass(frozen=True, slots=True)
+class AbortGates:
+    """Build -> Supervisor -> build tier: stop the gates of this operation."""
+
+    operation: int
+
+
+@dataclass(frozen=True, slots=True)
+class GatesDone:
+    """build tier -> Supervisor -> Build: the gates of this operation have ended, and nothing of them is left."""
+
+    operation: int
+    outcome: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnTo:
+    """Build -> Supervisor -> build tier: a sha that is green already was pushed again; make it current."""
+
+    release: Release
+    actor: str
+    reply: Reply = field(compare=False, repr=False)
+    answer: Answer
+
+
+# -- moving a release ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Vouch:
+    """Supervisor -> source Tier: judge what `wish` wants, and pass your word on to `target`."""
+
+    wish: Promote
+    target: Ref
+    marks: dict[str, tuple[Any, ...]]
+    lock: Lock | None
+    frozen_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """source Tier -> target Tier: my word on this promotion; you decide and answer."""
+
+    wish: Promote
+    vouched: Vouched
+    marks: dict[str, tuple[Any, ...]]
+    lock: Lock | None
+    frozen_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """target Tier -> Supervisor: have the source vouch again, right before my first switch."""
+
+    operation: int
+    tier: str
+    version: str
+    hotfix: bool
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VouchAgain:
+    """Supervisor -> source Tier: does your word still hold? Tell `target`."""
+
+    operation: int
+    target: Ref
+    version: str
+    hotfix: bool
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VouchedAgain:
+    """source Tier (or Supervisor) -> target Tier: None, or why it holds no more."""
+
+    operation: int
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """target Tier -> Supervisor: a promotion ended well; tell those whom it concerns."""
+
+    tier: str
+    version: str
+    lift: bool
+    reset: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiftMark:
+    """Supervisor -> earlier Tier: `force` has overridden your mark on this version."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class BurnWasReset:
+    """Supervisor -> source Tier: a hotfix restarted your burn-in clock; read it from the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """Supervisor -> Tier, Build, Backup: the topology was reloaded."""
+
+    topology: Topology
+
+
+# -- nodes --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Tier -> Node: work on this step; `key` numbers the job. `adopt` takes up a job that may be running already."""
+
+    key: str
+    task: NodeTask
+    adopt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJob:
+    """Tier -> Node: stop the job `key`; its end comes as NodeDone."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDone:
+    """Node -> Tier: the end of the job `key`; Failed with step `lost` where nobody knows of it any more."""
+
+    node: str
+    key: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What the Journal hands to the board: a snapshot, the events that are new in it, operations that ended."""
+
+    snapshot: Any
+    events: tuple[Event, ...]
+    ended: tuple[Operation, ...]
+
+
+LOST = WorkError("lost", "the job of this step was lost in a restart", errored=True)

@@ -32,6 +32,8 @@ class NodePlan(Struct, frozen=True):
     look: bool = False
     """Its link has to be read before anything is said of it (its switch failed, or the daemon died)."""
     detail: str = ""
+    tries: int = 0
+    """Steps begun on this node, so that each job has a number of its own."""
 
     @property
     def moved(self) -> bool:
@@ -157,7 +159,8 @@ def _to_revert(rollout: Rollout, node: NodePlan) -> bool:
 
 
 def start(rollout: Rollout, node: str, step: Step) -> Rollout:
-    return _set(rollout, replace(rollout.node(node), doing=step))
+    plan = rollout.node(node)
+    return _set(rollout, replace(plan, doing=step, tries=plan.tries + 1))
 
 
 def abort(rollout: Rollout, why: str) -> Rollout:

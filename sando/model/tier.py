@@ -41,6 +41,23 @@ class Half(Struct, frozen=True):
     once_done: bool = False
 
 
+class Gating(Struct, frozen=True):
+    """Active gates under way: `running` is at work, `queue` comes after it, the first red one ends it.
+
+    On the build tier `candidate` is the release that becomes current when all are green.
+    """
+
+    operation: int
+    version: str
+    queue: tuple[str, ...]
+    running: str | None = None
+    attempt: int = 0
+    candidate: Release | None = None
+    aborted: bool = False
+    nodes: dict[str, str | None] = {}
+    """Of a gate that runs on the nodes: what each said; None is green, a text red, a missing one is at work."""
+
+
 class TierState(Struct, frozen=True):
     """`stays` has every stay, oldest first; those not popped are the history, its last the current one.
 
@@ -53,6 +70,7 @@ class TierState(Struct, frozen=True):
     nodes: dict[str, NodeState] = {}
     half: Half | None = None
     tried: tuple[GateRun, ...] = ()
+    gating: Gating | None = None
     parked: str | None = None
 
     @property

@@ -1,0 +1,177 @@
+"""What every actor shares: posting, replies in hand, children with a restart budget, and how one dies.
+
+An actor never waits. It saves once in a handler, then posts; what it could not save it handles again later.
+"""
+
+import logging
+import queue
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pykka
+
+from actors.messages import Begin, ChildFailed, JobDone, Publish, Ref, Reply, Tick
+from sando.model.answers import Answer, restarting, unavailable
+from sando.model.clock import Clock
+from sando.model.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+RESTARTS = 5
+WINDOW_S = 60.0
+RETRY_S = 1.0
+"""How soon a fact that the store could not take is handled again."""
+
+
+class ActorBugError(Exception):
+    """A bug ended an actor. Also stands in for SystemExit and its like: one of those would stop every actor."""
+
+
+@dataclass(slots=True)
+class Site:
+    """The collaborators of all actors, made by the composition root (or by the test harness)."""
+
+    store: Any
+    clock: Clock
+    runner: Any
+    timer: Any
+    spawn: Callable[..., Ref]
+    work: Any
+    """The blocking functions that actors hand to the runner: `sando.work` as one object, see `daemon.Works`."""
+    journal: Ref | None = None
+    """Replaced by Root when the Journal is restarted; nobody else writes it."""
+    stop: Callable[[Ref], None] = field(default=lambda ref: ref.stop(block=False))  # type: ignore[attr-defined]
+
+
+def post(ref: Ref | None, message: Any) -> bool:
+    """`tell` that survives a dead receiver; a Reply that the message carried is answered then."""
+    try:
+        if ref is not None:
+            ref.tell(message)
+            return True
+    except pykka.ActorDeadError:
+        log.info("%s was not delivered: its receiver is gone", type(message).__name__)
+    reply = getattr(message, "reply", None)
+    if isinstance(reply, Reply):
+        reply.answer(restarting())
+    return False
+
+
+class Actor(pykka.ThreadingActor):  # type: ignore[misc]
+    """A room with an inbox. Subclasses have one `handle` with one `match`; its last arm raises."""
+
+    def __init__(self, site: Site, parent: Ref | None, name: str) -> None:
+        super().__init__()
+        self.site = site
+        self.parent = parent
+        self.name = name
+        self.children: dict[str, Ref] = {}
+        self.in_hand: list[Reply] = []
+        self._deaths: dict[str, deque[float]] = {}
+
+    def handle(self, message: Any) -> None:
+        raise NotImplementedError
+
+    def on_receive(self, message: Any) -> None:
+        """The boundary: a store that is away is no bug, a bug ends this actor and only this one."""
+        reply = getattr(message, "reply", None)
+        if isinstance(reply, Reply):
+            self.in_hand = [r for r in self.in_hand if r.given is None]
+            self.in_hand.append(reply)
+        try:
+            self.handle(message)
+        except StoreUnavailable as error:
+            self._store_away(message, error)
+        except BaseException as error:
+            raise ActorBugError(f"{self.name}: {type(error).__name__}: {error}") from error
+
+    def _store_away(self, message: Any, error: StoreUnavailable) -> None:
+        log.error("%s: the store is away (%s): %s", self.name, error, type(message).__name__)
+        reply = getattr(message, "reply", None)
+        if isinstance(reply, Reply):
+            reply.answer(unavailable())
+        else:
+            self.later(RETRY_S, message)
+
+    # -- saying things -------------------------------------------------------------------------------------
+
+    def later(self, seconds: float, message: Any) -> Callable[[], None]:
+        ref = self.actor_ref
+        cancel: Callable[[], None] = self.site.timer.after(seconds, lambda: post(ref, message))
+        return cancel
+
+    def tick(self, seconds: float, what: str, number: int = 0) -> Callable[[], None]:
+        return self.later(seconds, Tick(what, number))
+
+    def start_job(self, key: str, work: Callable[..., Any]) -> None:
+        ref = self.actor_ref
+        self.site.runner.start(key, work, lambda k, outcome: post(ref, JobDone(k, outcome)))
+
+    def adopt_job(self, key: str) -> bool:
+        ref = self.actor_ref
+        known: bool = self.site.runner.adopt(key, lambda k, outcome: post(ref, JobDone(k, outcome)))
+        return known
+
+    def publish(self, reply: Reply | None = None, answer: Answer | None = None) -> None:
+        """Something was committed: the Journal tells the world, and then answers the reply."""
+        post(self.site.journal, Publish(reply, answer))
+
+    # -- children ------------------------------------------------------------------------------------------
+
+    def raise_child(self, name: str, kind: type["Actor"], *, fresh: bool, **arguments: Any) -> Ref:
+        ref = self.site.spawn(kind, site=self.site, parent=self.actor_ref, name=name, **arguments)
+        self.children[name] = ref
+        post(ref, Begin(fresh=fresh))
+        return ref
+
+    def is_child(self, failed: ChildFailed) -> bool:
+        """An end of an earlier life is no news."""
+        return self.children.get(failed.name) is failed.ref or self.children.get(failed.name) == failed.ref
+
+    def within_budget(self, name: str) -> bool:
+        now = self.site.clock().up
+        deaths = self._deaths.setdefault(name, deque())
+        deaths.append(now)
+        while deaths and now - deaths[0] > WINDOW_S:
+            deaths.popleft()
+        return len(deaths) <= RESTARTS
+
+    def stop_child(self, name: str) -> None:
+        ref = self.children.pop(name, None)
+        if ref is not None:
+            try:
+                self.site.stop(ref)
+            except pykka.ActorDeadError:
+                log.debug("%s was gone already", name)
+
+    def stop_children(self) -> None:
+        for name in list(self.children):
+            self.stop_child(name)
+
+    # -- the end -------------------------------------------------------------------------------------------
+
+    def on_stop(self) -> None:
+        self.stop_children()
+        self._answer_all()
+
+    def on_failure(self, exception_type: Any, exception_value: Any, traceback: Any) -> None:
+        self.stop_children()
+        self._answer_all()
+        post(self.parent, ChildFailed(self.name, self.actor_ref, str(exception_value)))
+
+    def _answer_all(self) -> None:
+        """Whoever waits for an answer from here is told that there will be none."""
+        while True:
+            try:
+                envelope = self.actor_inbox.get_nowait()
+            except queue.Empty:
+                break
+            reply = getattr(envelope.message, "reply", None)
+            if isinstance(reply, Reply):
+                self.in_hand.append(reply)
+        for reply in self.in_hand:
+            if reply.given is None:
+                reply.answer(restarting())
+        self.in_hand = []
