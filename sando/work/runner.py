@@ -121,7 +121,7 @@ def _outcome(job: _Job, work: Work) -> Outcome:
         return Aborted()
     except WorkError as error:
         return Failed(error)
-    except BaseException as error:  # noqa: BLE001  a SystemExit in work must not be a job without an end
+    except BaseException as error:  # a SystemExit in work must not be a job without an end
         log.exception("job %s: raised", job.key)
         return Failed(WorkError("internal", f"{type(error).__name__}: {error}", errored=True))
 

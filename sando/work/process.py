@@ -1,0 +1,222 @@
+"""Runs contained commands (builds, gates, fetches): nothing of one outlives it. It never sweeps the daemon's children."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sando.model.clock import span
+from sando.model.errors import WorkError
+from sando.work import keeper
+from sando.work.cancel import CancelToken
+from sando.work.environment import clean_env, command_argv
+from sando.work.failure import cannot_open, cannot_start
+from sando.work.log import OpLog, tail
+from sando.work.plain import run_plain
+from sando.work.running import Exit, Running
+
+__all__ = ["Exit", "Keepers", "Running", "clean_env", "command_argv", "run_plain"]
+
+_BEGIN_S = 30.0
+_CLOSE_S = 40.0
+_TICK_S = 0.25
+_FAST_TICK_S = 0.02
+
+
+class _Spawner:
+    """The daemon's end of one spawner process."""
+
+    def __init__(self, sock: socket.socket, pid: int) -> None:
+        self.sock = sock
+        self.pid = pid
+
+    @classmethod
+    def fork(cls) -> "_Spawner":
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if not pid:
+            keeper.serve(theirs.fileno())
+        theirs.close()
+        return cls(ours, pid)
+
+    @classmethod
+    def fresh(cls) -> "_Spawner":
+        """A Python of its own (20 ms): where threads run already, a fork could copy a lock that nobody frees."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        argv = [sys.executable, "-I", "-S", keeper.__file__, str(theirs.fileno())]
+        with theirs:
+            child = subprocess.Popen(argv, pass_fds=[theirs.fileno()], env={}, start_new_session=True)
+        child.returncode = 0  # reaped by `end`
+        return cls(ours, child.pid)
+
+    def send(self, sock: socket.socket, output: int) -> None:
+        socket.send_fds(self.sock, [b"job"], [sock.fileno(), output])
+
+    def end(self, seconds: float) -> None:
+        """Let it bury its keepers and wait for its own end."""
+        self.sock.close()
+        until = time.monotonic() + seconds
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(self.pid, os.WNOHANG)[0] == 0 and time.monotonic() < until:
+                time.sleep(0.002)
+
+
+class Keepers:
+    """Where contained commands are started. Thread-safe.
+
+    `start` belongs before the program's first thread, and before its large imports: the spawner is a fork of what
+    the program is then.
+    """
+
+    def __init__(self, spawner: _Spawner) -> None:
+        self._lock = threading.Lock()
+        self._spawner = spawner
+        self._running: set[Running] = set()
+        self._closed = False
+
+    @classmethod
+    def start(cls) -> "Keepers":
+        return cls(_Spawner.fork() if threading.active_count() == 1 else _Spawner.fresh())
+
+    def spawn(
+        self, argv: Sequence[str], *, cwd: str | Path, env: Mapping[str, str], log: OpLog, step: str
+    ) -> Running:
+        """Start a command and return while it runs; the caller ends it. WorkError when it cannot be started."""
+        running = self._hand_over({"argv": list(argv), "cwd": str(cwd), "env": dict(env)}, log, step)
+        answer = running.begun(_BEGIN_S)
+        if running.pid:
+            return running
+        running.close()
+        where = answer.get("where", "fork")
+        text = answer.get("text") or answer.get("lost", "")
+        raise cannot_start(step, argv, cwd, env, answer.get("errno", 0), where, text)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str | Path,
+        env: Mapping[str, str],
+        log: OpLog,
+        cancel: CancelToken,
+        step: str,
+        timeout: float,
+        idle_timeout: float | None = None,
+        grace: float = 10.0,
+    ) -> Exit:
+        """Run a command to its end, all times in seconds; nothing of its tree is alive when this returns or raises.
+
+        Cancelled after a cancel; WorkError after a timeout or a silence, and (errored) where it could not start.
+        """
+        cancel.check()
+        job = self.spawn(argv, cwd=cwd, env=env, log=log, step=step)
+        unhook = cancel.on_cancel(lambda: job.ask_end(grace))
+        try:
+            watch = _Watch(log, timeout, idle_timeout)
+            ended = _until_end(job, watch, cancel, grace)
+        finally:
+            unhook()
+            log.trim()
+        if job.stuck:
+            raise WorkError(
+                step, f"could not be killed: {', '.join(job.stuck)}", errored=True, tail=tail(log.path)
+            )
+        cancel.check()
+        if watch.why:
+            raise WorkError(step, watch.why, tail=tail(log.path))
+        return ended
+
+    def close(self) -> None:
+        """End all that runs, without grace; nothing is started afterwards."""
+        with self._lock:
+            closed, self._closed = self._closed, True
+            running = tuple(self._running)
+        for job in running:
+            job.ask_end(0.0)
+        if not closed:
+            self._spawner.end(_CLOSE_S)
+
+    def _hand_over(self, request: dict[str, object], log: OpLog, step: str) -> Running:
+        try:
+            output = log.open()
+        except OSError as error:
+            raise cannot_open(step, log.path, error) from error
+        try:
+            ours, theirs = socket.socketpair()
+            running = Running(ours, step, log, self._drop)
+            with theirs:
+                self._pass(theirs, output, running, step)
+            body = json.dumps(request).encode()
+            with contextlib.suppress(BrokenPipeError):  # no keeper: the reason is in its answer
+                ours.sendall(keeper.SIZE.pack(len(body)) + body)
+        except OSError as error:
+            raise WorkError(step, f"no process to be had: {error}", errored=True) from error
+        finally:
+            os.close(output)
+        return running
+
+    def _pass(self, theirs: socket.socket, output: int, running: Running, step: str) -> None:
+        with self._lock:
+            if self._closed:
+                raise WorkError(step, "sandod is stopping: nothing is started any more", errored=True)
+            try:
+                self._spawner.send(theirs, output)
+            except (BrokenPipeError, ConnectionResetError):  # somebody killed it; its keepers live on
+                self._spawner.end(0.0)
+                self._spawner = _Spawner.fresh()
+                self._spawner.send(theirs, output)
+            self._running.add(running)
+
+    def _drop(self, running: Running) -> None:
+        with self._lock:
+            self._running.discard(running)
+
+
+class _Watch:
+    """The limits of one run: total time, silence, size of the log. `why` says which of the times was over."""
+
+    def __init__(self, log: OpLog, timeout: float, idle_timeout: float | None) -> None:
+        self.why = ""
+        self._log = log
+        self._timeout = timeout
+        self._idle = idle_timeout
+        self._until = time.monotonic() + timeout
+        self._size = log.size()
+        self._grown_at = time.monotonic()
+        self._fast = False
+
+    def tick(self) -> float:
+        """Seconds to wait until the next look: a log that grows fast is looked at more often."""
+        left = self._until - time.monotonic()
+        if self._idle is not None:
+            left = min(left, self._grown_at + self._idle - time.monotonic())
+        return max(0.0, min(left, _FAST_TICK_S if self._fast else _TICK_S))
+
+    def over(self) -> bool:
+        now, size = time.monotonic(), self._log.size()
+        if size != self._size:
+            self._fast = size - self._size > self._log.cap // 16
+            self._size, self._grown_at = size, now
+            self._log.trim()
+        if now >= self._until:
+            self.why = f"timed out after {span(self._timeout)}; it and all that it started were killed"
+        elif self._idle is not None and now - self._grown_at >= self._idle:
+            self.why = f"no output for {span(self._idle)}; it and all that it started were killed"
+        return bool(self.why)
+
+
+def _until_end(job: Running, watch: _Watch, cancel: CancelToken, grace: float) -> Exit:
+    try:
+        while (ended := job.wait(watch.tick())) is None:
+            if cancel.cancelled or watch.over():
+                return job.end(grace)
+    except WorkError:
+        cancel.check()
+        raise
+    return ended
