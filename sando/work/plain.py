@@ -10,13 +10,13 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from sando.model.clock import span
 from sando.model.errors import WorkError
 from sando.work.cancel import CancelToken
 from sando.work.environment import clean_env
-from sando.work.failure import cannot_open, cannot_start
+from sando.work.failure import Refusal, cannot_open, cannot_start
 from sando.work.log import OpLog, tail
 from sando.work.running import Exit
 
@@ -64,7 +64,7 @@ class _Output:
             if log:
                 self._open.append(log.open())
             else:
-                self._files += [tempfile.TemporaryFile(), tempfile.TemporaryFile()]
+                self._files += [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115  (closed in __exit__)
         except OSError as error:
             raise cannot_open(step, log.path if log else "a temporary file", error) from error
 
@@ -81,7 +81,7 @@ class _Output:
             tail(self._log.path) if self._log else "\n".join(self.text(with_errors=True).splitlines()[-50:])
         )
 
-    def __enter__(self) -> "_Output":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -112,8 +112,9 @@ def _start(
     except (OSError, ValueError) as error:
         in_cwd = cwd is not None and getattr(error, "filename", None) == str(cwd)
         number = getattr(error, "errno", None) or 0
+        where = "cwd" if in_cwd else "argv"
         raise cannot_start(
-            step, argv, cwd or ".", env, number, "cwd" if in_cwd else "argv", str(error)
+            step, Refusal(tuple(argv), str(cwd or "."), env, number, where, str(error))
         ) from error
 
 

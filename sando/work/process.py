@@ -13,16 +13,22 @@ from pathlib import Path
 
 from sando.model.clock import span
 from sando.model.errors import WorkError
-from sando.work import keeper
 from sando.work.cancel import CancelToken
 from sando.work.environment import clean_env, command_argv
-from sando.work.failure import cannot_open, cannot_start
+from sando.work.failure import Refusal, cannot_open, cannot_start
+from sando.work.keeper import SIZE
 from sando.work.log import OpLog, tail
 from sando.work.plain import run_plain
 from sando.work.running import Exit, Running
+from sando.work.spawner import serve
 
 __all__ = ["Exit", "Keepers", "Running", "clean_env", "command_argv", "run_plain"]
 
+_ROOT = Path(__file__).resolve().parents[2]
+_FRESH = """import sys
+sys.path.insert(0, sys.argv[1])
+from sando.work.spawner import serve
+serve(int(sys.argv[2]))"""
 _BEGIN_S = 30.0
 _CLOSE_S = 40.0
 _TICK_S = 0.25
@@ -41,7 +47,7 @@ class _Spawner:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if not pid:
-            keeper.serve(theirs.fileno())
+            serve(theirs.fileno())
         theirs.close()
         return cls(ours, pid)
 
@@ -49,7 +55,7 @@ class _Spawner:
     def fresh(cls) -> "_Spawner":
         """A Python of its own (20 ms): where threads run already, a fork could copy a lock that nobody frees."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        argv = [sys.executable, "-I", "-S", keeper.__file__, str(theirs.fileno())]
+        argv = [sys.executable, "-I", "-S", "-c", _FRESH, str(_ROOT), str(theirs.fileno())]
         with theirs:
             child = subprocess.Popen(argv, pass_fds=[theirs.fileno()], env={}, start_new_session=True)
         child.returncode = 0  # reaped by `end`
@@ -95,7 +101,8 @@ class Keepers:
         running.close()
         where = answer.get("where", "fork")
         text = answer.get("text") or answer.get("lost", "")
-        raise cannot_start(step, argv, cwd, env, answer.get("errno", 0), where, text)
+        why = Refusal(tuple(argv), str(cwd), env, answer.get("errno", 0), where, text)
+        raise cannot_start(step, why)
 
     def run(
         self,
@@ -154,7 +161,7 @@ class Keepers:
                 self._pass(theirs, output, running, step)
             body = json.dumps(request).encode()
             with contextlib.suppress(BrokenPipeError):  # no keeper: the reason is in its answer
-                ours.sendall(keeper.SIZE.pack(len(body)) + body)
+                ours.sendall(SIZE.pack(len(body)) + body)
         except OSError as error:
             raise WorkError(step, f"no process to be had: {error}", errored=True) from error
         finally:
