@@ -40,7 +40,10 @@ def host(name: str) -> str:
 def address(where: str) -> Address:
     found = _HOST_PORT.fullmatch(where)
     if not found:
-        raise Bad(f"has {shown(where)}, no host and port; write host:port, an IPv6 host in brackets")
+        # Before an @ may stand a password: it is not quoted.
+        raise Bad(
+            f"has {shown(where.rpartition('@')[2])}, no host and port; write host:port, an IPv6 host in brackets"
+        )
     return Address(host(found[1]), _port(found[2]))
 
 

@@ -5,15 +5,16 @@ import stat
 from pathlib import Path
 
 import tomlkit
-from tomlkit.exceptions import ParseError, TOMLKitError
+from tomlkit.exceptions import KeyAlreadyPresent, ParseError, TOMLKitError
 
 from sando.config.lines import Path as KeyPath
-from sando.config.lines import line_of, locate
+from sando.config.lines import first_repeat, line_of, locate
 from sando.model.errors import ConfigError
 from sando.model.names import visible
 
 MAX_BYTES = 1024 * 1024
 MAX_PROBLEMS = 100
+MAX_LABEL = 64  # of a key or name, in a problem's line
 
 
 class Document:
@@ -54,7 +55,7 @@ class Document:
         label = ""
         for part in path:
             here = _child(here, part)
-            called = _called(here) if isinstance(part, int) else part
+            called = _called(here) if isinstance(part, int) else part[:MAX_LABEL] or '""'
             label += f"[{part}]" if called is None else f".{called}"
         return label.removeprefix(".") or "file"
 
@@ -78,7 +79,7 @@ def _called(item: object) -> str | None:
     if not isinstance(item, dict):
         return None
     name = item.get("name", item.get("kind"))
-    return name if isinstance(name, str) and 0 < len(name) <= 32 else None
+    return name if isinstance(name, str) and 0 < len(name) <= MAX_LABEL else None
 
 
 def open_document(path: str | Path) -> Document:
@@ -124,6 +125,9 @@ def _parse(file: str, text: str) -> dict[str, object]:
         reason = str(error).removesuffix(f" at line {error.line} col {error.col}").rstrip(".")
         said = f"no valid TOML at column {error.col + 1}: {reason}; correct this line"
         raise ConfigError((problem(file, error.line, "syntax", said),)) from None
+    except KeyAlreadyPresent as error:  # it knows no line
+        said = f"no valid TOML: {str(error).rstrip('.')}; remove one of them"
+        raise ConfigError((problem(file, first_repeat(text), "syntax", said),)) from None
     except RecursionError:
         raise _broken(file, 1, "is nested too deeply; sando's files need four levels") from None
     except (TOMLKitError, ValueError, TypeError, LookupError, AttributeError) as error:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 import tomlkit
@@ -31,6 +32,14 @@ def locate(text: str) -> dict[Path, int]:
     return _Scanner(text).scan()
 
 
+def first_repeat(text: str) -> int:
+    """The line that first declares something again, in a text that was refused for it; 1 when none is seen."""
+    scanner = _Scanner(text)
+    with suppress(RecursionError):  # what follows the refused line has not been bounded by tomlkit
+        scanner.scan()
+    return min(scanner.repeats, default=1)
+
+
 def line_of(lines: dict[Path, int], path: Path) -> int:
     """The line of the path, or of the nearest table around it; 1 when there is none."""
     while path:
@@ -57,6 +66,8 @@ class _Scanner:
         self._now = next(self._tokens, None)
         self._lines: dict[Path, int] = {}
         self._counts: dict[Path, int] = {}  # [[tables]] seen so far: a later [a.b] means the last of them
+        self._declared: set[Path] = set()
+        self.repeats: list[int] = []
 
     def scan(self) -> dict[Path, int]:
         table: Path = ()
@@ -87,12 +98,19 @@ class _Scanner:
         for part in parts[:-1]:
             path = self._enter((*path, part), line)
         path = (*path, *parts[-1:])
+        if not many or path not in self._counts:
+            self._declare(path, line)
         if many:
             self._lines.setdefault(path, line)
             self._counts[path] = self._counts.get(path, 0) + 1
             path = (*path, self._counts[path] - 1)
         self._lines[path] = line
         return path
+
+    def _declare(self, path: Path, line: int) -> None:
+        if path in self._declared:
+            self.repeats.append(line)
+        self._declared.add(path)
 
     def _enter(self, path: Path, line: int) -> Path:
         self._lines.setdefault(path, line)
@@ -106,6 +124,7 @@ class _Scanner:
             table = (*table, part)
             self._lines.setdefault(table, line)
         path = (*table, *parts[-1:])
+        self._declare(path, line)
         self._lines[path] = line
         self._value(path)
 

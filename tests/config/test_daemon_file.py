@@ -1,0 +1,141 @@
+"""daemon.toml: every key, every refusal, and the place that each problem names."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sando.config import load_daemon
+from sando.model.topology import DaemonSpec, NotifySpec, TokenSpec
+
+Problems = Callable[..., tuple[str, ...]]
+
+SHA = "a" * 64
+MINIMAL = """\
+listen = "127.0.0.1:7766"
+db_path = "/s/sando.db"
+topology_path = "/s/sando.toml"
+workdir = "/s/work"
+release_root = "/s/releases"
+"""
+
+
+def test_every_key_of_the_daemon_file_arrives(tmp_path: Path, daemon_text: str) -> None:
+    path = tmp_path / "daemon.toml"
+    path.write_text(daemon_text)
+    assert load_daemon(path) == DaemonSpec(
+        host="127.0.0.1",
+        port=7766,
+        db_path="/var/lib/sando/sando.db",
+        topology_path="/etc/sando/sando.toml",
+        workdir="/var/lib/sando/work",
+        release_root="/var/lib/sando/releases",
+        scratch_db_url="postgres://you@127.0.0.1/sando_scratch?sslmode=disable&connect_timeout=5",
+        allowed_hosts=("sando.example", "100.64.0.1"),
+        log_format="json",
+        tokens=(TokenSpec("max", "operate", SHA),),
+        notify=(
+            NotifySpec(("BuildFailed", "DeployFailed"), url="https://chat.example/hook"),
+            NotifySpec(("Rollback",), command=("logger", "sando")),
+        ),
+    )
+
+
+def test_an_empty_file_says_every_key_that_is_missing_with_an_example(daemon_problems: Problems) -> None:
+    found = daemon_problems("")
+    assert found[0] == 'daemon.toml:1: listen: missing; add listen = "127.0.0.1:7766"'
+    assert [line.split(": ")[1] for line in found] == [
+        "listen", "db_path", "topology_path", "workdir", "release_root",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "extra, said",
+    [
+        ('listn = "x"', "daemon.toml:6: listn: unknown key; did you mean 'listen'?"),
+        ("zzz = 1", "daemon.toml:6: zzz: unknown key; valid keys: listen, db_path"),
+        ('log_format = "jsn"', "daemon.toml:6: log_format: unknown value 'jsn'; did you mean 'json'?"),
+        ("allow_anonymous = 1", "daemon.toml:6: allow_anonymous: is an integer, must be true or false"),
+        ('allowed_hosts = ["ok", "a:80"]', "daemon.toml:6: allowed_hosts[1]: has 'a:80', no host name"),
+        ('allowed_hosts = "x"', "daemon.toml:6: allowed_hosts: is a string, must be a list"),
+        ('scratch_db_url = "mysql://x/y"', "daemon.toml:6: scratch_db_url: is no PostgreSQL URL"),
+        ('[[token]]\nname = "a b"\nscope = "read"\nsha256 = "' + SHA + '"', "daemon.toml:7: token.a b.name: is 'a b'"),
+        ('[[token]]\nname = "a"\nscope = "oprate"\nsha256 = "' + SHA + '"',
+         "daemon.toml:8: token.a.scope: unknown scope 'oprate'; did you mean 'operate'?"),
+        ('[[token]]\nname = "a"\nscope = "read"\nsha256 = "aa"', "daemon.toml:9: token.a.sha256: is no SHA-256"),
+        ('token = "a"', "daemon.toml:6: token: is a string, must be a list of tables"),
+        ("[token]", "daemon.toml:6: token: is a table, must be a list of tables"),
+        ('[[notify]]\non = ["BuildFaild"]\nurl = "http://h/"',
+         "daemon.toml:7: notify[0].on[0]: unknown event type 'BuildFaild'; did you mean 'BuildFailed'?"),
+        ('[[notify]]\non = ["Locked"]', "daemon.toml:6: notify[0]: needs exactly one of url, command, has none"),
+        ('[[notify]]\non = ["Locked"]\nurl = "http://h/"\ncommand = "x"',
+         "daemon.toml:6: notify[0]: needs exactly one of url, command, has url and command"),
+        ('[[notify]]\non = []\nurl = "http://h/"', "daemon.toml:7: notify[0].on: is an empty list"),
+        ('[[notify]]\nurl = "http://h/"', "daemon.toml:6: notify[0].on: missing; add on = ["),
+        ('[[notify]]\non = ["Locked"]\nurl = "h"', "daemon.toml:8: notify[0].url: is no http or https URL"),
+    ],
+)  # fmt: skip
+def test_a_wrong_key_is_told_with_its_line(extra: str, said: str, daemon_problems: Problems) -> None:
+    (found,) = daemon_problems(MINIMAL + extra)
+    assert found.startswith(said)
+
+
+def test_a_mistyped_key_that_is_needed_is_told_as_both(daemon_problems: Problems) -> None:
+    found = daemon_problems(MINIMAL + f'[[token]]\nname = "a"\nscop = "read"\nsha256 = "{SHA}"')
+    assert found == (
+        'daemon.toml:6: token.a.scope: missing; add scope = "read", "build" or "operate"',
+        "daemon.toml:8: token.a.scop: unknown key of a token; did you mean 'scope'?",
+    )
+
+
+def test_two_tokens_of_one_name_or_hash_are_refused(daemon_problems: Problems) -> None:
+    token = f'[[token]]\nname = "a"\nscope = "read"\nsha256 = "{SHA}"\n'
+    found = daemon_problems(MINIMAL + token + token)
+    assert [line.split(": ")[:2] for line in found] == [
+        ["daemon.toml:11", "token.a.name"],
+        ["daemon.toml:13", "token.a.sha256"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["", "7766", ":7766", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:70000", "::1:7766", "[::1]", "h h:1",
+     "http://127.0.0.1:1", "127.0.0.1:7766/x"],
+)  # fmt: skip
+def test_a_listen_address_without_host_or_port_is_refused(listen: str, daemon_problems: Problems) -> None:
+    (found,) = daemon_problems(MINIMAL.replace("127.0.0.1:7766", listen))
+    assert found.startswith("daemon.toml:1: listen: ")
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:1", "[::1]:7766", "localhost:7766"])
+def test_loopback_needs_no_token(listen: str, daemon_problems: Problems) -> None:
+    assert daemon_problems(MINIMAL.replace("127.0.0.1:7766", listen)) == ()
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:1", "[::]:7766", "100.64.0.1:7766", "mm.example:7766"])
+def test_listening_beyond_loopback_needs_tokens_or_consent(listen: str, daemon_problems: Problems) -> None:
+    text = MINIMAL.replace("127.0.0.1:7766", listen)
+    (found,) = daemon_problems(text)
+    assert found.startswith("daemon.toml:1: listen: listens beyond loopback without tokens; add one with")
+    assert "allow_anonymous = true" in found
+    assert daemon_problems(text + "allow_anonymous = true\n") == ()
+    assert daemon_problems(text + f'[[token]]\nname = "a"\nscope = "read"\nsha256 = "{SHA}"\n') == ()
+
+
+def test_the_host_of_an_ipv6_listen_address_has_no_brackets(tmp_path: Path) -> None:
+    path = tmp_path / "daemon.toml"
+    path.write_text(MINIMAL.replace("127.0.0.1:7766", "[::1]:80"))
+    spec = load_daemon(str(path))
+    assert (spec.host, spec.port) == ("::1", 80)
+
+
+@pytest.mark.parametrize("key", ["db_path", "topology_path", "workdir", "release_root"])
+def test_a_path_that_is_not_absolute_is_refused(key: str, daemon_problems: Problems) -> None:
+    text = "\n".join(f'{key} = "rel"' if line.startswith(key) else line for line in MINIMAL.splitlines())
+    (found,) = daemon_problems(text)
+    assert f" {key}: is 'rel', must be an absolute path; start it with /" in found
+
+
+def test_the_release_store_is_not_the_workdir(daemon_problems: Problems) -> None:
+    (found,) = daemon_problems(MINIMAL.replace("/s/releases", "/s/work/"))
+    assert found.startswith("daemon.toml:5: release_root: is the workdir too")
