@@ -35,6 +35,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["sando*", "actors*", "api*", "tui*"]),
+    package_data={"sando.work": ["*.sh"]},
     install_requires=REQUIRES,
     extras_require={"tests": TESTS},
     entry_points={"console_scripts": ["sandod = sando.daemon:main"]},
