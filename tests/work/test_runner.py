@@ -1,0 +1,168 @@
+"""The runner: a job ends in one outcome, told to the owner of the moment, and is held until that is committed."""
+
+import queue
+import threading
+
+import pytest
+
+from sando.model.errors import Cancelled, WorkError
+from sando.work.outcome import Aborted, Done, Failed
+from sando.work.runner import Runner
+
+
+@pytest.fixture
+def runner():
+    runner = Runner()
+    yield runner
+    assert runner.close(10) == ()
+
+
+class Owner:
+    def __init__(self):
+        self.heard = queue.Queue()
+
+    def __call__(self, key, outcome):
+        self.heard.put((key, outcome, threading.current_thread().name))
+
+    def outcome(self):
+        return self.heard.get(timeout=10)[1]
+
+
+def until_cancelled(token):
+    token.wait(60)
+    token.check()
+
+
+def test_a_job_runs_on_a_thread_of_its_own_and_tells_its_value(runner):
+    owner = Owner()
+    runner.start("build 1", lambda _: threading.current_thread().name, owner)
+    assert owner.heard.get(timeout=10) == ("build 1", Done("job build 1"), "job build 1")
+    assert runner.held() == ("build 1",)
+    runner.forget("build 1")
+    assert runner.held() == ()
+
+
+def test_a_key_that_is_held_is_refused_also_after_its_end(runner):
+    owner = Owner()
+    runner.start("build 1", lambda _: 1, owner)
+    owner.outcome()
+    with pytest.raises(RuntimeError, match="build 1"):
+        runner.start("build 1", lambda _: 2, owner)
+    runner.forget("build 1")
+    runner.start("build 1", lambda _: 2, owner)
+    assert owner.outcome() == Done(2)
+
+
+def test_a_cancelled_job_is_aborted(runner):
+    owner = Owner()
+    runner.start("build 1", until_cancelled, owner)
+    assert runner.cancel("build 1")
+    assert owner.outcome() == Aborted()
+    assert not runner.cancel("build 1")
+    assert not runner.cancel("unknown")
+
+
+def test_work_that_says_no_is_failed_with_its_own_words(runner):
+    owner, error = Owner(), WorkError("compile", "exit status 1", tail="oops")
+
+    def work(_):
+        raise error
+
+    runner.start("build 1", work, owner)
+    assert owner.outcome() == Failed(error)
+
+
+@pytest.mark.parametrize("raised", [ValueError("a bug"), SystemExit(3), KeyboardInterrupt()])
+def test_any_other_raise_in_work_is_an_errored_step_and_is_logged(runner, caplog, raised):
+    owner = Owner()
+
+    def work(_):
+        raise raised
+
+    runner.start("build 1", work, owner)
+    failed = owner.outcome()
+    assert (failed.error.step, failed.error.errored) == ("internal", True)
+    assert type(raised).__name__ in failed.error.detail
+    assert "Traceback" in caplog.text
+
+
+def test_work_that_stops_by_itself_is_aborted_too(runner):
+    owner = Owner()
+
+    def work(_):
+        raise Cancelled("told to stop")
+
+    runner.start("build 1", work, owner)
+    assert owner.outcome() == Aborted()
+
+
+def test_a_restarted_owner_that_asks_for_an_unknown_job_is_told_so(runner):
+    assert not runner.adopt("build 1", Owner())
+
+
+def test_a_restarted_owner_of_a_running_job_hears_its_end_and_the_old_one_does_not(runner):
+    old, new, go = Owner(), Owner(), threading.Event()
+    runner.start("build 1", lambda _: go.wait(10), old)
+    assert runner.adopt("build 1", new)
+    go.set()
+    assert new.outcome() == Done(True)
+    assert old.heard.empty()
+
+
+def test_a_restarted_owner_of_an_ended_job_is_told_at_once_from_its_own_thread(runner):
+    old, new = Owner(), Owner()
+    runner.start("build 1", lambda _: 7, old)
+    old.outcome()
+    assert runner.adopt("build 1", new)
+    assert new.heard.get_nowait() == ("build 1", Done(7), threading.current_thread().name)
+
+
+def test_every_adoption_around_the_end_hears_of_it_exactly_once(runner):
+    for number in range(200):
+        old, new = Owner(), Owner()
+        runner.start(f"job {number}", lambda _: None, old)
+        assert runner.adopt(f"job {number}", new)
+        assert new.outcome() == Done(None)
+        assert new.heard.empty()
+        assert old.heard.qsize() <= 1
+
+
+def test_an_owner_that_raises_is_logged_and_the_job_stays_held(runner, caplog):
+    def done(_key, _outcome):
+        raise ValueError("dead")
+
+    runner.start("build 1", lambda _: 1, done)
+    owner = Owner()
+    runner._jobs["build 1"].thread.join(10)
+    assert runner.adopt("build 1", owner)
+    assert owner.outcome() == Done(1)
+    assert "could not be told" in caplog.text
+
+
+def test_forgetting_a_job_that_runs_is_refused(runner):
+    runner.start("build 1", until_cancelled, Owner())
+    with pytest.raises(RuntimeError, match="still running"):
+        runner.forget("build 1")
+    runner.forget("unknown")
+
+
+def test_held_jobs_are_found_by_prefix_in_their_order(runner):
+    for key in ("node a-2 1", "node a-1 1", "build 1"):
+        runner.start(key, until_cancelled, Owner())
+    assert runner.held("node ") == ("node a-2 1", "node a-1 1")
+
+
+def test_close_cancels_all_and_names_what_still_runs_after_the_deadline():
+    runner, go, owner = Runner(), threading.Event(), Owner()
+    runner.start("deaf", lambda _: go.wait(30), owner)
+    runner.start("good", until_cancelled, owner)
+    assert runner.close(0.1) == ("deaf",)
+    go.set()
+    assert runner.close(10) == ()
+
+
+def test_a_job_started_after_close_is_cancelled_from_the_beginning():
+    runner, owner = Runner(), Owner()
+    runner.close(0)
+    runner.start("late", until_cancelled, owner)
+    assert owner.outcome() == Aborted()
