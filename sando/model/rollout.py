@@ -164,12 +164,16 @@ def start(rollout: Rollout, node: str, step: Step) -> Rollout:
 
 
 def abort(rollout: Rollout, why: str) -> Rollout:
-    """Stop at the next node boundary; then it acts as a failure (SPEC 6)."""
-    return advance(replace(rollout, aborted=True, error=rollout.error or why))
+    """Stop at the next node boundary; then it acts as a failure (SPEC 6). What already failed stays failed."""
+    if rollout.error or rollout.phase == "done":
+        return rollout
+    return advance(replace(rollout, aborted=True, error=why))
 
 
 def vouched(rollout: Rollout, refusal: str | None) -> Rollout:
-    """The source was asked once more, right before the first switch."""
+    """The source was asked once more, right before the first switch; a word that comes too late says nothing."""
+    if rollout.phase != "vouch":
+        return rollout
     if refusal:
         return _finish(replace(rollout, error=refusal))
     return advance(replace(rollout, phase="once" if rollout.once else "switch"))
@@ -177,6 +181,8 @@ def vouched(rollout: Rollout, refusal: str | None) -> Rollout:
 
 def interrupt(rollout: Rollout, why: str) -> Rollout:
     """The daemon died under it, or a job was lost: ask the nodes before anything is said (SPEC 11)."""
+    if rollout.phase == "done":
+        return rollout
     touched = tuple(replace(n, doing=None, look=True) for n in rollout.nodes)
     if rollout.going_back:
         return advance(replace(rollout, nodes=_again(touched), phase="preflight", recovered=True))
