@@ -192,7 +192,9 @@ def interrupt(rollout: Rollout, why: str) -> Rollout:
 def _again(nodes: tuple[NodePlan, ...]) -> tuple[NodePlan, ...]:
     """A rollback goes on to its target: every step may be repeated without harm, what is done stays done."""
     return tuple(
-        n if n.status == "ok" else replace(n, status="pending", look=False, detail="", now=None)
+        replace(n, look=False)
+        if n.status == "ok"
+        else replace(n, status="pending", look=False, at_fault=False, detail="")
         for n in nodes
     )
 
@@ -292,9 +294,8 @@ def advance(rollout: Rollout) -> Rollout:
 
 
 def _after_preparing(rollout: Rollout) -> Rollout:
-    if rollout.error and not (
-        rollout.going_back and any(n.status in {"checked", "uploaded"} for n in rollout.nodes)
-    ):
+    left = any(n.status in {"pending", "checked", "uploaded"} for n in rollout.nodes)
+    if rollout.error and not (rollout.going_back and left):
         return _finish(rollout)
     if any(n.status == "pending" for n in rollout.nodes):
         return rollout
@@ -302,7 +303,7 @@ def _after_preparing(rollout: Rollout) -> Rollout:
         return replace(rollout, phase="upload")
     if rollout.mode == "promote":
         return replace(rollout, phase="vouch")
-    return replace(rollout, phase="switch")
+    return _after_switch(replace(rollout, phase="switch"))
 
 
 def _after_switch(rollout: Rollout) -> Rollout:
