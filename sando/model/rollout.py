@@ -32,6 +32,10 @@ class NodePlan(Struct, frozen=True):
     look: bool = False
     """Its link has to be read before anything is said of it (its switch failed, or the daemon died)."""
     detail: str = ""
+    touched: bool = False
+    """Its switch was begun in this operation: only such a node is ever restarted or taken back."""
+    proof: Step | None = None
+    """After a crash, with its link on the new version: the step that says whether the release runs there."""
     tries: int = 0
     """Steps begun on this node, so that each job has a number of its own."""
 
@@ -109,11 +113,8 @@ def due(rollout: Rollout) -> tuple[tuple[str, Step], ...]:
                 if _to_revert(rollout, n)
             )
         case "settle":
-            return tuple(
-                (n.name, Step.PROBE if n.status == "started" else Step.OBSERVE)
-                for n in rollout.nodes
-                if n.look and not n.doing
-            )
+            looks = tuple((n.name, Step.OBSERVE if n.look else n.proof, n.doing) for n in rollout.nodes)
+            return tuple((name, step) for name, step, doing in looks if step and not doing)
         case _:
             return ()
 
@@ -154,13 +155,14 @@ def _to_revert(rollout: Rollout, node: NodePlan) -> bool:
     if node.look:
         return True
     if rollout.on_failure == "halt":
-        return node.at_fault and node.status == "switched"
-    return node.moved
+        return node.at_fault and node.touched and node.moved
+    return node.touched and node.moved
 
 
 def start(rollout: Rollout, node: str, step: Step) -> Rollout:
     plan = rollout.node(node)
-    return _set(rollout, replace(plan, doing=step, tries=plan.tries + 1))
+    touched = plan.touched or step is Step.SWITCH
+    return _set(rollout, replace(plan, doing=step, touched=touched, tries=plan.tries + 1))
 
 
 def abort(rollout: Rollout, why: str) -> Rollout:
@@ -183,10 +185,10 @@ def interrupt(rollout: Rollout, why: str) -> Rollout:
     """The daemon died under it, or a job was lost: ask the nodes before anything is said (SPEC 11)."""
     if rollout.phase == "done":
         return rollout
-    touched = tuple(replace(n, doing=None, look=True) for n in rollout.nodes)
+    nodes = tuple(replace(n, doing=None, proof=None, look=True) for n in rollout.nodes)
     if rollout.going_back:
-        return advance(replace(rollout, nodes=_again(touched), phase="preflight", recovered=True))
-    return replace(rollout, nodes=touched, phase="settle", interrupted=True, error=rollout.error or why)
+        return advance(replace(rollout, nodes=_again(nodes), phase="preflight", recovered=True))
+    return replace(rollout, nodes=nodes, phase="settle", interrupted=True, error=rollout.error or why)
 
 
 def _again(nodes: tuple[NodePlan, ...]) -> tuple[NodePlan, ...]:
@@ -201,10 +203,10 @@ def _again(nodes: tuple[NodePlan, ...]) -> tuple[NodePlan, ...]:
 
 def ended(rollout: Rollout, name: str, step: Step, facts: NodeFacts) -> Rollout:
     """A step did what it should."""
-    node = replace(rollout.node(name), doing=None, detail=facts.detail)
+    node = replace(rollout.node(name), doing=None, proof=None, detail=facts.detail)
     match step:
         case Step.PREFLIGHT:
-            former = node.former if rollout.going_back and node.former else facts.current
+            former = node.former if node.touched else facts.current
             ready = "uploaded" if facts.has_release else "checked"
             node = replace(
                 node, status=ready, former=former, now=facts.current, has_release=facts.has_release
@@ -231,34 +233,47 @@ def ended(rollout: Rollout, name: str, step: Step, facts: NodeFacts) -> Rollout:
 
 
 def _holds(rollout: Rollout, name: str) -> bool:
-    if rollout.hold_s <= 0 or rollout.going_back:
+    if rollout.hold_s <= 0 or rollout.going_back or rollout.phase == "settle":
         return False
     return rollout.canary != "first-then-rest" or rollout.nodes[0].name == name
 
 
 def _observed(rollout: Rollout, node: NodePlan, facts: NodeFacts) -> NodePlan:
-    """The node said what its link names: moved or not is now known."""
-    node = replace(node, now=facts.current, look=False)
+    """The node said what its link names: moved or not is now known, and what has to be done about it."""
+    known = replace(node, now=facts.current, look=False)
     if facts.current != rollout.version:
-        before = "failed" if node.at_fault else "pending"
-        return replace(node, status=before)
-    if rollout.phase == "settle":
-        return replace(node, status="started", look=True)
-    return replace(node, status="switched")
+        return _not_there(known, was_there=node.touched and (node.moved or node.now == rollout.version))
+    if rollout.phase != "settle" or node.at_fault:
+        return replace(known, status="switched" if node.touched else "failed")
+    if node.touched and node.status not in {"started", "ok"}:
+        return replace(known, status="switched", proof=Step.START)  # its restart may not have run
+    return replace(known, status="started", proof=Step.PROBE)
+
+
+def _not_there(node: NodePlan, *, was_there: bool) -> NodePlan:
+    """A link that was on the version and is no more: its revert was cut off, and its restart may not have run."""
+    if was_there:
+        return replace(node, status="switched", at_fault=True)
+    if node.status == "reverted":
+        return node
+    return replace(node, status="failed" if node.at_fault else "pending")
 
 
 def _probed(node: NodePlan, facts: NodeFacts) -> NodePlan:
-    if facts.green is False:
-        return replace(node, status="switched", look=False, at_fault=True, detail=facts.detail)
-    return replace(node, status="ok", look=False)
+    return _red(node, facts.detail) if facts.green is False else replace(node, status="ok")
+
+
+def _red(node: NodePlan, why: str) -> NodePlan:
+    """Its link names the version, and it does not run there; one that was never switched is only told."""
+    return replace(node, status="switched" if node.touched else "failed", at_fault=True, detail=why)
 
 
 def failed(rollout: Rollout, name: str, step: Step, error: str, *, errored: bool) -> Rollout:
     """A step said no, or could not run."""
-    node = replace(rollout.node(name), doing=None, detail=error)
+    node = replace(rollout.node(name), doing=None, proof=None, detail=error)
     told = f"{name}: {error}"
-    if step is Step.REVERT:
-        node = replace(node, status="failed", look=False)
+    if step is Step.PROBE and not errored:
+        node = _red(node, error)
     elif step in {Step.OBSERVE, Step.PROBE}:
         node = replace(node, status="unknown", look=False)
     elif step in {Step.START, Step.HOLD}:
