@@ -110,7 +110,7 @@ def _start(
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        in_cwd = cwd is not None and getattr(error, "filename", None) == str(cwd)
+        in_cwd = cwd is not None and str(getattr(error, "filename", "")) == str(cwd)
         number = getattr(error, "errno", None) or 0
         where = "cwd" if in_cwd else "argv"
         raise cannot_start(
