@@ -29,16 +29,15 @@ def _end_of_window(freeze: FreezeSpec, at: datetime) -> datetime | None:
             continue
         midnight = datetime.combine(day, time(0), zone)
         begin = _at_minute(midnight, freeze.start_min)
-        end = _at_minute(midnight, freeze.end_min)
+        end = max(_at_minute(midnight, freeze.end_min, fold) for fold in (0, 1))
         if begin <= at < end:
             return end
     return None
 
 
-def _at_minute(midnight: datetime, minute: int) -> datetime:
-    """The wall-clock minute of that day, as UTC: on a day of a clock change it is where the wall shows it."""
+def _at_minute(midnight: datetime, minute: int, fold: int = 0) -> datetime:
+    """The wall-clock minute of that day, as UTC; `fold` 1 is the second time that the wall shows it."""
     days, minute = divmod(minute, 1440)
-    local = datetime.combine(
-        midnight.date() + timedelta(days=days), time(minute // 60, minute % 60), midnight.tzinfo
-    )
+    shown = time(minute // 60, minute % 60, fold=fold)
+    local = datetime.combine(midnight.date() + timedelta(days=days), shown, midnight.tzinfo)
     return local.astimezone(UTC)

@@ -1,0 +1,157 @@
+"""Freeze windows: inside or outside, until when, over midnight, joined, and on the days of a clock change."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from sando.model.freeze import frozen_until
+from sando.model.topology import FreezeSpec
+
+MON, FRI, SAT, SUN = 0, 4, 5, 6
+WEEKEND = FreezeSpec(("b", "c"), (FRI, SAT, SUN), 16 * 60, 24 * 60, "Europe/Berlin")
+
+
+def berlin(day: int, hour: int, minute: int = 0, month: int = 11) -> datetime:
+    return datetime(2026, month, day, hour, minute, tzinfo=ZoneInfo("Europe/Berlin"))
+
+
+@pytest.mark.parametrize(
+    ("at", "until"),
+    [
+        (berlin(20, 15, 59), None),  # a Friday
+        (berlin(20, 16), berlin(21, 0)),
+        (berlin(20, 23, 59), berlin(21, 0)),
+        (berlin(21, 0), None),
+        (berlin(22, 20), berlin(23, 0)),
+        (berlin(23, 16), None),  # a Monday
+    ],
+)
+def test_the_window_of_the_contract_begins_and_ends_by_the_wall(at: datetime, until: datetime | None) -> None:
+    assert frozen_until([WEEKEND], "b", at) == until
+    assert frozen_until([WEEKEND], "b", at.astimezone(UTC)) == until
+
+
+def test_a_freeze_holds_its_own_tiers_and_one_without_tiers_holds_all() -> None:
+    at = berlin(20, 17)
+    assert frozen_until([WEEKEND], "a", at) is None
+    everywhere = FreezeSpec((), (FRI,), 16 * 60, 18 * 60, "Europe/Berlin")
+    assert frozen_until([WEEKEND, everywhere], "a", at) == berlin(20, 18)
+    assert frozen_until([], "a", at) is None
+
+
+@pytest.mark.parametrize(
+    ("at", "until"),
+    [
+        (berlin(20, 21, 59), None),
+        (berlin(20, 22), berlin(21, 6)),
+        (berlin(21, 5, 59), berlin(21, 6)),
+        (berlin(21, 6), None),
+        (berlin(20, 3), None),  # the night that began on Thursday is not frozen
+    ],
+)
+def test_a_window_over_midnight_belongs_to_the_day_on_which_it_begins(
+    at: datetime, until: datetime | None
+) -> None:
+    night = FreezeSpec((), (FRI,), 22 * 60, 30 * 60, "Europe/Berlin")
+    assert frozen_until([night], "b", at) == until
+
+
+def test_overlapping_and_touching_windows_are_one() -> None:
+    zone = "Europe/Berlin"
+    windows = [
+        FreezeSpec((), (FRI,), 10 * 60, 12 * 60, zone),
+        FreezeSpec((), (FRI,), 11 * 60, 14 * 60, zone),
+        FreezeSpec((), (FRI,), 14 * 60, 24 * 60, zone),
+        FreezeSpec((), (SAT,), 0, 90, zone),
+        FreezeSpec((), (SAT,), 91, 120, zone),
+    ]
+    assert frozen_until(windows, "b", berlin(20, 10)) == berlin(21, 1, 30)
+    assert frozen_until(list(reversed(windows)), "b", berlin(20, 10)) == berlin(21, 1, 30)
+
+
+def test_whole_days_join_to_the_end_of_the_weekend() -> None:
+    days = FreezeSpec((), (SAT, SUN), tz="Europe/Berlin")
+    assert frozen_until([days], "b", berlin(21, 0)) == berlin(23, 0)
+    assert frozen_until([days], "b", berlin(23, 0)) is None
+
+
+def test_every_day_the_whole_day_is_frozen_and_still_gives_an_answer() -> None:
+    until = frozen_until([FreezeSpec((), ())], "b", berlin(20, 10))
+    assert until is not None
+    assert until > berlin(20, 10) + timedelta(days=7)
+
+
+CHANGES = {
+    "Europe/Berlin": [datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 10, 25, tzinfo=UTC)],
+    "America/New_York": [datetime(2026, 3, 8, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)],
+}
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("Europe/Berlin", (3, 29), 23),
+        ("Europe/Berlin", (10, 25), 25),
+        ("America/New_York", (3, 8), 23),
+        ("America/New_York", (11, 1), 25),
+    ],
+)
+def test_a_frozen_day_of_a_clock_change_is_as_long_as_it_is(
+    zone: str, day: tuple[int, int], hours: int
+) -> None:
+    midnight = datetime(2026, *day, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    spec = [FreezeSpec((), (SUN,), tz=zone)]
+    assert frozen_until(spec, "b", midnight) == midnight + timedelta(hours=hours)
+    assert frozen_until(spec, "b", midnight - timedelta(seconds=1)) is None
+
+
+@pytest.mark.parametrize(("zone", "day"), [("Europe/Berlin", (10, 25)), ("America/New_York", (11, 1))])
+def test_an_hour_that_the_wall_shows_twice_is_frozen_both_times(zone: str, day: tuple[int, int]) -> None:
+    local = ZoneInfo(zone)
+    spec = [FreezeSpec((), (SUN,), 30, 150, zone)]  # 00:30-02:30
+    month, date = day
+    shown = 2 if zone == "Europe/Berlin" else 1
+    end = datetime(2026, month, date, 2, 30, fold=1, tzinfo=local).astimezone(UTC)
+    for fold in (0, 1):
+        at = datetime(2026, month, date, shown, 15, fold=fold, tzinfo=local)
+        assert frozen_until(spec, "b", at) == end
+
+
+def _by_the_wall(spec: FreezeSpec, at: datetime) -> bool:
+    wall = at.astimezone(ZoneInfo(spec.tz))
+    minute = wall.hour * 60 + wall.minute
+    days = spec.days or range(7)
+    today = wall.weekday() in days and spec.start_min <= minute < spec.end_min
+    return today or ((wall.weekday() - 1) % 7 in days and spec.start_min <= minute + 1440 < spec.end_min)
+
+
+@st.composite
+def moments(draw: st.DrawFn) -> tuple[FreezeSpec, datetime]:
+    zone = draw(st.sampled_from(sorted(CHANGES)))
+    start = draw(st.integers(0, 1439))
+    end = draw(st.integers(start + 1, start + 1440))
+    days = tuple(draw(st.sets(st.sampled_from([MON, FRI, SAT, SUN]))))
+    day = draw(st.sampled_from([*CHANGES[zone], datetime(2026, 7, 5, tzinfo=UTC)]))
+    at = day + timedelta(minutes=draw(st.integers(-2 * 1440, 3 * 1440)))
+    return FreezeSpec((), days, start, end, zone), at
+
+
+@given(moments())
+def test_a_moment_is_frozen_when_the_wall_says_so(moment: tuple[FreezeSpec, datetime]) -> None:
+    spec, at = moment
+    zone = ZoneInfo(spec.tz)
+    until = frozen_until([spec], "b", at)
+    changing = at.astimezone(zone).utcoffset() != (at - timedelta(hours=3)).astimezone(zone).utcoffset()
+    changing |= at.astimezone(zone).utcoffset() != (at + timedelta(hours=3)).astimezone(zone).utcoffset()
+    if _by_the_wall(spec, at):
+        in_gap = spec.start_min % 1440 // 60 == 2  # a window that begins in the hour that spring leaves out
+        assume(not (changing and in_gap))
+        assert until is not None
+        assert until > at
+    elif not changing:
+        assert until is None
+    if until is not None and until < at + timedelta(days=30):
+        assert frozen_until([spec], "b", until) is None
