@@ -167,9 +167,8 @@ class Topology(Struct, frozen=True):
 
     def successor(self, name: str) -> TierSpec | None:
         """The nearest later provisioned tier, the one that this tier's version may go to."""
-        return next(
-            (t for t in self.tiers if t.provisioned and self.predecessor(t.name) is self.tier(name)), None
-        )
+        before = ((t, self.predecessor(t.name)) for t in self.tiers if t.provisioned)
+        return next((t for t, tier in before if tier and tier.name == name), None)
 
     def earlier(self, name: str) -> tuple[TierSpec, ...]:
         names = [t.name for t in self.tiers]
