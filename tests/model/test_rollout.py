@@ -168,7 +168,8 @@ def test_a_node_that_cannot_be_prepared_ends_it_before_any_switch(
         rollout = does(does(rollout, "a", Step.PREFLIGHT), "b", Step.PREFLIGHT)
     rollout = fails(rollout, "a", step, "disk full", errored=errored)
     end = result(rollout)
-    assert end == Result(status, "a: disk full", rolled_back=False, recovered=False)
+    assert end
+    assert (end.status, end.error, end.rolled_back) == (status, "a: disk full", False)
 
 
 def test_rollback_takes_back_the_failing_node_and_the_switched_ones_and_no_other() -> None:
@@ -246,6 +247,8 @@ def test_a_word_of_the_source_that_comes_after_the_abort_starts_nothing() -> Non
         rollout = does(rollout, "a", step)
     rollout = abort(rollout, "aborted by max")
     assert vouched(rollout, None) == rollout
+    died = interrupt(rollout_of("a"), "sandod died")
+    assert vouched(died, None) == died
     assert result(rollout) == Result("aborted", "aborted by max", rolled_back=False, recovered=False)
 
 

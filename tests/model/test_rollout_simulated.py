@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from msgspec import json
 
 from sando.model.rollout import (
+    Mode,
     NodePlan,
     Result,
     Rollout,
@@ -205,7 +206,7 @@ class World:
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     names = [f"n{i}" for i in range(draw(st.integers(1, 5)))]
-    mode = draw(st.sampled_from(["promote", "repair", "rollback"]))
+    mode: Mode = draw(st.sampled_from(["promote", "repair", "rollback"]))
     again = draw(
         st.booleans()
     )  # a forced deploy of what runs already, or a repair of what is there after all
