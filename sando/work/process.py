@@ -127,6 +127,9 @@ class Keepers:
         try:
             watch = _Watch(log, timeout, idle_timeout)
             ended = _until_end(job, watch, cancel, grace)
+        except BaseException:  # whatever it was, the tree does not outlive its owner
+            job.ask_end(0.0)
+            raise
         finally:
             unhook()
             log.trim()
