@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sando.model.clock import span
+from sando.model.errors import WorkError
 from sando.model.gates import Verdict
 from sando.model.names import visible
 from sando.model.topology import Command, Probe
@@ -53,6 +54,9 @@ def boot(
     finally:
         drop()
         running.end(TERM_GRACE_S)
+        log.trim()
+    if running.stuck:
+        raise WorkError(step, f"could not be killed: {', '.join(running.stuck)}", errored=True)
     cancel.check()
     log.say(f"{step}: {verdict.message}")
     return _with_output(verdict, log, offset, port)

@@ -1,0 +1,231 @@
+"""The steps of a deploy on one node, each a plain function; what comes next, and when to go back, is decided elsewhere."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sando.model.errors import WorkError
+from sando.model.release import MANIFEST, FileEntry
+from sando.model.task import NodeFacts, NodeTask, Step
+from sando.work.cancel import CancelToken
+from sando.work.digest import listed
+from sando.work.hosts.base import CURRENT, MARGIN, RELEASES, Current, Host
+from sando.work.log import OpLog
+from sando.work.node_gate import run_gate
+from sando.work.post import PROBE_S, Post
+from sando.work.process import Keepers
+
+
+def perform(task: NodeTask, host: Host, keepers: Keepers, cancel: CancelToken) -> NodeFacts:
+    """Do `task.step` on the node. WorkError carries the step and the last lines of output; Cancelled is let through."""
+    log = OpLog(task.log)
+    post = Post(task, host, keepers, cancel, log, log.size())
+    try:
+        return _STEPS[task.step](post)
+    except WorkError as error:
+        failure = WorkError(task.step.value, error.detail, errored=error.errored, tail=error.tail)
+    except OSError as error:
+        failure = WorkError(task.step.value, f"{error}", errored=True)
+    post.say(f"{task.step.value} {'could not run' if failure.errored else 'failed'}: {failure.detail}")
+    raise failure
+
+
+def _preflight(post: Post) -> NodeFacts:
+    task, host = post.task, post.host
+    current = host.read_current()
+    _refuse_foreign(post, current)
+    files = _in_store(task)
+    wrong = host.check_release(task.version, files)
+    if wrong:
+        _refuse_in_use(post, current, wrong)
+    if wrong and files is None:
+        where = f"{RELEASES}/{task.version} {wrong}"
+        raise _cannot(f"release {task.version} is not in the store ({task.store}), and on the node {where}")
+    size = sum(f.size for f in files or ())
+    host.prepare(need=2 * size + MARGIN if wrong else 0, files=2 * len(files or ()) + 64 if wrong else 0)
+    detail = _strange(current)
+    post.say(
+        f"preflight ok, current is {current.version or current.foreign or 'not there'}{detail and '; ' + detail}"
+    )
+    return NodeFacts(current=current.version, has_release=not wrong, detail=detail)
+
+
+def _upload(post: Post) -> NodeFacts:
+    task, host = post.task, post.host
+    current = host.read_current()
+    files = _in_store(task)
+    wrong = host.check_release(task.version, files)
+    if not wrong:
+        post.say(f"{task.version} is there already, and right")
+        return NodeFacts(current=current.version, has_release=True)
+    _refuse_in_use(post, current, wrong)
+    _bring(post, task.version, files)
+    return NodeFacts(current=current.version, has_release=True)
+
+
+def _once(post: Post) -> NodeFacts:
+    task = post.task
+    if task.once is not None:
+        post.command("once", task.once, task.version, task.previous)
+    return NodeFacts(current=post.host.read_current().version, has_release=True, once_done=True)
+
+
+def _switch(post: Post) -> NodeFacts:
+    task, host = post.task, post.host
+    _refuse_foreign(post, host.read_current())
+    if task.before_switch is not None:
+        post.command("before_switch", task.before_switch, task.version, task.previous)
+    post.cancel.check()
+    return NodeFacts(current=task.version, has_release=True, detail=_point(post, task.version))
+
+
+def _start(post: Post) -> NodeFacts:
+    task = post.task
+    green, said = _bring_up(post, task.version, task.previous)
+    return NodeFacts(current=post.host.read_current().version, has_release=True, green=green, detail=said)
+
+
+def _hold(post: Post) -> NodeFacts:
+    task = post.task
+    if task.probe is None:
+        post.cancel.wait(task.hold_s)
+        post.cancel.check()
+        return NodeFacts(current=post.host.read_current().version, has_release=True)
+    said = post.hold(task.probe, task.version, task.hold_s)
+    return NodeFacts(current=post.host.read_current().version, has_release=True, green=True, detail=said)
+
+
+def _revert(post: Post) -> NodeFacts:
+    task, host = post.task, post.host
+    if task.former is None:
+        back = host.unlink(task.operation)
+        post.say(f"removed {CURRENT}: this node had none" if back is None else f"put {CURRENT} back: {back}")
+        return NodeFacts(detail=f"{CURRENT} is {back} again" if back else "")
+    _refuse_foreign(post, host.read_current())
+    if task.former not in host.releases():
+        _bring(post, task.former, _in_store(task, task.former))
+    _point(post, task.former)
+    try:
+        green, said = _bring_up(post, task.former, task.version)
+    except WorkError as error:
+        detail = f"{CURRENT} is back on {task.former}, but there {error.detail}"
+        raise WorkError("revert", detail, errored=error.errored, tail=error.tail) from error
+    return NodeFacts(current=task.former, has_release=True, green=green, detail=said)
+
+
+def _observe(post: Post) -> NodeFacts:
+    current = post.host.read_current()
+    return NodeFacts(current=current.version, detail=_strange(current))
+
+
+def _probe(post: Post) -> NodeFacts:
+    task = post.task
+    current = post.host.read_current()
+    if task.probe is None:
+        return NodeFacts(current=current.version)
+    green, said = post.look(task.probe, current.version or task.version)
+    return NodeFacts(current=current.version, green=green, detail=said)
+
+
+def _gate(post: Post) -> NodeFacts:
+    current = post.host.read_current()
+    green, said = run_gate(post)
+    return NodeFacts(current=current.version, has_release=True, green=green, detail=said)
+
+
+def _prune(post: Post) -> NodeFacts:
+    task, host = post.task, post.host
+    current = host.read_current()
+    if current.foreign:
+        return NodeFacts(detail=f"nothing removed: {_strange(current)}")
+    removed, kept = [], []
+    for version in host.releases():
+        if version in task.keep or version == current.version:
+            continue
+        post.cancel.check()
+        try:
+            host.remove(version, task.operation)
+            removed.append(version)
+        except WorkError as error:
+            kept.append(error.detail)
+    if removed:
+        post.say(f"removed {', '.join(removed)}")
+    return NodeFacts(current=current.version, removed=tuple(removed), detail="; ".join(kept))
+
+
+def _in_store(task: NodeTask, version: str | None = None) -> tuple[FileEntry, ...] | None:
+    """The file list of a release in the controller's store; None when it is not there."""
+    folder = Path(task.store, version or task.version)
+    return listed(folder) if (folder / MANIFEST).exists() else None
+
+
+def _bring(post: Post, version: str, files: Sequence[FileEntry] | None) -> None:
+    """Upload one release, verified on the node."""
+    task = post.task
+    if files is None:
+        raise _cannot(f"release {version} is neither on the node nor in the store ({task.store})")
+    size = sum(f.size for f in files)
+    post.say(f"upload {version}: {len(files)} files, {size} bytes")
+    post.host.put_release(version, Path(task.store, version), files, task.operation, post.cancel)
+    post.say(f"uploaded {version}, sha256 verified")
+
+
+def _point(post: Post, version: str) -> str:
+    """Switch the link; the answer tells of a foreign one that was put aside."""
+    kept = post.host.switch(version, post.task.operation)
+    post.say(f"switched {CURRENT} -> {RELEASES}/{version}")
+    if kept is None:
+        return ""
+    post.say(f"what {CURRENT} was before is kept as {kept}")
+    return f"what {CURRENT} was before is kept as {kept}"
+
+
+def _bring_up(post: Post, version: str, previous: str | None) -> tuple[bool | None, str]:
+    """Restart, then wait for green; None where the node has no probe."""
+    task = post.task
+    if task.restart is not None:
+        post.command("restart", task.restart, version, previous)
+    if task.probe is None:
+        return None, ""
+    return True, post.until_green(task.probe, version, min(PROBE_S, task.timeout_s))
+
+
+def _refuse_foreign(post: Post, current: Current) -> None:
+    if current.foreign and not post.task.force:
+        raise _cannot(
+            f"{post.host.root}/{CURRENT} is {current.foreign}, no link into {RELEASES}/: "
+            "move it away, or promote with force (it is then kept beside)"
+        )
+
+
+def _refuse_in_use(post: Post, current: Current, wrong: str) -> None:
+    version = post.task.version
+    if current.version == version and not current.dangling:
+        raise _cannot(
+            f"{RELEASES}/{version} is what {CURRENT} names and is not as it was built ({wrong}); "
+            "it is not replaced under a running service: roll back, or promote another version"
+        )
+
+
+def _strange(current: Current) -> str:
+    if current.foreign:
+        return f"{CURRENT} is {current.foreign}, no link into {RELEASES}/"
+    return f"{CURRENT} names {current.version}, whose folder is not there" if current.dangling else ""
+
+
+def _cannot(detail: str) -> WorkError:
+    return WorkError("node", detail, errored=True)
+
+
+_STEPS: dict[Step, Callable[[Post], NodeFacts]] = {
+    Step.PREFLIGHT: _preflight,
+    Step.UPLOAD: _upload,
+    Step.ONCE: _once,
+    Step.SWITCH: _switch,
+    Step.START: _start,
+    Step.HOLD: _hold,
+    Step.REVERT: _revert,
+    Step.OBSERVE: _observe,
+    Step.PROBE: _probe,
+    Step.GATE: _gate,
+    Step.PRUNE: _prune,
+}

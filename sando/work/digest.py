@@ -1,0 +1,142 @@
+"""What a release folder holds, by hash: lists it, and compares it with its manifest; it never changes a file."""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from sando.model.errors import WorkError
+from sando.model.names import visible
+from sando.model.release import MANIFEST, FileEntry
+
+_STEP = "release"
+_NO_FOLLOW = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not hold the open
+_CHUNK = 2**20
+
+
+def scan(folder: Path) -> tuple[FileEntry, ...]:
+    """Every regular file below `folder`, sorted by path, the manifest left out.
+
+    WorkError names what has no place in a release: a link, a device, a name that is not UTF-8.
+    """
+    found = []
+    for where, folders, files, fd in os.fwalk(folder, onerror=_unreadable):
+        inner = PurePosixPath(os.path.relpath(where, folder))
+        for name in folders:
+            _refuse_link(inner / name, os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
+        for name in files:
+            path = inner / name
+            if str(path) != MANIFEST:
+                found.append(_entry(path, name, fd))
+    return tuple(sorted(found, key=lambda entry: entry.path))
+
+
+def digest_of(files: Sequence[FileEntry]) -> str:
+    """The sha256 of the canonical list: sorted by path, one JSON array a line."""
+    rows = ((f.path, f.size, f.mode, f.sha256) for f in sorted(files, key=lambda f: f.path))
+    text = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def listed(folder: Path) -> tuple[FileEntry, ...]:
+    """The file list of the folder's manifest. WorkError (errored) when there is none that can be used."""
+    path = folder / MANIFEST
+    try:
+        rows = json.loads(path.read_bytes())["files"]
+        files = tuple(
+            FileEntry(str(r["path"]), int(r["size"]), int(r["mode"]), str(r["sha256"])) for r in rows
+        )
+    except FileNotFoundError:
+        raise WorkError(_STEP, f"no {MANIFEST} in {folder}", errored=True) from None
+    except OSError as error:
+        raise WorkError(_STEP, f"cannot read {path}: {error.strerror}", errored=True) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise WorkError(_STEP, f"{path} cannot be understood: {visible(str(error))}", errored=True) from error
+    for entry in files:
+        if not _stays_inside(entry.path):
+            raise WorkError(
+                _STEP, f"{path} lists {visible(entry.path)!r}, which leads out of it", errored=True
+            )
+    return files
+
+
+def verify(folder: Path) -> str | None:
+    """None when every file that the manifest lists is there and right, else what is wrong.
+
+    Files that it does not list are no fault: a service may write beside its program (`__pycache__`, a socket).
+    """
+    if not (folder / MANIFEST).is_file():
+        return f"no {MANIFEST}"
+    try:
+        return compare(folder, listed(folder))
+    except WorkError as error:
+        return error.detail
+
+
+def compare(folder: Path, files: Iterable[FileEntry]) -> str | None:
+    """The first thing in which `folder` differs from `files`, or None."""
+    for wanted in files:
+        path = folder / wanted.path
+        if any(p.is_symlink() for p in (path, *path.parents) if p.is_relative_to(folder) and p != folder):
+            return f"{wanted.path}: is reached through a link"
+        try:
+            found = _entry(PurePosixPath(wanted.path), str(path), None)
+        except FileNotFoundError:
+            return f"missing: {wanted.path}"
+        except (OSError, WorkError) as error:
+            return f"{wanted.path}: {getattr(error, 'strerror', None) or getattr(error, 'detail', error)}"
+        if wrong := _difference(found, wanted):
+            return f"{wanted.path}: {wrong}"
+    return None
+
+
+def _difference(found: FileEntry, wanted: FileEntry) -> str | None:
+    if found.size != wanted.size:
+        return f"has {found.size} bytes, not {wanted.size}"
+    if found.sha256 != wanted.sha256:
+        return "sha256 differs"
+    if found.mode != wanted.mode:
+        return f"mode is {found.mode:04o}, not {wanted.mode:04o}"
+    return None
+
+
+def _entry(path: PurePosixPath, name: str, dir_fd: int | None) -> FileEntry:
+    _refuse_link(path, os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode)
+    fd = os.open(name, _NO_FOLLOW, dir_fd=dir_fd)
+    try:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            raise WorkError(_STEP, f"{visible(str(path))} is no regular file: a release holds files only")
+        return FileEntry(str(path), info.st_size, info.st_mode & 0o777, _sha256(fd))
+    finally:
+        os.close(fd)
+
+
+def _sha256(fd: int) -> str:
+    digest = hashlib.sha256()
+    while data := os.read(fd, _CHUNK):
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _refuse_link(path: PurePosixPath, mode: int) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        name = visible(str(path))
+        raise WorkError(_STEP, f"the name {name} is not UTF-8: rename it in the build") from None
+    if stat.S_ISLNK(mode):
+        raise WorkError(
+            _STEP, f"{visible(str(path))} is a symbolic link: a release holds files only, copy it"
+        )
+
+
+def _stays_inside(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    return bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path
+
+
+def _unreadable(error: OSError) -> None:
+    raise WorkError(_STEP, f"cannot read {error.filename}: {error.strerror}", errored=True) from error

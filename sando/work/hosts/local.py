@@ -1,0 +1,196 @@
+"""A node that is a folder of this machine. It follows no link that somebody planted in its release root."""
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from secrets import token_hex
+
+from sando.model.gates import Verdict
+from sando.model.release import FileEntry
+from sando.model.topology import Command, Probe
+from sando.work.boot import boot, connect_tcp
+from sando.work.cancel import CancelToken
+from sando.work.hosts.base import CURRENT, PRIVATE, RELEASES, Current, describe, named_by
+from sando.work.hosts.copying import sync_folder
+from sando.work.hosts.shelf import Shelf, cannot, is_folder, told
+from sando.work.log import OpLog
+from sando.work.process import Exit, Keepers, clean_env, command_argv, run_plain
+from sando.work.tree import remove_tree
+
+
+class LocalHost:
+    """`Host` without a transport. `statvfs` is an argument so that a full disk can be tried."""
+
+    def __init__(self, root: str, statvfs: Callable[[Path], os.statvfs_result] = os.statvfs) -> None:
+        self._root = Path(root)
+        self._current = self._root / CURRENT
+        self._shelf = Shelf(self._root)
+        self._statvfs = statvfs
+
+    @property
+    def root(self) -> str:
+        return str(self._root)
+
+    def run(
+        self,
+        command: Command,
+        *,
+        cwd: str,
+        env: Mapping[str, str],
+        log: OpLog | None,
+        cancel: CancelToken,
+        timeout: float,
+        step: str,
+    ) -> tuple[Exit, str]:
+        return run_plain(
+            command_argv(command),
+            cwd=cwd,
+            env=clean_env(env),
+            log=log,
+            cancel=cancel,
+            timeout=timeout,
+            step=step,
+        )
+
+    def prepare(self, *, need: int, files: int) -> None:
+        with told(
+            f"cannot make {self._root}", f"make it, and give it to the user of sandod (uid {os.getuid()})"
+        ):
+            self._root.mkdir(parents=True, exist_ok=True)
+        with told(f"cannot write in {self._root}", f"give it to the user of sandod (uid {os.getuid()})"):
+            self._try_writing()
+        room = self._statvfs(self._root)
+        free = room.f_bavail * room.f_frsize
+        if free < need:
+            raise cannot(f"{self._root}: {_mib(free)} MiB free, {_mib(need)} MiB needed; make room there")
+        if room.f_files and room.f_favail < files:
+            raise cannot(f"{self._root}: {room.f_favail} inodes free, {files} needed; make room there")
+
+    def read_current(self) -> Current:
+        with told(f"cannot read {self._current}"):
+            if not self._current.is_symlink():
+                kind = "a folder" if self._current.is_dir() else "a file"
+                return Current(foreign=kind) if self._current.exists() else Current()
+            target = str(self._current.readlink())
+        version = named_by(target, self.root)
+        if version is None:
+            return Current(foreign=describe(target))
+        if (self._root / RELEASES).is_symlink():
+            return Current(foreign=f"{describe(target)}, and {RELEASES} is a link itself")
+        return Current(version, dangling=not is_folder(self._shelf.release(version)))
+
+    def check_release(self, version: str, files: Sequence[FileEntry] | None) -> str | None:
+        return self._shelf.check(version, files)
+
+    def put_release(
+        self, version: str, source: Path, files: Sequence[FileEntry], operation: int, cancel: CancelToken
+    ) -> None:
+        self._shelf.put(version, source, files, operation, cancel)
+
+    def switch(self, version: str, operation: int) -> str | None:
+        with told(f"cannot switch {self._current}"):
+            kept = self._keep(operation)
+            target = f"{RELEASES}/{version}"
+            beside = self._shelf.folder(PRIVATE, "incoming") / f"{CURRENT}-{operation}-{token_hex(4)}"
+            beside.symlink_to(target)
+            try:
+                beside.rename(self._current)
+            except OSError:
+                beside.unlink()
+                if kept and not os.path.lexists(self._current):
+                    (self._root / kept).rename(self._current)
+                raise
+            sync_folder(self._root)
+            found = str(self._current.readlink())
+        if found != target:
+            raise cannot(
+                f"{self._current} names {found} right after it was switched to {target}: who else writes it?"
+            )
+        return kept
+
+    def unlink(self, operation: int) -> str | None:
+        kept = self._kept(operation)
+        with told(f"cannot remove {self._current}"):
+            if not self._current.is_symlink() and self._current.exists():
+                raise cannot(f"{self._current} is no link any more: left alone")
+            if kept.is_symlink():
+                kept.rename(self._current)
+            else:
+                self._current.unlink(missing_ok=True)
+                if kept.exists():
+                    kept.rename(self._current)
+            if self._root.exists():
+                sync_folder(self._root)
+        return self.read_current().foreign or None
+
+    def releases(self) -> tuple[str, ...]:
+        return self._shelf.versions()
+
+    def remove(self, version: str, operation: int) -> None:
+        if self.read_current().version == version:
+            raise cannot(f"{RELEASES}/{version} is what {CURRENT} names")
+        self._shelf.remove(version, operation)
+
+    def open_tcp(self, host: str, port: int, timeout: float) -> socket.socket:
+        return connect_tcp(host, port, timeout)
+
+    def boot(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str,
+        env: Mapping[str, str],
+        probe: Probe | None,
+        settle_s: float,
+        timeout_s: float,
+        log: OpLog,
+        keepers: Keepers,
+        cancel: CancelToken,
+    ) -> Verdict:
+        return boot(
+            argv,
+            cwd=cwd,
+            env=clean_env(env),
+            probe=probe,
+            settle_s=settle_s,
+            timeout_s=timeout_s,
+            log=log,
+            keepers=keepers,
+            cancel=cancel,
+        )
+
+    def _kept(self, operation: int) -> Path:
+        return self._root / f"{CURRENT}.kept-{operation}"
+
+    def _try_writing(self) -> None:
+        releases, private = self._shelf.folder(RELEASES), self._shelf.folder(PRIVATE)
+        self._shelf.folder(PRIVATE, "incoming")
+        if len({p.stat().st_dev for p in (self._root, releases, private)}) > 1:
+            raise cannot(f"{releases}, {private} and {self._root} have to be on one file system")
+        name = f"try-{token_hex(4)}"
+        link, folder = self._root / f".{name}", releases / f".{name}"
+        try:
+            link.symlink_to(RELEASES)
+            folder.mkdir()
+            (folder / name).write_bytes(b"x" * 4096)
+        finally:
+            remove_tree(link)
+            remove_tree(folder)
+
+    def _keep(self, operation: int) -> str | None:
+        """Put a foreign `current` aside: nothing that sando did not make is ever lost."""
+        if not self.read_current().foreign:
+            return None
+        kept = self._kept(operation)
+        if os.path.lexists(kept):
+            raise cannot(f"{kept} is there already: move it away, or {self._current}")
+        if self._current.is_symlink():
+            kept.symlink_to(self._current.readlink())  # a copy: `current` itself is replaced in one step
+        else:
+            self._current.rename(kept)
+        return kept.name
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f}"
