@@ -4,7 +4,6 @@ An actor never waits. It saves once in a handler, then posts; what it could not 
 """
 
 import logging
-import queue
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,10 +11,11 @@ from typing import Any
 
 import pykka
 
-from actors.messages import Begin, ChildFailed, JobDone, Publish, Ref, Reply, Tick
+from actors.messages import Begin, ChildFailed, JobDone, Note, Publish, Ref, Reply, Tick
 from sando.model.answers import Answer, restarting, unavailable
 from sando.model.clock import Clock
 from sando.model.errors import StoreUnavailable
+from sando.model.events import Event
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Site:
     """The blocking functions that actors hand to the runner: `sando.work` as one object, see `daemon.Works`."""
     journal: Ref | None = None
     """Replaced by Root when the Journal is restarted; nobody else writes it."""
-    stop: Callable[[Ref], None] = field(default=lambda ref: ref.stop(block=False))  # type: ignore[attr-defined]
+    stop: Callable[[Ref], None] = field(default=lambda ref: ref.stop(block=False))
 
 
 def post(ref: Ref | None, message: Any) -> bool:
@@ -59,7 +59,7 @@ def post(ref: Ref | None, message: Any) -> bool:
     return False
 
 
-class Actor(pykka.ThreadingActor):  # type: ignore[misc]
+class Actor(pykka.ThreadingActor):
     """A room with an inbox. Subclasses have one `handle` with one `match`; its last arm raises."""
 
     def __init__(self, site: Site, parent: Ref | None, name: str) -> None:
@@ -68,7 +68,8 @@ class Actor(pykka.ThreadingActor):  # type: ignore[misc]
         self.parent = parent
         self.name = name
         self.children: dict[str, Ref] = {}
-        self.in_hand: list[Reply] = []
+        self.in_hand: Reply | None = None
+        self.held: list[Reply] = []
         self._deaths: dict[str, deque[float]] = {}
 
     def handle(self, message: Any) -> None:
@@ -76,12 +77,14 @@ class Actor(pykka.ThreadingActor):  # type: ignore[misc]
 
     def on_receive(self, message: Any) -> None:
         """The boundary: a store that is away is no bug, a bug ends this actor and only this one."""
-        reply = getattr(message, "reply", None)
-        if isinstance(reply, Reply):
-            self.in_hand = [r for r in self.in_hand if r.given is None]
-            self.in_hand.append(reply)
+        self.in_hand = getattr(message, "reply", None)
         try:
-            self.handle(message)
+            if isinstance(message, Note):
+                self.site.store.save(message.event)
+                self.publish()
+            else:
+                self.handle(message)
+            self.in_hand = None
         except StoreUnavailable as error:
             self._store_away(message, error)
         except BaseException as error:
@@ -113,6 +116,11 @@ class Actor(pykka.ThreadingActor):  # type: ignore[misc]
         ref = self.actor_ref
         known: bool = self.site.runner.adopt(key, lambda k, outcome: post(ref, JobDone(k, outcome)))
         return known
+
+    def note_restart(self, failed: ChildFailed, **about: Any) -> None:
+        """Tells of a child's restart once the store can take it; the restart itself does not wait for that."""
+        data: dict[str, object] = {"actor": about.pop("actor", failed.name), "error": failed.error}
+        post(self.actor_ref, Note(Event("ActorRestarted", self.site.clock().at, data=data, **about)))
 
     def publish(self, reply: Reply | None = None, answer: Answer | None = None) -> None:
         """Something was committed: the Journal tells the world, and then answers the reply."""
@@ -156,22 +164,21 @@ class Actor(pykka.ThreadingActor):  # type: ignore[misc]
         self.stop_children()
         self._answer_all()
 
-    def on_failure(self, exception_type: Any, exception_value: Any, traceback: Any) -> None:
+    def on_failure(self, _type: Any, value: Any, _traceback: Any) -> None:
         self.stop_children()
         self._answer_all()
-        post(self.parent, ChildFailed(self.name, self.actor_ref, str(exception_value)))
+        post(self.parent, ChildFailed(self.name, self.actor_ref, str(value)))
+
+    def hold(self, reply: Reply) -> None:
+        """A reply that waits for a job of mine: it is answered even if I die before."""
+        self.held = [*(r for r in self.held if r.given is None), reply]
 
     def _answer_all(self) -> None:
         """Whoever waits for an answer from here is told that there will be none."""
-        while True:
-            try:
-                envelope = self.actor_inbox.get_nowait()
-            except queue.Empty:
-                break
-            reply = getattr(envelope.message, "reply", None)
-            if isinstance(reply, Reply):
-                self.in_hand.append(reply)
-        for reply in self.in_hand:
-            if reply.given is None:
+        waiting = [self.in_hand, *self.held]
+        while not self.actor_inbox.empty():
+            waiting.append(getattr(self.actor_inbox.get().message, "reply", None))
+        for reply in waiting:
+            if isinstance(reply, Reply) and reply.given is None:
                 reply.answer(restarting())
-        self.in_hand = []
+        self.in_hand, self.held = None, []

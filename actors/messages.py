@@ -245,6 +245,13 @@ class Drained:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """any -> itself: a fact to keep as soon as the store takes it; what it tells of has happened already."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
 class JobDone:
     """job thread -> owner: the one end of the job `key`."""
 
@@ -416,15 +423,6 @@ class NodeDone:
     node: str
     key: str
     outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """What the Journal hands to the board: a snapshot, the events that are new in it, operations that ended."""
-
-    snapshot: Any
-    events: tuple[Event, ...]
-    ended: tuple[Operation, ...]
 
 
 LOST = WorkError("lost", "the job of this step was lost in a restart", errored=True)

@@ -36,6 +36,8 @@ class NodePlan(Struct, frozen=True):
     """Its switch was begun in this operation: only such a node is ever restarted or taken back."""
     proof: Step | None = None
     """After a crash, with its link on the new version: the step that says whether the release runs there."""
+    broken: bool = False
+    """It was moved and then failed, or could not be moved back: it is not known to be well."""
     tries: int = 0
     """Steps begun on this node, so that each job has a number of its own."""
 
@@ -277,9 +279,12 @@ def failed(rollout: Rollout, name: str, step: Step, error: str, *, errored: bool
     elif step in {Step.OBSERVE, Step.PROBE}:
         node = replace(node, status="unknown", look=False)
     elif step in {Step.START, Step.HOLD}:
-        node = replace(node, status="failed" if rollout.going_back else "switched", at_fault=True)
+        back = rollout.going_back
+        node = replace(node, status="failed" if back else "switched", at_fault=True, broken=back)
     elif step is Step.SWITCH:
-        node = replace(node, status="failed", at_fault=True, look=not rollout.going_back)
+        node = replace(
+            node, status="failed", at_fault=True, look=not rollout.going_back, broken=rollout.going_back
+        )
     else:
         node = replace(node, status="failed", at_fault=True)
     first = rollout.error is None

@@ -19,6 +19,7 @@ from sando.model.events import Event
 from sando.model.gates import GateRun
 from sando.model.operation import Operation, Status
 from sando.model.policy import Lock
+from sando.model.record import Fact, Unset
 from sando.model.release import Release
 from sando.model.rollout import Rollout
 from sando.model.stay import BurnReset, Stay
@@ -43,20 +44,6 @@ from sando.store.schema import (
 T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Fact(msgspec.Struct, frozen=True):
-    """One named value of the daemon's own, such as the tip that was last accepted."""
-
-    key: str
-    value: Any
-
-
-class Unset(msgspec.Struct, frozen=True):
-    """The row of a lock or a rollout is to vanish in this transaction."""
-
-    of: type
-    key: str | int
 
 
 class StoreRefusedError(SandoError):
@@ -274,6 +261,11 @@ class Store:
     def _resets(self, tier: str) -> tuple[BurnReset, ...]:
         model = self._one(BurnResetRow)
         return tuple(self._values(model.select(model.body).where(model.tier == tier), BurnReset))
+
+    def taken(self) -> dict[str, str]:
+        """Every version that belongs to a sha for good, with that sha."""
+        model = self._one(ReleaseRow)
+        return {r.version: r.sha for r in self._values(model.select(model.body), Release) if r.green}
 
     def locks(self) -> list[Lock]:
         model = self._one(LockRow)

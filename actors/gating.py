@@ -1,0 +1,532 @@
+"""Active gates of one tier: one after the other, the first red one ends it; and the burn-in timer. On the tier's thread.
+
+What is under way stands in the tier's state (`Gating`), so that a restarted tier takes it up again.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from actors.base import post
+from actors.messages import (
+    AbortOperation,
+    CancelJob,
+    Do,
+    EnterBuildTier,
+    GateAgain,
+    GatesDone,
+    JobDone,
+    NodeDone,
+    RunGate,
+    Tick,
+)
+from sando.model.answers import Accepted, Refusal, draining
+from sando.model.events import Event
+from sando.model.gates import GateRun, Outcome, Verdict
+from sando.model.operation import Operation, Status
+from sando.model.policy import active_green, judge, tier_busy
+from sando.model.rollout import Rollout
+from sando.model.task import NodeFacts, NodeTask, Step
+from sando.model.tier import Gating, TierState
+from sando.model.topology import GateSpec
+from sando.work.outcome import Done, Failed
+from sando.work.outcome import Outcome as JobOutcome
+
+if TYPE_CHECKING:
+    from actors.tier import Tier
+
+LOOK_S = 3600.0
+"""So often a burn-in clock is read and kept, so that a jump of a clock costs or gives an hour at most."""
+
+_ENDS = {
+    "passed": Status.SUCCEEDED,
+    "failed": Status.FAILED,
+    "errored": Status.ERRORED,
+    "aborted": Status.ABORTED,
+    "interrupted": Status.INTERRUPTED,
+}
+
+Begun = tuple[list[Any], TierState, Callable[[], None]]
+"""Rows to save, the state with them, and what to do once both are saved."""
+
+
+def _nothing() -> None:
+    """Nothing is to be started after the save."""
+
+
+class Gates:
+    def __init__(self, tier: "Tier") -> None:
+        self.tier = tier
+        self.said: dict[str, str | None] = {}
+        self.cut: Gating | None = None
+        self.stop_timer: Callable[[], None] = _nothing
+
+    @property
+    def gating(self) -> Gating | None:
+        return self.tier.state.gating
+
+    @property
+    def in_motion(self) -> bool:
+        return self.gating is not None
+
+    # -- taking up what a former life left -----------------------------------------------------------------------
+
+    def take_up(self) -> None:
+        gating = self.gating
+        if gating and gating.running:
+            spec = self.tier.spec.gate(gating.running)
+            if spec and self._on_nodes(spec):
+                self._on_each_node(gating, spec, adopt=True)
+            elif not self.tier.adopt_job(self._key(gating)):
+                self._ended(gating, Outcome.ABORTED, "sandod was restarted", "interrupted")
+        self.schedule_burn()
+
+    def node_reborn(self, name: str) -> None:
+        gating = self.gating
+        spec = gating and gating.running and self.tier.spec.gate(gating.running)
+        if gating and spec and self._on_nodes(spec) and name not in self.said:
+            key, task = self._node_key(gating, name), self._task(gating, spec, name)
+            if task is None or not post(self.tier.node(name), Do(key, task, adopt=True)):
+                self._node_said(gating, name, f"{name}: its actor died too often")
+
+    def drive_on(self) -> None:
+        """After a restart cut a tier's gates short: what is not green yet is run again."""
+        tier, current = self.tier, self.tier.state.current
+        if current is None or self.gating or tier.deploys.operation or tier.is_build_tier or tier.draining:
+            return
+        rows, state, start = self._arrived(tier.state, "sandod", "the gates were cut short by a restart")
+        if rows:
+            tier.become(state, *rows)
+            start()
+            tier.publish()
+
+    # -- beginning -----------------------------------------------------------------------------------------------
+
+    def after_deploy(self, state: TierState, rollout: Rollout, *, ok: bool) -> Begun:
+        """A version has arrived: its active gates run, as an operation of their own."""
+        if (
+            not ok
+            or rollout.mode == "repair"
+            or (rollout.going_back and state.current is self.tier.state.current)
+        ):
+            return [], state, _nothing
+        return self._arrived(state, "sandod", f"{rollout.version} arrived by operation {rollout.operation}")
+
+    def _arrived(self, state: TierState, actor: str, reason: str) -> Begun:
+        current = state.current
+        names = [g.name for g in self.tier.spec.active_gates()]
+        if current is None or not names:
+            return [], state, _nothing
+        todo = [n for n in names if (run := current.gate(n)) is None or run.outcome is not Outcome.PASSED]
+        if not todo:
+            return [], state, _nothing
+        operation = self._operation(current.version, current.sha, actor, reason, {"gates": todo})
+        rows, state, start = self._next(state, Gating(operation.id, current.version, tuple(todo)))
+        return [operation, *rows], state, start
+
+    def _operation(
+        self, version: str, sha: str, actor: str, reason: str, details: dict[str, object]
+    ) -> Operation:
+        number, now = self.tier.site.store.new_operation_id(), self.tier.site.clock().at
+        return Operation(
+            number, "gate", self.tier.name, version, sha, actor, reason, Status.RUNNING, now,
+            step="gates", started_at=now, log=f"/operations/{number}/log", details=details,
+        )  # fmt: skip
+
+    def enter_build_tier(self, entry: EnterBuildTier) -> None:
+        """The door of the build tier. Asked again after a restart, it says what it knows, or begins."""
+        tier, operation, release = self.tier, entry.operation, entry.release
+        if self.gating and self.gating.operation == operation.id:
+            return
+        known = self._known(operation) if entry.again else None
+        if known:
+            post(tier.parent, known)
+            return
+        gating = Gating(
+            operation.id, release.version, tuple(g.name for g in tier.spec.active_gates()), candidate=release
+        )
+        rows, state, start = self._next(replace(tier.state, tried=()), gating)
+        tier.become(state, *rows)
+        start()
+        tier.publish()
+
+    def _known(self, operation: Operation) -> GatesDone | None:
+        """How the gates of a build ended, from the state alone."""
+        state = self.tier.state
+        if any(s.operation == operation.id for s in state.stays):
+            return GatesDone(operation.id, "passed")
+        runs = [r for r in state.tried if r.operation == operation.id]
+        last = runs[-1] if runs else None
+        if last is None or last.outcome is Outcome.PASSED:
+            return None
+        return GatesDone(
+            operation.id,
+            "interrupted" if last.outcome is Outcome.ABORTED else str(last.outcome),
+            last.message,
+        )
+
+    def gate_again(self, ask: GateAgain) -> None:
+        """One gate of the build tier's current version, in an operation that Build owns."""
+        tier, current = self.tier, self.tier.state.current
+        if self.gating and self.gating.operation == ask.operation.id:
+            return
+        run = current.gate(ask.gate) if current else None
+        if run and run.operation == ask.operation.id and run.outcome is not Outcome.RUNNING:
+            post(tier.parent, GatesDone(ask.operation.id, _word(run.outcome), run.message))
+            return
+        if current is None or tier.spec.gate(ask.gate) is None:
+            post(tier.parent, GatesDone(ask.operation.id, "aborted", "the gate or the version is gone"))
+            return
+        rows, state, start = self._next(tier.state, Gating(ask.operation.id, current.version, (ask.gate,)))
+        tier.become(state, *rows)
+        start()
+        tier.publish()
+
+    def run_again(self, wish: RunGate) -> None:
+        """One gate of this tier's current version, in an operation of its own; it does not hold the tier."""
+        tier, current = self.tier, self.tier.state.current
+        busy = tier.deploys.operation
+        if tier.draining:
+            return tier.publish(wish.reply, draining())
+        if current is None:
+            return tier.publish(
+                wish.reply,
+                Refusal(
+                    409,
+                    "tier_empty",
+                    f"nothing runs on tier {tier.name} yet",
+                    f"promote into {tier.name} first",
+                ),
+            )
+        if busy:
+            return tier.publish(wish.reply, tier_busy(tier.name, busy))
+        if self.gating:
+            return self._while_gating(self.gating, wish)
+        operation = self._operation(
+            current.version, current.sha, wish.actor, wish.reason, {"gates": [wish.gate]}
+        )
+        rows, state, start = self._next(tier.state, Gating(operation.id, current.version, (wish.gate,)))
+        tier.become(state, operation, *rows)
+        start()
+        tier.publish(wish.reply, Accepted(operation))
+
+    def _while_gating(self, gating: Gating, wish: RunGate) -> None:
+        operation = self.tier.site.store.operation(gating.operation)
+        if wish.gate in {gating.running, *gating.queue}:
+            return self.tier.publish(wish.reply, Accepted(operation, 200, "already_running"))
+        self.tier.publish(wish.reply, tier_busy(self.tier.name, operation))
+
+    # -- one gate after the other ----------------------------------------------------------------------------------
+
+    def _next(self, state: TierState, gating: Gating) -> Begun:
+        if not gating.queue:
+            return self._finish(state, gating, "passed", "")
+        name, *rest = gating.queue
+        spec = self.tier.spec.gate(name)
+        if spec is None:  # a reload took it away
+            return self._next(state, replace(gating, queue=tuple(rest)))
+        before = self._run_of(state, gating, name)
+        attempt = before.attempt + 1 if before else 1
+        gating = replace(gating, queue=tuple(rest), running=name, attempt=attempt)
+        now = self.tier.site.clock().at
+        run = GateRun(
+            self.tier.name, name, spec.kind, gating.version, gating.operation, attempt, Outcome.RUNNING, now
+        )
+        state = replace(self._put(state, gating, run), gating=gating)
+        told = self._event("GateStart", gating, {"gate": name, "kind": spec.kind, "attempt": attempt})
+        return [run, told], state, partial(self._start, gating, spec)
+
+    def _run_of(self, state: TierState, gating: Gating, name: str) -> GateRun | None:
+        if gating.candidate:
+            return next((r for r in state.tried if r.gate == name), None)
+        return state.current.gate(name) if state.current else None
+
+    def _put(self, state: TierState, gating: Gating, run: GateRun) -> TierState:
+        if gating.candidate:
+            return replace(state, tried=(*(r for r in state.tried if r.gate != run.gate), run))
+        return state.update(state.current.record(run)) if state.current else state
+
+    def _start(self, gating: Gating, spec: GateSpec) -> None:
+        self.said = {}
+        if self._on_nodes(spec):
+            self._on_each_node(gating, spec, adopt=False)
+            return
+        tier = self.tier
+        sha = (
+            gating.candidate.sha if gating.candidate else tier.state.current.sha if tier.state.current else ""
+        )
+        work = partial(
+            tier.site.work.gate, tier.topology, tier.name, spec, gating.operation, gating.version, sha
+        )
+        tier.start_job(self._key(gating), work)
+
+    def _on_nodes(self, spec: GateSpec) -> bool:
+        return bool(self.tier.spec.nodes_in()) and (
+            spec.kind == "boot_smoke" or (spec.kind == "command" and spec.on == "nodes")
+        )
+
+    def _key(self, gating: Gating) -> str:
+        return f"{gating.operation}/gate/{gating.running}/{gating.attempt}"
+
+    def _node_key(self, gating: Gating, node: str) -> str:
+        return f"{self._key(gating)}/{node}"
+
+    def _on_each_node(self, gating: Gating, spec: GateSpec, *, adopt: bool) -> None:
+        for node in self.tier.spec.nodes_in():
+            task = self._task(gating, spec, node.name)
+            if task:
+                post(self.tier.node(node.name), Do(self._node_key(gating, node.name), task, adopt=adopt))
+
+    def _task(self, gating: Gating, spec: GateSpec, name: str) -> NodeTask | None:
+        tier, node = self.tier, self.tier.spec.node(name)
+        if node is None:
+            return None
+        return NodeTask(
+            operation=gating.operation, tier=tier.name, node=node, step=Step.GATE, version=gating.version, former=None,
+            previous=tier.state.previous.version if tier.state.previous else None, store=tier.site.work.release_root,
+            log=tier.site.work.log_path(gating.operation), timeout_s=spec.timeout_s or tier.spec.timeout_s,
+            restart=node.restart, probe=node.probe, gate=spec, run=tier.topology.build.start_command(),
+        )  # fmt: skip
+
+    # -- ends --------------------------------------------------------------------------------------------------------
+
+    def waits_for(self, key: str) -> bool:
+        return self.gating is not None and key.startswith(self._key(self.gating) + "/")
+
+    def node_done(self, done: NodeDone) -> None:
+        gating = self.gating
+        if gating is None:
+            return
+        match done.outcome:
+            case Done(NodeFacts() as facts):
+                self._node_said(
+                    gating, done.node, f"{done.node}: {facts.detail}" if facts.green is False else None
+                )
+            case Failed(error) if error.step == "lost":
+                self._ended(gating, Outcome.ABORTED, "sandod was restarted", "interrupted")
+            case Failed(error):
+                self._node_said(gating, done.node, f"{done.node}: {error}")
+            case _:
+                self._node_said(gating, done.node, f"{done.node}: stopped")
+        self.tier.site.runner.forget(done.key)
+
+    def _node_said(self, gating: Gating, node: str, red: str | None) -> None:
+        self.said[node] = red
+        if any(n.name not in self.said for n in self.tier.spec.nodes_in()):
+            return
+        reds = [r for r in self.said.values() if r]
+        if gating.aborted:
+            self._ended(gating, Outcome.ABORTED, "stopped", "aborted")
+        else:
+            message = "; ".join(reds) or f"green on {len(self.said)} node{'s' if len(self.said) > 1 else ''}"
+            self._ended(gating, Outcome.FAILED if reds else Outcome.PASSED, message)
+
+    def job_done(self, done: JobDone) -> None:
+        gating = self.gating
+        if gating is None or done.key != self._key(gating):
+            self.tier.site.runner.forget(done.key)
+            return
+        self._job_ended(gating, done.outcome)
+        self.tier.site.runner.forget(done.key)
+
+    def _job_ended(self, gating: Gating, outcome: JobOutcome) -> None:
+        match outcome:
+            case _ if gating.aborted:
+                self._ended(gating, Outcome.ABORTED, "stopped", "aborted")
+            case Done(Verdict(passed=passed, message=message)):
+                self._ended(gating, Outcome.PASSED if passed else Outcome.FAILED, message)
+            case Failed(error):
+                said = error.detail + (f"\n{error.tail}" if error.tail else "")
+                self._ended(gating, Outcome.ERRORED if error.errored else Outcome.FAILED, said)
+            case _:
+                self._ended(
+                    gating, Outcome.ABORTED, "stopped", "interrupted" if self.tier.draining else "aborted"
+                )
+
+    def _ended(self, gating: Gating, outcome: Outcome, message: str, how: str | None = None) -> None:
+        """A gate has its outcome: save it with the start of the next one, or with the end of all."""
+        tier = self.tier
+        rows, state = self._close(tier.state, gating, outcome, message)
+        if how is None and outcome is Outcome.PASSED:
+            more, state, then = self._next(state, gating)
+        else:
+            more, state, then = self._finish(state, gating, how or str(outcome), message)
+        tier.become(state, *rows, *more)
+        then()
+        tier.publish()
+        tier.drained()
+
+    def _close(
+        self, state: TierState, gating: Gating, outcome: Outcome, message: str
+    ) -> tuple[list[Any], TierState]:
+        run = self._run_of(state, gating, gating.running or "")
+        if run is None:
+            return [], state
+        now = self.tier.site.clock().at
+        seconds = round((now - run.at).total_seconds(), 3)
+        run = replace(run, outcome=outcome, seconds=seconds, message=message)
+        data = {
+            "gate": run.gate,
+            "kind": run.kind,
+            "outcome": outcome,
+            "message": message,
+            "seconds": seconds,
+            "attempt": run.attempt,
+        }
+        return [run, self._event("GateDone", gating, data)], self._put(state, gating, run)
+
+    def _finish(self, state: TierState, gating: Gating, outcome: str, message: str) -> Begun:
+        """All are green, or one was not, or they were stopped. A build's release becomes current when all are green."""
+        tier, now = self.tier, self.tier.site.clock()
+        state, rows = replace(state, gating=None), []
+        if gating.candidate and outcome == "passed":
+            green = replace(gating.candidate, green=True)
+            runs = tuple(r for r in state.tried if r.version == green.version)
+            state = state.enter(green, gating.operation, now, runs)
+            rows.append(green)
+        if tier.is_build_tier:
+            return rows, state, partial(self._tell_build, GatesDone(gating.operation, outcome, message))
+        operation = tier.site.store.operation(gating.operation)
+        if operation:
+            error = None if outcome == "passed" else f"{gating.running}: {message}"
+            rows.append(replace(operation, status=_ENDS[outcome], step="", error=error, finished_at=now.at))
+        return rows, state, partial(self._after, outcome)
+
+    def _tell_build(self, done: GatesDone) -> None:
+        post(self.tier.parent, done)
+        self.schedule_burn()
+
+    def _after(self, outcome: str) -> None:
+        self.schedule_burn()
+        if outcome == "interrupted" and not self.tier.draining:
+            post(self.tier.actor_ref, _AGAIN)
+
+    def _event(self, kind: Any, gating: Gating, data: dict[str, object]) -> Event:
+        sha = gating.candidate.sha if gating.candidate else None
+        return Event(
+            kind,
+            self.tier.site.clock().at,
+            gating.operation,
+            self.tier.name,
+            version=gating.version,
+            sha=sha,
+            data=data,
+        )
+
+    # -- stopping ----------------------------------------------------------------------------------------------------
+
+    def cut_off(self, state: TierState) -> tuple[list[Any], TierState]:
+        """A deploy or a rollback takes the tier: gates under way are aborted, in its transaction."""
+        gating = state.gating
+        if gating is None:
+            return [], state
+        self.cut = gating
+        rows, state = self._close(state, gating, Outcome.ABORTED, "a deploy or rollback of the tier began")
+        more, state, _ = self._finish(
+            state, replace(gating, candidate=None), "aborted", "a deploy or rollback began"
+        )
+        return [*rows, *more], state
+
+    def cancel_cut_off(self) -> None:
+        gating, self.cut = self.cut, None
+        if gating:
+            self._cancel(gating)
+
+    def _cancel(self, gating: Gating) -> None:
+        spec = self.tier.spec.gate(gating.running or "")
+        if spec and self._on_nodes(spec):
+            for node in self.tier.spec.nodes_in():
+                post(self.tier.node(node.name), CancelJob(self._node_key(gating, node.name)))
+        else:
+            self.tier.site.runner.cancel(self._key(gating))
+
+    def abort(self, operation: int) -> None:
+        """Build asks: a newer push came, or a person stopped the build."""
+        gating = self.gating
+        if gating is None or gating.operation != operation:
+            current = self.tier.state.current
+            done = "passed" if current and current.operation == operation else "aborted"
+            post(self.tier.parent, GatesDone(operation, done, "no gate was running"))
+            return
+        self.tier.become(replace(self.tier.state, gating=replace(gating, aborted=True)))
+        self._cancel(gating)
+
+    def abort_by(self, wish: AbortOperation) -> None:
+        gating = self.gating
+        operation = self.tier.site.store.operation(wish.operation)
+        if gating is None or gating.operation != wish.operation or operation is None:
+            refusal = Refusal(
+                409,
+                "not_running",
+                f"operation {wish.operation} has ended",
+                f"GET /operations/{wish.operation} tells how",
+            )
+            return self.tier.publish(wish.reply, refusal)
+        self.tier.become(replace(self.tier.state, gating=replace(gating, aborted=True)))
+        self._cancel(gating)
+        self.tier.publish(wish.reply, Accepted(operation))
+
+    def drain(self) -> None:
+        self.stop_timer()
+        if self.gating:
+            self._cancel(self.gating)
+
+    # -- burn-in -------------------------------------------------------------------------------------------------------
+
+    def schedule_burn(self) -> None:
+        """A timer, not a poll, records the end of a burn-in."""
+        self.stop_timer()
+        self.stop_timer = _nothing
+        tier, current = self.tier, self.tier.state.current
+        gate = next((g for g in tier.spec.gates if g.kind == "burn_in"), None)
+        if gate is None or current is None or not active_green(tier.spec, current):
+            return
+        run = current.gate(gate.name)
+        left = gate.duration_s - current.burnt(tier.site.clock())
+        if run is None or left > 0:
+            self.stop_timer = tier.tick(max(0.0, min(left, LOOK_S)), "burn", current.n)
+
+    def burn_tick(self, number: int) -> None:
+        tier, current = self.tier, self.tier.state.current
+        if current is None or current.n != number or current.burn is None:
+            return
+        now = tier.site.clock()
+        stay = replace(current, burn=current.burn.advance(now))
+        view = next((v for v in judge(tier.spec, stay, now) if v.kind == "burn_in"), None)
+        if view and view.outcome is Outcome.PASSED and stay.gate(view.name) is None:
+            seconds = round(stay.burnt(now), 3)
+            run = GateRun(
+                tier.name,
+                view.name,
+                "burn_in",
+                stay.version,
+                stay.operation,
+                1,
+                Outcome.PASSED,
+                now.at,
+                seconds,
+            )
+            data = {
+                "gate": view.name,
+                "kind": "burn_in",
+                "outcome": "passed",
+                "message": "",
+                "seconds": seconds,
+            }
+            told = Event(
+                "GateDone", now.at, stay.operation, tier.name, version=stay.version, sha=stay.sha, data=data
+            )
+            tier.become(tier.state.update(stay.record(run)), run, told)
+            tier.publish()
+            return
+        tier.become(tier.state.update(stay))
+        self.schedule_burn()
+
+
+def _word(outcome: Outcome) -> str:
+    return "interrupted" if outcome is Outcome.ABORTED else str(outcome)
+
+
+_AGAIN = Tick("gates")

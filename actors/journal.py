@@ -1,0 +1,77 @@
+"""The Journal: after each commit it composes the next snapshot and hands out what is new. It decides nothing."""
+
+from typing import Any
+
+from actors.base import Actor, Site
+from actors.messages import Begin, Configured, Publish, Ref, Tick
+from sando.model.operation import Operation
+from sando.model.snapshot import Facts, Snapshot, compose
+from sando.model.topology import Topology
+
+FRESH_S = 60.0
+"""A freeze begins and a lock ends without a commit: so often the snapshot is composed all the same."""
+BATCH = 10_000
+
+
+class Journal(Actor):
+    def __init__(
+        self,
+        site: Site,
+        parent: Ref | None,
+        name: str,
+        topology: Topology,
+        board: Any,
+        daemon: dict[str, Any],
+    ) -> None:
+        super().__init__(site, parent, name)
+        self.topology = topology
+        self.board = board
+        self.daemon = daemon
+        self.seq: int | None = None
+        self.revision = -1
+
+    def handle(self, message: Any) -> None:
+        match message:
+            case Begin():
+                self.seq = self.board.latest.seq if self.board.latest else self.site.store.last_seq()
+                self._publish()
+                self.tick(FRESH_S, "fresh")
+            case Publish(reply, answer):
+                if self.revision != self.site.store.revision:
+                    self._publish()
+                if reply is not None and answer is not None:
+                    reply.answer(answer)
+            case Configured(topology):
+                self.topology = topology
+                self._publish()
+            case Tick("fresh"):
+                self._publish()
+                self.tick(FRESH_S, "fresh")
+            case _:
+                raise TypeError(message)
+
+    def _publish(self) -> None:
+        store = self.site.store
+        revision = store.revision
+        with store.reading():
+            snapshot = self._snapshot()
+            events = tuple(store.events(self.seq or 0, BATCH))
+            ended = self._ended({e.operation for e in events if e.operation is not None})
+        self.seq, self.revision = snapshot.seq, revision
+        self.board.publish(snapshot, events, ended)
+
+    def _snapshot(self) -> Snapshot:
+        store, topology = self.site.store, self.topology
+        facts = Facts(
+            seq=store.last_seq(),
+            daemon=self.daemon,
+            tiers={t.name: store.tier(t.name, recent=50) for t in topology.tiers},
+            unfinished=tuple(store.unfinished()),
+            locks={lock.tier: lock for lock in store.locks()},
+            backup=store.fact("backup"),
+        )
+        return compose(topology, facts, self.site.clock())
+
+    def _ended(self, operations: set[int]) -> tuple[Operation, ...]:
+        found = (self.site.store.operation(i) for i in sorted(operations))
+        return tuple(o for o in found if o is not None and o.status.ended)

@@ -1,0 +1,19 @@
+"""Rows that are no values of the domain: a named fact of the daemon's own, and the wish that a row vanish."""
+
+from typing import Any
+
+from msgspec import Struct
+
+
+class Fact(Struct, frozen=True):
+    """One named value, such as the tip that was last accepted."""
+
+    key: str
+    value: Any
+
+
+class Unset(Struct, frozen=True):
+    """The row of a lock or a rollout is to vanish in this transaction."""
+
+    of: type
+    key: str | int

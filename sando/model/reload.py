@@ -1,0 +1,88 @@
+"""What a reload would change, and whether it may (SPEC 2). Pure: the old and the new topology, and what runs."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from sando.model.answers import Refusal
+from sando.model.operation import Operation
+from sando.model.tier import TierState
+from sando.model.topology import TierSpec, Topology
+
+
+class Change(Struct, frozen=True):
+    """Names of tiers, and of sections that only a restart can change."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    needs_restart: tuple[str, ...] = ()
+
+
+def compare(
+    old: Topology,
+    new: Topology,
+    states: Mapping[str, TierState],
+    busy: Mapping[str, Operation],
+    *,
+    force: bool,
+) -> Change | Refusal:
+    """The change as a whole, or the first reason against it; nothing is applied in part."""
+    for tier in old.tiers:
+        after = new.tier(tier.name)
+        lost = _lost(tier, after)
+        if lost and tier.name in busy:
+            return _busy(tier.name, lost, busy[tier.name])
+        if lost and not force and (held := _held(states.get(tier.name), after, lost)):
+            return _holds(tier.name, held, states[tier.name])
+    if old.build_tier.name != new.build_tier.name:
+        hint = "stop sandod, change it, start it again"
+        return Refusal(
+            409, "needs_restart", f"the build tier {old.build_tier.name} cannot be replaced by a reload", hint
+        )
+    both = [t for t in old.tiers if new.tier(t.name)]
+    return Change(
+        added=tuple(t.name for t in new.tiers if old.tier(t.name) is None),
+        removed=tuple(t.name for t in old.tiers if new.tier(t.name) is None),
+        changed=tuple(t.name for t in both if new.tier(t.name) != t),
+        needs_restart=("repo",) if old.repo != new.repo else (),
+    )
+
+
+def _lost(before: TierSpec, after: TierSpec | None) -> tuple[str, ...]:
+    """The nodes that the tier would lose, or reach by another way; all of them with the tier itself."""
+    if after is None:
+        return tuple(n.name for n in before.nodes) or (before.name,)
+    gone = []
+    for node in before.nodes:
+        now = after.node(node.name)
+        if now is None or (now.ssh_target, now.release_root) != (node.ssh_target, node.release_root):
+            gone.append(node.name)
+    return tuple(gone)
+
+
+def _held(state: TierState | None, after: TierSpec | None, lost: tuple[str, ...]) -> tuple[str, ...]:
+    if state is None:
+        return ()
+    if after is None and state.current and not state.nodes:
+        return lost
+    return tuple(n for n in lost if n in state.nodes and state.nodes[n].version)
+
+
+def _busy(tier: str, lost: tuple[str, ...], operation: Operation) -> Refusal:
+    return Refusal(
+        409,
+        "tier_busy",
+        f"the new file takes {', '.join(lost)} from tier {tier} while {operation.kind} {operation.id} runs on it",
+        f"wait for /operations/{operation.id}, then reload",
+        operation,
+    )
+
+
+def _holds(tier: str, held: tuple[str, ...], state: TierState) -> Refusal:
+    return Refusal(
+        409,
+        "still_running",
+        f"the new file takes {', '.join(held)} from tier {tier}, where {state.current_version} runs",
+        "`force` takes it all the same; what runs there goes on, and sando forgets it",
+    )
