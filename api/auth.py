@@ -1,0 +1,91 @@
+"""Who may speak to us at all: the Host and Origin of a request, and whose name it acts under. It keeps no state."""
+
+import ipaddress
+import re
+
+import falcon
+
+from api.collaborators import Collaborators
+from api.errors import Problem, problem
+
+ANONYMOUS = "anonymous"
+_HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::([0-9]{1,5}))?", re.ASCII)
+_ORIGIN = re.compile(r"(https?)://([^/\s]+)", re.ASCII)
+_DEFAULT_PORT = {"http": "80", "https": "443"}
+
+
+def actor(_req: falcon.Request) -> str:
+    """The name that operations and events carry."""
+    return ANONYMOUS
+
+
+class Guard:
+    """Middleware before routing: a page of another site must not reach a daemon on loopback (SPEC 13)."""
+
+    def __init__(self, collaborators: Collaborators) -> None:
+        self._given = collaborators
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        # Set first, so that refusals carry them too.
+        resp.set_headers({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+        _check_target(req)
+        port = self._check_host(req)
+        self._check_origin(req, port)
+
+    def _check_host(self, req: falcon.Request) -> str | None:
+        """The port that the Host header names."""
+        given = req.env.get("HTTP_HOST", "")
+        found = _HOST.fullmatch(given.lower())
+        if found is None or not self._ours(found[1], found[2], req):
+            raise _bad_host(given)
+        return found[2]
+
+    def _check_origin(self, req: falcon.Request, host_port: str | None) -> None:
+        """A page served by ourselves: an allowed host, at the port that this request came to."""
+        given = req.env.get("HTTP_ORIGIN")
+        if given is None:
+            return
+        found = _ORIGIN.fullmatch(given.lower())
+        host = _HOST.fullmatch(found[2]) if found else None
+        if found and host and self._ours(host[1], host[2], req):
+            ports = {host_port or _DEFAULT_PORT[found[1]], str(self._given.listen[1])}
+            if (host[2] or _DEFAULT_PORT[found[1]]) in ports:
+                return
+        raise problem(
+            403,
+            "origin_not_allowed",
+            "the request comes from a page of another site",
+            "call sandod without an Origin header, or from its own address",
+        )
+
+    def _ours(self, host: str, port: str | None, req: falcon.Request) -> bool:
+        bare = host.strip("[]")
+        local = req.env.get("sando.local_address")
+        allowed = {name.lower() for name in self._given.allowed_hosts()}
+        return (
+            bare in {"localhost", self._given.listen[0].lower(), local}
+            or _is_loopback(bare)
+            or not allowed.isdisjoint({host, bare, f"{host}:{port}"})
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bad_host(given: str) -> Problem:
+    return problem(
+        403,
+        "host_not_allowed",
+        f"the Host {ascii(given)[:120]} is not one that sandod answers to" if given else "there is no Host",
+        "use the address that sandod listens on, or add the name to allowed_hosts in daemon.toml",
+    )
+
+
+def _check_target(req: falcon.Request) -> None:
+    """`GET http://other/…` names a host of its own beside the header; we are no proxy."""
+    if not req.env.get("REQUEST_URI", "/").startswith("/"):
+        raise problem(400, "bad_request", "the request target must be a path")

@@ -1,0 +1,84 @@
+"""The latest snapshot, and who is told of a new one. It never blocks the thread that publishes, and never reads a store."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from api.shown import event_bytes
+from sando.model.clock import Instant
+from sando.model.events import Event
+from sando.model.operation import Operation
+
+log = logging.getLogger(__name__)
+
+
+class Snapshot(Protocol):
+    """The published state. `etag` comes with its quotes; `state` is the structure of GET /state."""
+
+    seq: int
+    etag: str
+    state: dict[str, Any]
+
+    def render(self, now: Instant) -> bytes:
+        """The body of GET /state, encoded; only `now` and the running clocks are filled in."""
+        ...
+
+
+@dataclass(frozen=True)
+class News:
+    """One publication. What many subscribers need is made once, by the first that asks."""
+
+    snapshot: Snapshot
+    events: tuple[Event, ...]
+    ended: tuple[Operation, ...]
+
+    @cached_property
+    def encoded(self) -> list[tuple[int, bytes]]:
+        """Each event's place and its JSON, in order."""
+        return [(e.seq, event_bytes(e)) for e in self.events]
+
+    @cached_property
+    def ended_by_id(self) -> dict[int, Operation]:
+        return {o.id: o for o in self.ended}
+
+
+Sink = Callable[[News], None]
+
+
+class Board:
+    """Written by the Journal, read by every request. A sink only puts the news into an inbox of its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._latest: Snapshot | None = None
+        self._sinks: tuple[Sink, ...] = ()
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """None until the Journal has published for the first time."""
+        return self._latest
+
+    def publish(self, snapshot: Snapshot, events: Sequence[Event], ended: Sequence[Operation]) -> None:
+        with self._lock:
+            self._latest = snapshot
+            sinks = self._sinks
+        news = News(snapshot, tuple(events), tuple(ended))
+        for sink in sinks:
+            try:
+                sink(news)
+            except Exception:  # a broken subscriber must not end the Journal, nor keep the news from others
+                log.exception("a subscriber of the board failed")
+
+    def subscribe(self, sink: Sink) -> Callable[[], None]:
+        """From now on `sink` hears every publication; what is returned ends that."""
+        with self._lock:
+            self._sinks = (*self._sinks, sink)
+
+        def leave() -> None:
+            with self._lock:
+                self._sinks = tuple(s for s in self._sinks if s is not sink)
+
+        return leave

@@ -1,0 +1,73 @@
+"""What the HTTP side is given: readers, a way to post commands, the time. It holds references, and makes nothing."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from api.board import Board
+from sando.model.clock import Clock
+from sando.model.events import Event
+from sando.model.operation import Operation
+from sando.model.release import Manifest, Release
+
+
+class Reader(Protocol):
+    """The store as far as HTTP reads it, from any thread. Raises StoreUnavailable."""
+
+    def operation(self, operation: int, /) -> Operation | None: ...
+
+    def operations(
+        self,
+        *,
+        tier: str | None = None,
+        kind: str | None = None,
+        status: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[Operation]:
+        """Newest first, with ids below `before`."""
+        ...
+
+    def release(self, version: str, /) -> Release | None: ...
+
+    def releases(self, *, before: int | None = None, limit: int = 50) -> list[Release]:
+        """Newest first."""
+        ...
+
+    def events(self, since: int, limit: int, /) -> list[Event]:
+        """Ascending, with `seq` above `since`."""
+        ...
+
+    def first_seq(self) -> int:
+        """The oldest event that is kept; 0 when there is none."""
+        ...
+
+    def last_seq(self) -> int: ...
+
+
+ReadLog = Callable[[int, int, int], tuple[bytes, int]]
+"""Operation, offset, limit -> bytes and the offset to go on from; no bytes where there are none (yet)."""
+
+
+def _no_hosts() -> Collection[str]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Collaborators:
+    """Everything that resources stand on; one instance for the life of the server, shared by all threads."""
+
+    store: Reader
+    board: Board
+    tell: Callable[[object], None]
+    """Posts a command of `actors.messages`; never blocks, never raises."""
+    clock: Clock
+    read_log: ReadLog
+    manifest: Callable[[str], Manifest | None]
+    metrics: Callable[[], tuple[bytes, str]]
+    """The exposition of /metrics and its content type."""
+    listen: tuple[str, int]
+    allowed_hosts: Callable[[], Collection[str]] = _no_hosts
+    """Extra Host names, asked for each request: a reload may change them."""
+    answer_within: float = 5.0
+    """Seconds until a command that nobody answered is told as `outcome_unknown`."""

@@ -1,0 +1,126 @@
+"""Waitress, its settings and its life: bind, run on the main thread, close. It knows nothing of what is served."""
+
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from waitress import create_server, wasyncore
+from waitress.task import ThreadedTaskDispatcher
+
+from api.board import Board
+from api.bodies import MOST_BYTES
+from api.connection import Channel
+from api.streams import Streams
+
+SETTINGS: dict[str, Any] = {
+    "ident": None,
+    "threads": 8,
+    "connection_limit": 500,
+    "channel_timeout": 30,
+    # Waitress counts the framing of chunks too, and refuses what reaches the limit: the exact one is in `bodies`.
+    "max_request_body_size": MOST_BYTES + 4096,
+    "max_request_header_size": 16384,
+    "send_bytes": 1,
+    "expose_tracebacks": False,
+    # Streams have descriptors too, and select() dies of one above 1023.
+    "asyncore_use_poll": True,
+    "clear_untrusted_proxy_headers": True,
+}
+
+
+class Threads(ThreadedTaskDispatcher):  # type: ignore[misc]
+    """Waitress's workers; each lets go of what it opened (a store connection) when it ends."""
+
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_end = on_end
+
+    def handler_thread(self, thread_no: int) -> None:
+        try:
+            super().handler_thread(thread_no)
+        finally:
+            self._on_end()
+
+
+class Server:
+    """`bind`, then `run` until SIGTERM or `stop`, then `close`.
+
+    Streams (WebSockets, followers, waits) go on between the end of `run` and `close`, so that they
+    still hear how the daemon stops. `on_thread_end` runs on each thread of the server as it ends.
+    """
+
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        host: str,
+        port: int,
+        *,
+        board: Board,
+        on_thread_end: Callable[[], None] = lambda: None,
+        **settings: Any,
+    ) -> None:
+        self._app = app
+        self._address = (host, port)
+        self._settings = SETTINGS | settings
+        self._on_thread_end = on_thread_end
+        self._streams = Streams(board, on_end=on_thread_end)
+        self._map: dict[int, Any] = {}
+        self._waitress: Any = None
+        self._stopped = threading.Event()
+
+    def bind(self) -> None:
+        """Takes the address; from here on clients may connect, and wait until `run`. Raises OSError."""
+        quiet_waitress()
+        host, port = self._address
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+        dispatcher = Threads(self._on_thread_end)
+        dispatcher.set_thread_count(self._settings["threads"])
+        settings = {k: v for k, v in self._settings.items() if k != "threads"}
+        self._waitress = create_server(
+            self._app, map=self._map, sockets=[listener], _dispatcher=dispatcher, **settings
+        )
+        self._waitress.channel_class = Channel
+        self._waitress.streams = self._streams
+        self._streams.start()
+
+    @property
+    def port(self) -> int:
+        """The one that was bound, also where 0 was asked for."""
+        return int(self._waitress.effective_port)
+
+    @property
+    def subscribers(self) -> int:
+        return self._streams.subscribers
+
+    def run(self) -> None:
+        """Serves until SystemExit or KeyboardInterrupt is raised on this thread, or `stop` is called."""
+        try:
+            while not self._stopped.is_set():
+                wasyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)
+        except (SystemExit, KeyboardInterrupt):
+            pass
+        finally:
+            self._waitress.task_dispatcher.shutdown()
+
+    def stop(self) -> None:
+        """From any thread: `run` returns."""
+        self._stopped.set()
+        if self._waitress is not None:
+            self._waitress.pull_trigger()
+
+    def close(self) -> None:
+        """After `run`: every connection and thread ends; WebSockets hear 1001."""
+        self._streams.close()
+        if self._waitress is not None:
+            self._waitress.task_dispatcher.shutdown()
+            self._waitress.close()
+            wasyncore.close_all(self._map, ignore_all=True)
+
+
+def quiet_waitress() -> None:
+    """Its remarks about queue depth and lost clients are no news for an operator."""
+    logging.getLogger("waitress").setLevel(logging.WARNING)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)

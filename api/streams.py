@@ -1,0 +1,225 @@
+"""The one thread that serves every connection that waits or follows. It owns their sockets and never blocks on one."""
+
+import contextlib
+import logging
+import selectors
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+
+from api.board import Board, News
+from api.line import Line
+
+log = logging.getLogger(__name__)
+
+NEVER = float("inf")
+MOST = 1000
+"""Streams at once; more are refused rather than running out of descriptors."""
+
+
+class Stream:
+    """What happens on one line. Every method runs on the streams thread; none may block."""
+
+    subscriber = False
+    """Counted in sando_event_subscribers."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.due = NEVER
+
+    def begin(self, seq: int, /) -> None:
+        """The stream is in: from now on it hears all news after the one with `seq`."""
+
+    def heard(self, news: News) -> None:
+        """Something was published."""
+
+    def received(self, data: bytes) -> None:
+        """The client sent something; what waits for an answer has nothing to hear."""
+
+    def drained(self) -> None:
+        """The client has taken some of what waited for it."""
+
+    def tick(self, now: float) -> None:
+        """`due` has come; it is NEVER again unless this sets it anew."""
+
+    def shut(self) -> None:
+        """The daemon ends: a last word, if there is one."""
+        self.line.finish(0)
+
+
+class Streams:
+    """Start, adopt from any thread, close; after `close` nothing of it is left, neither thread nor descriptor."""
+
+    def __init__(self, board: Board, *, on_end: Callable[[], None] = lambda: None) -> None:
+        self._board = board
+        self._on_end = on_end
+        self._selector = selectors.DefaultSelector()
+        self._awake, self._waker = socket.socketpair()
+        self._awake.setblocking(False)
+        self._waker.setblocking(False)
+        self._inbox: deque[Stream | News | float] = deque()
+        self._all: dict[Stream, int] = {}
+        self._seq = 0
+        self._next = NEVER
+        self._ending = NEVER
+        self._thread = threading.Thread(target=self._run, name="streams", daemon=True)
+        self._leave_board: Callable[[], None] = lambda: None
+        self._lock = threading.Lock()
+        self._open = False
+        self._count = 0
+        self.subscribers = 0
+
+    def start(self) -> None:
+        self._selector.register(self._awake, selectors.EVENT_READ)
+        self._leave_board = self._board.subscribe(self._post)
+        latest = self._board.latest
+        self._seq = latest.seq if latest else 0
+        self._open = True
+        self._thread.start()
+
+    def reserve(self) -> bool:
+        """A place for one more, to be filled by `adopt` or given back by `unreserve`; False when full or closed."""
+        with self._lock:
+            if not self._open or self._count >= MOST:
+                return False
+            self._count += 1
+            return True
+
+    def unreserve(self) -> None:
+        with self._lock:
+            self._count -= 1
+
+    def adopt(self, stream: Stream) -> None:
+        with self._lock:
+            if self._open:
+                self._inbox.append(stream)
+                self._wake()
+                return
+        stream.line.close()
+
+    def close(self, within: float = 2.0) -> None:
+        """Every client is told the end and gets `within` seconds to read it."""
+        with self._lock:
+            was_open, self._open = self._open, False
+        if was_open:
+            self._leave_board()
+            self._post(within)
+            self._thread.join(within + 5)
+        self._awake.close()
+        self._waker.close()
+        self._selector.close()
+
+    def _post(self, item: News | float) -> None:
+        self._inbox.append(item)
+        self._wake()
+
+    def _wake(self) -> None:
+        # A full pipe is as good as a wake-up; a closed one means that nobody is left to be woken.
+        with contextlib.suppress(OSError):
+            self._waker.send(b"x")
+
+    # -- on the thread --------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while self._all or self._inbox or self._ending == NEVER:
+                self._turn()
+        except Exception:
+            log.exception("the streams thread ended; followers and subscribers are cut off")
+        finally:
+            with self._lock:
+                self._open = False
+            for stream in [*self._all, *(i for i in self._inbox if isinstance(i, Stream))]:
+                stream.line.close()
+            self._on_end()
+
+    def _turn(self) -> None:
+        timeout = None if self._next == NEVER else max(0.0, self._next - monotonic())
+        for key, mask in self._selector.select(timeout):
+            if key.data is None:
+                with contextlib.suppress(BlockingIOError):
+                    self._awake.recv(4096)
+            else:
+                self._guarded(key.data, partial(_ready, mask=mask))
+        while self._inbox:
+            self._take(self._inbox.popleft())
+        now = monotonic()
+        if now >= self._next:
+            self._fire(now)
+
+    def _take(self, item: Stream | News | float) -> None:
+        match item:
+            case Stream():
+                self._enter(item)
+            case News():
+                self._seq = max(self._seq, item.snapshot.seq)
+                for stream in [s for s in self._all if not s.line.finishing]:
+                    self._guarded(stream, lambda s: s.heard(item))
+            case _:
+                self._ending = monotonic() + item
+                self._next = min(self._next, self._ending)
+                for stream in [s for s in self._all if not s.line.finishing]:
+                    self._guarded(stream, Stream.shut)
+
+    def _enter(self, stream: Stream) -> None:
+        self._all[stream] = selectors.EVENT_READ
+        self._selector.register(stream.line.sock, selectors.EVENT_READ, stream)
+        self.subscribers += stream.subscriber
+        self._guarded(stream, lambda s: s.begin(self._seq))
+        if self._ending != NEVER:
+            self._guarded(stream, Stream.shut)
+
+    def _guarded(self, stream: Stream, act: Callable[[Stream], None]) -> None:
+        """A stream that fails ends alone."""
+        if stream not in self._all:
+            return
+        try:
+            act(stream)
+        except Exception:
+            log.exception("a stream failed and is cut off")
+            stream.line.lost = True
+        self._settle(stream)
+
+    def _settle(self, stream: Stream) -> None:
+        line = stream.line
+        if line.lost:
+            return self._drop(stream)
+        if line.finishing:
+            stream.due = NEVER
+            line.hang_up()
+        mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.size else 0)
+        if mask != self._all[stream]:
+            self._all[stream] = mask
+            self._selector.modify(line.sock, mask, stream)
+        self._next = min(self._next, stream.due, line.deadline)
+
+    def _drop(self, stream: Stream) -> None:
+        del self._all[stream]
+        self._selector.unregister(stream.line.sock)
+        stream.line.close()
+        self.subscribers -= stream.subscriber
+        self.unreserve()
+
+    def _fire(self, now: float) -> None:
+        self._next = NEVER
+        for stream in list(self._all):
+            if now >= min(stream.line.deadline, self._ending):
+                self._drop(stream)
+            elif now >= stream.due:
+                stream.due = NEVER
+                self._guarded(stream, lambda s: s.tick(now))
+            else:
+                self._next = min(self._next, stream.due, stream.line.deadline)
+        self._next = min(self._next, self._ending) if self._all else self._next
+
+
+def _ready(stream: Stream, mask: int) -> None:
+    if mask & selectors.EVENT_WRITE:
+        stream.line.flush()
+        if not stream.line.finishing:
+            stream.drained()
+    if mask & selectors.EVENT_READ and (data := stream.line.receive()) and not stream.line.finishing:
+        stream.received(data)

@@ -1,0 +1,231 @@
+"""GET /events as a WebSocket: replay, then live. simple_websocket speaks the protocol, one thread does the writing.
+
+A frame is encoded once for all subscribers; a client that does not read is dropped and slows nobody.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any
+
+import falcon
+import simple_websocket
+from simple_websocket.ws import LocalProtocolError, Ping
+
+from api.board import News
+from api.collaborators import Collaborators
+from api.errors import problem
+from api.line import Line
+from api.shown import event_bytes
+from api.streams import Stream
+from sando.model.errors import StoreUnavailable
+
+MOST_BUFFERED = 2**20
+MOST_INBOUND = 4096
+PING_S = 20.0
+REPLAY_EVENTS = 200
+REPLAY_AHEAD = 65536
+"""A replay is read from the store no faster than the client takes it."""
+
+
+def wanted(req: falcon.Request) -> bool:
+    return req.method == "GET" and (req.get_header("Upgrade") or "").strip().lower() == "websocket"
+
+
+def frame(text: bytes) -> bytes:
+    """One unfragmented, unmasked text frame."""
+    size = len(text)
+    if size < 126:
+        return b"\x81" + size.to_bytes(1, "big") + text
+    if size < 65536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + text
+    return b"\x81\x7f" + size.to_bytes(8, "big") + text
+
+
+class _Outbox:
+    """Stands where simple_websocket expects a socket: collects what it wants to send."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def send(self, data: bytes) -> int:
+        self.data += data
+        return len(data)
+
+    def take(self) -> bytes:
+        data, self.data = self.data, b""
+        return data
+
+
+class _NoThread:
+    """simple_websocket starts a thread for each client; ours are all served by one."""
+
+    name = ""
+
+    def __init__(self, target: object) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+
+class Peer(simple_websocket.Server):  # type: ignore[misc]
+    """The protocol with one client, without thread and socket."""
+
+    pong_received: bool
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self.outbox = _Outbox()
+        environ = {**environ, "werkzeug.socket": self.outbox}
+        super().__init__(environ, max_message_size=MOST_INBOUND, thread_class=_NoThread)
+
+    def hear(self, data: bytes) -> bool:
+        """Answers pings and closes, drops messages; False when the connection has ended."""
+        try:
+            self.ws.receive_data(data)
+            alive = bool(self._handle_events())
+        except LocalProtocolError:  # something after a close
+            return False
+        self.input_buffer.clear()
+        return alive and self.connected
+
+    def ping(self) -> bool:
+        """False when the ping before this one was never answered."""
+        answered, self.pong_received = self.pong_received, False
+        if answered:
+            self.outbox.send(self.ws.send(Ping()))
+        return bool(answered)
+
+    def bye(self, code: int, reason: str) -> None:
+        if self.connected:
+            self.close(code, reason)
+
+
+def greet(req: falcon.Request) -> Peer:
+    """The handshake; nothing is sent yet. Raises Problem. No extension is offered on, so nothing is compressed."""
+    headers = {name: req.get_header(name) or "" for name in ("Connection", "Sec-WebSocket-Key")}
+    tokens = {token.strip().lower() for token in headers["Connection"].split(",")}
+    if "upgrade" not in tokens or req.env.get("SERVER_PROTOCOL") == "HTTP/1.0":
+        raise problem(400, "bad_request", "an upgrade needs HTTP/1.1 and Connection: Upgrade")
+    if req.get_header("Sec-WebSocket-Version") != "13":
+        error = problem(426, "upgrade_required", "only version 13 of the WebSocket protocol is spoken")
+        error.headers["Sec-WebSocket-Version"] = "13"
+        raise error
+    if not _is_key(headers["Sec-WebSocket-Key"]):
+        raise problem(400, "bad_request", "Sec-WebSocket-Key must be 16 bytes in base64")
+    return Peer(
+        {
+            "HTTP_HOST": req.env["HTTP_HOST"],
+            "HTTP_UPGRADE": "websocket",
+            "HTTP_CONNECTION": "Upgrade",
+            "HTTP_SEC_WEBSOCKET_KEY": headers["Sec-WebSocket-Key"],
+            "HTTP_SEC_WEBSOCKET_VERSION": "13",
+        }
+    )
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False
+
+
+class Subscriber(Stream):
+    """One client of /events. `cursor` is the last event that it was sent."""
+
+    subscriber = True
+
+    def __init__(self, line: Line, peer: Peer, given: Collaborators, since: int) -> None:
+        super().__init__(line)
+        self._peer = peer
+        self._given = given
+        self._cursor = since
+        self._live = False
+        self._heard = 0
+        self._ping_at = monotonic() + PING_S
+
+    def begin(self, seq: int, /) -> None:
+        self._heard = seq
+        self._flush_peer()
+        self._replay()
+
+    def heard(self, news: News) -> None:
+        self._heard = max(self._heard, news.snapshot.seq)
+        if self._live:
+            self._deliver(news.encoded)
+
+    def received(self, data: bytes) -> None:
+        alive = self._peer.hear(data)
+        self._flush_peer()
+        if not alive:
+            self.line.finish()
+        self._check_buffer()
+
+    def drained(self) -> None:
+        if not self._live and self.line.size < REPLAY_AHEAD:
+            self._replay()
+
+    def tick(self, now: float) -> None:
+        if now >= self._ping_at:
+            self._ping_at = now + PING_S
+            if not self._peer.ping():
+                return self._end(1008, "no answer to a ping")
+            self._flush_peer()
+        if not self._live and self.line.size < REPLAY_AHEAD:
+            self._replay()
+        self.due = min(self.due, self._ping_at)
+
+    def shut(self) -> None:
+        self._end(1001, "sandod is stopping")
+
+    # -- what is sent ----------------------------------------------------------------------------------------
+
+    def _deliver(self, events: Sequence[tuple[int, bytes]]) -> None:
+        """Those after the cursor, in one piece; a gap is filled from the store."""
+        new = [(seq, text) for seq, text in events if seq > self._cursor]
+        if new and new[0][0] == self._cursor + 1:
+            self.line.send(b"".join(frame(text) for _, text in new))
+            self._cursor = new[-1][0]
+        self._check_buffer()
+        if self._cursor < self._heard:
+            self._live = False
+            self.due = monotonic()
+
+    def _replay(self) -> None:
+        """One page from the store; live once nothing lies between the cursor and the latest news."""
+        try:
+            newest = max(self._heard, self._given.store.last_seq())
+            page = self._given.store.events(self._cursor, REPLAY_EVENTS)
+        except StoreUnavailable:
+            return self._end(1013, "the store cannot be read just now")
+        missing = page[0].seq != self._cursor + 1 if page else self._cursor < self._heard
+        if self._cursor > newest or missing:
+            self._reset()
+        elif page:
+            self.line.send(b"".join(frame(event_bytes(e)) for e in page))
+            self._cursor = page[-1].seq
+        self._live = self._cursor >= self._heard
+        self.due = self._ping_at if self._live or self.line.size >= REPLAY_AHEAD else monotonic()
+
+    def _reset(self) -> None:
+        """What lies between is gone, or was never ours: the whole state, and on from there."""
+        latest = self._given.board.latest
+        if latest is None:
+            return self._end(1013, "sandod is starting")
+        self.line.send(frame(b'{"type":"Reset","state":' + latest.render(self._given.clock()) + b"}"))
+        self._cursor = latest.seq
+
+    def _flush_peer(self) -> None:
+        self.line.send(self._peer.outbox.take())
+
+    def _check_buffer(self) -> None:
+        if self.line.size > MOST_BUFFERED:
+            self.line.forget_waiting()
+            self._end(1013, "too slow: read faster, or come back with since")
+
+    def _end(self, code: int, reason: str) -> None:
+        self._peer.bye(code, reason)
+        self._flush_peer()
+        self.line.finish()
