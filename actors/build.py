@@ -366,7 +366,7 @@ class Build(Actor):
 
     def _end_stopped(self, flight: Operation, discard: str | None = None) -> None:
         if discard:
-            self.start_job(f"{flight.id}/discard", partial(self.site.work.discard, discard))
+            self.start_job(f"{flight.id}/discard", partial(self.site.work.discard, self.topology, discard))
         if flight.superseded_by is not None:
             self._end_flight(Status.SUPERSEDED, f"superseded by operation {flight.superseded_by}")
         elif "abort" in flight.details:

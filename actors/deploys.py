@@ -31,6 +31,7 @@ from sando.model.operation import Operation, Status
 from sando.model.policy import Admission, RollbackPlan, Wish, admit, lacking, plan_rollback, tier_busy
 from sando.model.record import Unset
 from sando.model.release import Release
+from sando.model.retention import kept_of
 from sando.model.rollout import NodePlan, Result, Rollout
 from sando.model.stay import BurnReset
 from sando.model.task import NodeFacts, NodeTask, Step
@@ -136,10 +137,10 @@ class Deploys:
                 self._accept(int(key.split("/")[0]), ask, verdict, release)
             case Done(None):
                 self.tier.publish(ask.wish.reply, draining())
-            case Done(problem):
-                self._corrupt(ask, release, problem)
+            case Done((code, problem)):
+                self._no_release(ask, release, code, problem)
             case Failed(error):
-                self._corrupt(ask, release, str(error))
+                self._no_release(ask, release, "release_corrupt", str(error))
             case _:
                 self.tier.publish(ask.wish.reply, draining())
         self.checking = None
@@ -151,15 +152,10 @@ class Deploys:
             post(self.tier.actor_ref, message)
         self.stashed = []
 
-    def _corrupt(self, ask: Admit, release: Release, problem: str) -> None:
-        missing = problem.startswith("no such")
-        refusal = Refusal(
-            409,
-            "release_missing" if missing else "release_corrupt",
-            f"the release {release.version} in the store is not what was built: {problem}",
-            f'build it again: POST /rebuild {{"sha": "{release.sha}", "force": true}}',
-        )
-        self.tier.publish(ask.wish.reply, refusal)
+    def _no_release(self, ask: Admit, release: Release, code: str, problem: str) -> None:
+        detail = f"the release {release.version} in the store is not what was built: {problem}"
+        hint = f'build it again: POST /rebuild {{"sha": "{release.sha}", "force": true}}'
+        self.tier.publish(ask.wish.reply, Refusal(409, code, detail, hint))
 
     def _accept(self, number: int, ask: Admit, verdict: Admission, release: Release) -> None:
         tier, wish, spec = self.tier, ask.wish, self.tier.spec
@@ -560,7 +556,7 @@ class Deploys:
         tier, details = self.tier, operation.details
         reset = str(details["source"]) if details.get("reset_burn_in") and rollout.mode == "promote" else None
         post(tier.parent, Promoted(tier.name, rollout.version, bool(details.get("force")), reset))
-        keep = kept_on_nodes(tier.state, tier.spec.keep_releases)
+        keep = tuple(sorted(kept_of(tier.state, tier.spec.keep_releases)))
         for node in rollout.nodes:
             task = self._prune_task(node, operation, keep)
             if task:
@@ -606,22 +602,6 @@ def parked(state: TierState) -> Refusal:
         f"tier {state.name} is parked: {state.parked}",
         "see the log of sandod; restarting it tries again",
     )
-
-
-def kept_on_nodes(state: TierState, keep: int) -> tuple[str, ...]:
-    """The newest `keep` releases of the history, and always the current, every possible target just below, and the half."""
-    versions = dict.fromkeys(s.version for s in reversed(state.stack))
-    newest = list(versions)[:keep]
-    must = [
-        v
-        for v in (
-            state.current_version,
-            state.previous and state.previous.version,
-            state.half and state.half.version,
-        )
-        if v
-    ]
-    return tuple(dict.fromkeys([*newest, *must]))
 
 
 _DRIVE = Tick("drive")

@@ -17,7 +17,7 @@ class Node(Actor):
     def __init__(self, site: Site, parent: Ref | None, name: str, spec: NodeSpec) -> None:
         super().__init__(site, parent, name)
         self.spec = spec
-        self.host: Any = None
+        self.link: Any = None
         self.doing: Do | None = None
         self.waiting: deque[Do] = deque()
         self.draining = False
@@ -25,7 +25,7 @@ class Node(Actor):
     def handle(self, message: Any) -> None:
         match message:
             case Begin():
-                self.host = self.site.work.connect(self.spec)
+                self.link = self.site.work.link(self.spec)
             case Do():
                 self._queue(message)
             case CancelJob():
@@ -50,7 +50,7 @@ class Node(Actor):
                 continue
             self.doing = order
             if not order.adopt:
-                self.start_job(order.key, partial(self.site.work.perform, order.task, self.host))
+                self.start_job(order.key, partial(self.site.work.perform, order.task, self.link))
 
     def _cancel(self, key: str) -> None:
         for order in [o for o in self.waiting if o.key == key]:
@@ -77,5 +77,5 @@ class Node(Actor):
 
     def on_stop(self) -> None:
         super().on_stop()
-        if self.host is not None:
-            self.host.close()
+        if self.link is not None:
+            self.link.close()

@@ -59,9 +59,6 @@ class Root(Actor):
         if not self.within_budget(failed.name):
             self.die(f"{failed.name} failed too often: {failed.error}")
             return
-        told = Event(
-            "ActorRestarted", self.site.clock().at, data={"actor": failed.name, "error": failed.error}
-        )
         if failed.name == JOURNAL:
             self._journal()
         else:

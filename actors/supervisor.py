@@ -4,8 +4,11 @@ It knows the order of the tiers, so it routes; what may move is decided by the t
 """
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from actors.backup import Backup
 from actors.base import Actor, Site, post
@@ -52,6 +55,7 @@ from sando.model.names import EVERY_TIER, nearest
 from sando.model.policy import Lock
 from sando.model.record import Unset
 from sando.model.reload import Change, compare
+from sando.model.retention import removable
 from sando.model.topology import DaemonSpec, TierSpec, Topology
 from sando.work.outcome import Done, Failed, Outcome
 
@@ -59,6 +63,11 @@ log = logging.getLogger(__name__)
 
 BUILD, BACKUP = "build", "backup"
 PRUNE_S = 3600.0
+MANY = 100_000
+
+
+def _nothing() -> None:
+    """No timer runs yet."""
 
 
 class Supervisor(Actor):
@@ -70,6 +79,7 @@ class Supervisor(Actor):
         self.reloads: list[Reload] = []
         self.stopping: Reply | None = None
         self.still: set[str] = set()
+        self.stop_prune: Callable[[], None] = _nothing
 
     def handle(self, message: Any) -> None:
         match message:
@@ -130,7 +140,7 @@ class Supervisor(Actor):
         if BUILD not in self.children:
             self.raise_child(BUILD, Build, fresh=fresh, topology=self.topology)
         self._expire()
-        self.tick(PRUNE_S, "prune")
+        self.stop_prune = self.tick(PRUNE_S, "prune")
 
     def _child_failed(self, failed: ChildFailed) -> None:
         if not self.is_child(failed):
@@ -164,10 +174,8 @@ class Supervisor(Actor):
             raise RuntimeError(f"build failed too often: {failed.error}")
         log.error("%s failed too often and is parked: %s", failed.name, failed.error)
         if self.topology.tier(failed.name):
-            state = self.site.store.tier(failed.name, recent=1)
-            self.site.store.save(
-                Fact(f"parked/{failed.name}", failed.error), *parked_rows(state, failed.error)
-            )
+            parked = replace(self.site.store.tier(failed.name), parked=failed.error)
+            self.site.store.save(parked)
         self._drained(failed.name)
         self.publish()
 
@@ -427,16 +435,26 @@ class Supervisor(Actor):
     # -- retention ---------------------------------------------------------------------------------------------------
 
     def _prune(self) -> None:
-        if not self.stopping and "prune" not in self.site.runner.held("prune"):
-            self.start_job("prune", partial(self.site.work.prune, self.topology))
+        """The store keeps what any tier may still need; the folders of the rest are removed by a job."""
+        self.stop_prune()
+        self.stop_prune = self.tick(PRUNE_S, "prune")
+        if self.stopping or self.site.runner.held("prune"):
+            return
+        store = self.site.store
+        states = [store.tier(name) for name in store.tier_names()]
+        gone = removable(
+            store.releases(limit=MANY), self.topology, states, store.unfinished(), self.site.clock().at
+        )
+        if gone:
+            self.start_job("prune", partial(self.site.work.remove, gone))
 
     def _pruned(self, outcome: Outcome) -> None:
         self.site.runner.forget("prune")
         match outcome:
-            case Done(rows) if rows:
-                versions = [r.version for r in rows]
-                told = Event("Pruned", self.site.clock().at, data={"versions": versions, "where": "store"})
-                self.site.store.save(*rows, told)
+            case Done(gone) if gone:
+                data: dict[str, object] = {"versions": [r.version for r in gone], "where": "store"}
+                rows = [replace(r, present=False) for r in gone]
+                self.site.store.save(*rows, Event("Pruned", self.site.clock().at, data=data))
                 self.publish()
             case Failed(error):
                 log.warning("prune: %s", error)

@@ -1,0 +1,159 @@
+"""All blocking work of one daemon, bound to its folders: what the actors hand to the runner, one method each."""
+
+import contextlib
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from sando.model.errors import ConfigError, WorkError
+from sando.model.gates import Verdict
+from sando.model.names import is_version
+from sando.model.operation import Operation
+from sando.model.release import Release
+from sando.model.task import NodeFacts, NodeTask
+from sando.model.topology import BackupSpec, DaemonSpec, GateSpec, NodeSpec, RepoSpec, Topology
+from sando.work import backup, deploy, digest, git
+from sando.work.build import Order, Workshop, build, discard, sweep
+from sando.work.cancel import CancelToken
+from sando.work.gates.table import GateContext, run_gate
+from sando.work.hosts import Host, connect
+from sando.work.log import OpLog
+from sando.work.process import Keepers
+
+Loaded = tuple[Topology, DaemonSpec, list[str]]
+
+
+class Link:
+    """The connection to one node, made by the first job that needs it and kept for the next ones."""
+
+    def __init__(self, node: NodeSpec) -> None:
+        self._node = node
+        self._host: Host | None = None
+        self._making = threading.Lock()
+
+    def host(self) -> Host:
+        with self._making:
+            if self._host is None:
+                self._host = connect(self._node)
+            return self._host
+
+    def close(self) -> None:
+        with self._making:
+            if self._host is not None:
+                self._host.close()
+                self._host = None
+
+
+class Workbench:
+    """Folders are absolute. `read` loads both config files, `apply` takes over what of daemon.toml may change."""
+
+    def __init__(
+        self,
+        daemon: DaemonSpec,
+        keepers: Keepers,
+        read: Callable[[], Loaded],
+        apply: Callable[[DaemonSpec], None],
+    ) -> None:
+        self.workdir = daemon.workdir
+        self.release_root = daemon.release_root
+        self._keepers = keepers
+        self._read = read
+        self._apply = apply
+
+    def log_path(self, operation: int) -> str:
+        return f"{self.workdir}/logs/{operation}.log"
+
+    def prepare(self, topology: Topology) -> None:
+        """Folders and repository at start; what a dead daemon left half-made is swept."""
+        for folder in (self.workdir, f"{self.workdir}/logs", self.release_root):
+            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        git.ensure_bare(topology.repo.bare_path, topology.repo.branch)
+        sweep(self._shop(topology))
+
+    def _shop(self, topology: Topology, tier: str | None = None) -> Workshop:
+        """The build tier works in `workdir`; another tier's gates have a checkout of their own."""
+        workdir = self.workdir if tier in {None, topology.build_tier.name} else f"{self.workdir}/tiers/{tier}"
+        repo = topology.repo
+        return Workshop(
+            repo.bare_path, repo.branch, workdir, self.release_root, topology.build, self._keepers
+        )
+
+    # -- builds and gates ----------------------------------------------------------------------------------
+
+    def resolve(self, repo: RepoSpec, sha: str | None, cancel: CancelToken) -> git.Commit | None:
+        cancel.check()
+        return git.tip(repo.bare_path, repo.branch) if sha is None else git.resolve(repo.bare_path, sha)
+
+    def build(
+        self, topology: Topology, operation: Operation, taken: Mapping[str, str], cancel: CancelToken
+    ) -> Release:
+        said = operation.details
+        commit = git.Commit(operation.sha or "", str(said.get("author", "")), str(said.get("subject", "")))
+        order = Order(operation.id, commit, operation.created_at, taken)
+        return build(self._shop(topology), order, OpLog(self.log_path(operation.id)), cancel)
+
+    def discard(self, topology: Topology, version: str, cancel: CancelToken) -> None:
+        cancel.check()
+        discard(self._shop(topology), version)
+
+    def gate(
+        self,
+        topology: Topology,
+        tier: str,
+        spec: GateSpec,
+        operation: int,
+        version: str,
+        sha: str,
+        cancel: CancelToken,
+    ) -> Verdict:
+        context = GateContext(
+            spec=spec, tier=tier, version=version, sha=sha, operation=operation, release=f"{self.release_root}/{version}",
+            shop=self._shop(topology, tier), log=OpLog(self.log_path(operation)), backup=topology.backup,
+        )  # fmt: skip
+        return run_gate(context, cancel)
+
+    # -- releases ------------------------------------------------------------------------------------------
+
+    def verify(self, version: str, cancel: CancelToken) -> tuple[str, str] | None:
+        """None: as it was built; else the code of the contract and the sentence that says what is wrong."""
+        cancel.check()
+        folder = Path(self.release_root, version)
+        if not folder.is_dir():
+            return "release_missing", f"{folder} is gone"
+        wrong = digest.verify(folder)
+        return ("release_corrupt", wrong) if wrong else None
+
+    def remove(self, gone: tuple[Release, ...], cancel: CancelToken) -> tuple[Release, ...]:
+        """Removes folders of the store; returns the releases whose folder is gone now."""
+        done = []
+        for release in gone:
+            cancel.check()
+            if is_version(release.version):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.rmtree(Path(self.release_root, release.version))
+                done.append(release)
+        return tuple(done)
+
+    # -- nodes ---------------------------------------------------------------------------------------------
+
+    def link(self, node: NodeSpec) -> Link:
+        return Link(node)
+
+    def perform(self, task: NodeTask, link: Link, cancel: CancelToken) -> NodeFacts:
+        return deploy.perform(task, link.host(), self._keepers, cancel)
+
+    # -- the rest ------------------------------------------------------------------------------------------
+
+    def fetch_backup(self, spec: BackupSpec, operation: int, cancel: CancelToken) -> dict[str, object]:
+        return backup.fetch(spec, OpLog(self.log_path(operation)), self._keepers, cancel)
+
+    def load(self, cancel: CancelToken) -> Loaded:
+        cancel.check()
+        try:
+            return self._read()
+        except ConfigError as error:
+            raise WorkError("reload", str(error)) from error
+
+    def adopt(self, daemon: DaemonSpec) -> None:
+        self._apply(daemon)
