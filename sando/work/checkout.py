@@ -19,7 +19,7 @@ STEP = "checkout"
 _DONE = "sando-done"
 
 
-def checkout(  # noqa: PLR0917 -- the words of a sentence: of this repository that branch's commit into a folder
+def checkout(
     bare: str, branch: str, sha: str, folder: str, cancel: CancelToken, log: OpLog, env: Mapping[str, str]
 ) -> None:
     """Make `folder` exactly `sha`: tracked files, nothing beside them but what is ignored (`target/`), submodules.

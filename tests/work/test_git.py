@@ -234,7 +234,7 @@ def test_a_checkout_is_exact_and_spares_what_is_ignored(bare, clone, check_out):
     clone.push()
     folder = check_out(one)
     assert (folder / "run.sh").stat().st_mode & 0o777 == 0o755
-    assert os.readlink(folder / "link") == "a"
+    assert (folder / "link").readlink().name == "a"
     (folder / "target").mkdir()
     (folder / "target/cache").write_text("kept")
     (folder / "a").write_text("x")  # same size, changed by a build

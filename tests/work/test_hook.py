@@ -44,7 +44,7 @@ class StandIn:
                 self.end_headers()
                 self.wfile.write(text)
 
-            do_GET = do_POST = _go
+            do_GET = do_POST = _go  # noqa: N815  (the names that the server looks for)
 
             def log_message(self, *_):
                 pass
@@ -343,7 +343,7 @@ def test_a_crash_between_the_two_steps_of_the_installation_is_made_good(bare):
 
 def test_a_repository_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(WorkError, match="cannot install .*file/hooks/post-receive"):
+    with pytest.raises(WorkError, match=r"cannot install .*file/hooks/post-receive"):
         hook.install(str(tmp_path / "file"), url="http://127.0.0.1:1", branch="main")
 
 

@@ -1,0 +1,66 @@
+"""What a gate on the build machine is given, and how it runs a command there; it knows no kind of gate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sando.model.gates import Verdict
+from sando.model.names import visible
+from sando.model.topology import BackupSpec, Command, GateSpec
+from sando.work.build import Workshop, build_env, build_folder, how_it_ended
+from sando.work.cancel import CancelToken
+from sando.work.git import checked_out, checkout
+from sando.work.log import OpLog
+from sando.work.process import clean_env, command_argv
+
+
+@dataclass(frozen=True, slots=True)
+class GateContext:
+    """One gate of one version on the build tier. `release` is its folder in the store.
+
+    `first_release` is true while no later tier has ever run a version.
+    """
+
+    spec: GateSpec
+    tier: str
+    version: str
+    sha: str
+    operation: int
+    release: str
+    shop: Workshop
+    log: OpLog
+    backup: BackupSpec | None
+    first_release: bool = True
+
+    @property
+    def timeout_s(self) -> float:
+        return self.spec.timeout_s or self.shop.spec.timeout_s
+
+
+def ensure_checkout(context: GateContext, cancel: CancelToken) -> None:
+    """Check the version's commit out, unless the last checkout was of it: then the build's files stay."""
+    shop = context.shop
+    if checked_out(shop.bare, shop.checkout) != context.sha:
+        checkout(shop.bare, shop.branch, context.sha, shop.checkout, cancel, context.log, clean_env())
+
+
+def run_command(
+    context: GateContext,
+    command: Command,
+    cancel: CancelToken,
+    log: OpLog | None = None,
+    more: Mapping[str, str] | None = None,
+) -> Verdict:
+    """Run a command in `[build] dir` of the checkout, with the build's environment and runner; exit 0 is green."""
+    shop = context.shop
+    ended = shop.keepers.run(
+        (*shop.spec.runner, *command_argv(command)),
+        cwd=build_folder(shop),
+        env=build_env(shop, context.sha, {**context.spec.env, **(more or {})}),
+        log=log or context.log,
+        cancel=cancel,
+        step=context.spec.name,
+        timeout=context.timeout_s,
+    )
+    shown = command if isinstance(command, str) else " ".join(command)
+    message = f"`{visible(shown)}` passed" if ended.ok else how_it_ended(command, ended)
+    return Verdict(passed=ended.ok, message=message, facts={"exit_status": ended.code})
