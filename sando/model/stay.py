@@ -15,17 +15,19 @@ class BurnClock(Struct, frozen=True):
     started_at: datetime
     since: Instant
     credit: float = 0.0
+    reset_by: int = 0
+    """The operation whose `reset_burn_in` started it anew; 0: none has."""
 
     def elapsed(self, now: Instant) -> float:
         return self.credit + now.since(self.since)
 
     def advance(self, now: Instant) -> "BurnClock":
         """The same clock read now: a later jump of a clock can only cost or give the time since this reading."""
-        return BurnClock(self.started_at, now, self.elapsed(now))
+        return replace(self, since=now, credit=self.elapsed(now))
 
     @staticmethod
-    def start(now: Instant) -> "BurnClock":
-        return BurnClock(now.at, now)
+    def start(now: Instant, reset_by: int = 0) -> "BurnClock":
+        return BurnClock(now.at, now, reset_by=reset_by)
 
 
 class BurnReset(Struct, frozen=True):
@@ -78,10 +80,10 @@ class Stay(Struct, frozen=True):
             return 0.0
         return self.burn.credit if self.left_at else self.burn.elapsed(now)
 
-    def restart_burn(self, now: Instant) -> "Stay":
+    def restart_burn(self, now: Instant, reset_by: int = 0) -> "Stay":
         """The clock at zero again; a recorded pass of burn-in goes with it."""
         gates = tuple(g for g in self.gates if g.kind != "burn_in")
-        return replace(self, burn=BurnClock.start(now), gates=gates)
+        return replace(self, burn=BurnClock.start(now, reset_by), gates=gates)
 
     def abort_running(self) -> "Stay":
         """No gate run outlives its process: what still says running was aborted."""

@@ -151,12 +151,15 @@ class TierState(Struct, frozen=True):
         return replace(self, nodes={**self.nodes, node.name: node})
 
     def with_resets(self, resets: tuple[BurnReset, ...]) -> "TierState":
-        """Resets that were committed with another tier's success and are not in this state yet."""
+        """Resets that were committed with another tier's success and are not in this state yet.
+
+        Told by their operations, not by times: the wall may have jumped back in between.
+        """
         state = self
         for reset in resets:
-            stay = next((s for s in state.stays if s.n == reset.n), None)
-            if stay and stay.burn and not stay.left_at and reset.at.at > stay.burn.started_at:
-                state = state.update(stay.restart_burn(reset.at))
+            stay = next((s for s in state.stays if (s.tier, s.n) == (reset.tier, reset.n)), None)
+            if stay and stay.burn and not stay.left_at and reset.operation > stay.burn.reset_by:
+                state = state.update(stay.restart_burn(reset.at, reset.operation))
         return state
 
 
