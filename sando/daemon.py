@@ -1,0 +1,358 @@
+"""The composition root of sandod: config, lock, store, work, actors, HTTP, in this order; and back in reverse.
+
+Nothing imports it, and it decides nothing: it only makes the parts and introduces them to each other.
+"""
+
+import argparse
+import fcntl
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pykka
+
+import sando
+from actors.base import Site, post
+from actors.messages import Begin, Reload, Reply, Shutdown
+from actors.root import Root
+from api.app import create_app
+from api.board import Board, News
+from api.collaborators import Collaborators
+from api.server import Server
+from sando import config, logs
+from sando.metrics import Metrics
+from sando.model.clock import stamp
+from sando.model.errors import ConfigError, SandoError
+from sando.model.events import Event
+from sando.model.release import MANIFEST, Manifest
+from sando.model.topology import DaemonSpec, Topology
+from sando.store import Store
+from sando.work import hook
+from sando.work.log import read_log
+from sando.work.now import read_clock
+from sando.work.process import Keepers
+from sando.work.runner import Runner
+from sando.work.timer import Timer
+from sando.work.workbench import Loaded, Workbench
+
+log = logging.getLogger("sandod")
+
+DEFAULT_CONFIG = "/etc/sando/daemon.toml"
+DRAIN_S = 60.0
+"""How long the node in work may take to be finished after SIGTERM."""
+GAVE_UP = 70
+"""Exit status when an actor without which there is no daemon died too often."""
+RESTART_ONLY = (
+    "host",
+    "port",
+    "db_path",
+    "topology_path",
+    "workdir",
+    "release_root",
+    "scratch_db_url",
+    "log_format",
+)
+
+
+class Refused(SandoError):
+    """sandod cannot start; the text names the thing and the next step."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = _arguments(argv)
+    path = os.environ.get("SANDO_CONFIG", DEFAULT_CONFIG)
+    if arguments.check:
+        return _check(path)
+    try:
+        daemon = config.load_daemon(path)
+        topology = _topology(daemon)
+        logs.set_up(daemon.log_format)
+        os.umask(0o077)
+        with _only_one(daemon.db_path):
+            return Daemon(path, daemon, topology).run()
+    except (ConfigError, SandoError, OSError) as error:
+        for line in str(error).splitlines():
+            print(f"sandod: {line}", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="sandod",
+        description="The daemon of sando. SANDO_CONFIG names daemon.toml (default /etc/sando/daemon.toml).",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="validate daemon.toml and sando.toml, start nothing"
+    )
+    parser.add_argument("--version", action="version", version=f"sandod {sando.__version__}")
+    return parser.parse_args(argv)
+
+
+def _check(path: str) -> int:
+    problems, warnings = config.check(path)
+    for line in problems:
+        print(line, file=sys.stderr)  # noqa: T201
+    for line in warnings:
+        print(f"warning: {line}", file=sys.stderr)  # noqa: T201
+    if not problems:
+        print(f"{path}: ok")  # noqa: T201
+    return 1 if problems else 0
+
+
+def _topology(daemon: DaemonSpec) -> Topology:
+    return config.load_topology(daemon.topology_path, tokens=bool(daemon.tokens), store=daemon.release_root)
+
+
+class _only_one:  # noqa: N801
+    """One sandod a state: a lock on a file beside the database, which names the holder."""
+
+    def __init__(self, db_path: str) -> None:
+        self._path = Path(f"{db_path}.lock")
+
+    def __enter__(self) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = self._path.open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            holder = self._file.read().strip() or "unknown"
+            raise Refused(
+                f"another sandod (pid {holder}) runs on this state; stop it first, or use another db_path"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(f"{os.getpid()}\n")
+        self._file.flush()
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+class Daemon:
+    """All parts of one running sandod."""
+
+    def __init__(self, path: str, daemon: DaemonSpec, topology: Topology) -> None:
+        self.path = path
+        self.spec = daemon
+        self.topology = topology
+        self.keepers = Keepers.start()  # forks: before the first thread
+        self.store = Store(daemon.db_path)
+        self.store.open()
+        self.board = Board()
+        self.metrics = Metrics(
+            self._state,
+            read_clock,
+            subscribers=lambda: self.server.subscribers,
+            inboxes=_inboxes,
+            pushed_at=self._pushed_at,
+        )
+        self.work = Workbench(daemon, self.keepers, self._read, self._adopt)
+        self.timer = Timer()
+        self.runner = Runner()
+        self.exit_code = 0
+        self.server = self._server()
+        self.root: Any = None
+        self._stopping = threading.Event()
+
+    # -- making ----------------------------------------------------------------------------------------------
+
+    def _server(self) -> Server:
+        collaborators = Collaborators(
+            store=self.store,
+            board=self.board,
+            tell=self._tell,
+            clock=read_clock,
+            read_log=lambda operation, offset, limit: read_log(self.work.log_path(operation), offset, limit),
+            manifest=self._manifest,
+            metrics=self.metrics.expose,
+            listen=(self.spec.host, self.spec.port),
+            allowed_hosts=lambda: self.spec.allowed_hosts,
+        )
+        return Server(
+            create_app(collaborators),
+            self.spec.host,
+            self.spec.port,
+            board=self.board,
+            on_thread_end=self.store.close,
+        )
+
+    def _tell(self, message: object) -> None:
+        post(self.root, message)
+
+    def _state(self) -> dict[str, Any] | None:
+        return self.board.latest.state if self.board.latest else None
+
+    def _pushed_at(self, version: str) -> datetime | None:
+        release = self.store.release(version)
+        return release.pushed_at if release else None
+
+    def _past(self) -> Iterator[Event]:
+        """Every event that the store has kept, in order."""
+        seq = 0
+        while batch := self.store.events(seq, 10_000):
+            yield from batch
+            seq = batch[-1].seq
+
+    def _count(self, news: News) -> None:
+        for event in news.events:
+            self.metrics.observe(event)
+
+    def _manifest(self, version: str) -> Manifest | None:
+        try:
+            raw = Path(self.spec.release_root, version, MANIFEST).read_bytes()
+        except OSError:
+            return None
+        return msgspec.json.decode(raw, type=Manifest)
+
+    def _site(self) -> Site:
+        return Site(
+            store=self.store,
+            clock=read_clock,
+            runner=self.runner,
+            timer=self.timer,
+            spawn=lambda kind, **arguments: kind.start(**arguments),
+            work=self.work,
+        )
+
+    # -- config ----------------------------------------------------------------------------------------------
+
+    def _read(self) -> Loaded:
+        """Both files anew; what of daemon.toml only a restart can change is named, and stays as it is."""
+        fresh = config.load_daemon(self.path)
+        topology = _topology(msgspec.structs.replace(self.spec, tokens=fresh.tokens))
+        stale = [name for name in RESTART_ONLY if getattr(fresh, name) != getattr(self.spec, name)]
+        return topology, fresh, ["listen" if name in {"host", "port"} else name for name in stale]
+
+    def _adopt(self, fresh: DaemonSpec) -> None:
+        self.spec = msgspec.structs.replace(
+            self.spec, tokens=fresh.tokens, notify=fresh.notify, allowed_hosts=fresh.allowed_hosts
+        )
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        try:
+            self._bind()
+            self._prepare()
+            self._start()
+            self.server.run()
+        finally:
+            self._stop()
+        return self.exit_code
+
+    def _bind(self) -> None:
+        try:
+            self.server.bind()
+        except OSError as error:
+            address = f"{self.spec.host}:{self.spec.port}"
+            raise Refused(
+                f"cannot listen on {address}: {error.strerror or error}; change `listen` or free it"
+            ) from error
+
+    def _prepare(self) -> None:
+        self.work.prepare(self.topology)
+        host = f"[{self.spec.host}]" if ":" in self.spec.host else self.spec.host
+        url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '[::]'} else host}:{self.server.port}"  # noqa: S104
+        hook.install(self.topology.repo.bare_path, url=url, branch=self.topology.repo.branch)
+        named = {t.name for t in self.topology.tiers}
+        for orphan in sorted(set(self.store.tier_names()) - named):
+            log.warning(
+                "tier %s is orphaned: the store knows it, %s does not name it",
+                orphan,
+                self.spec.topology_path,
+            )
+        for line in config.warnings(self.topology):
+            log.warning("%s", line)
+
+    def _start(self) -> None:
+        now = read_clock().at
+        self.store.save(Event("DaemonStarted", now, data={"version": sando.__version__}))
+        self.metrics.rebuild(self._past())
+        self.board.subscribe(self._count)
+        about = {"version": sando.__version__, "started_at": stamp(now), "draining": False}
+        self.root = Root.start(
+            site=self._site(), topology=self.topology, board=self.board, daemon=about, die=self._die
+        )
+        post(self.root, Begin(fresh=True))
+        for number, handler in (
+            (signal.SIGTERM, self._on_stop),
+            (signal.SIGINT, self._on_stop),
+            (signal.SIGHUP, self._on_hup),
+        ):
+            signal.signal(number, handler)
+        log.info("sandod %s listens on http://%s:%s", sando.__version__, self.spec.host, self.server.port)
+
+    def _die(self, why: str) -> None:
+        log.critical("sandod ends: %s", why)
+        self.exit_code = GAVE_UP
+        self.server.stop()
+
+    # -- signals: they only start a thread, since a handler may interrupt anything ------------------------------
+
+    def _on_stop(self, number: int, _frame: object) -> None:
+        if self._stopping.is_set():
+            log.warning("%s again: not waiting any longer", signal.Signals(number).name)
+            self.server.stop()
+            return
+        self._stopping.set()
+        threading.Thread(target=self._drain, name="drain", daemon=True).start()
+
+    def _drain(self) -> None:
+        """The node in work is finished, everything else is refused; then the server ends."""
+        log.info("stopping: new work is refused, the node in work is finished")
+        reply = Reply()
+        post(self.root, Shutdown(reply))
+        try:
+            reply.wait(DRAIN_S)
+        except TimeoutError:
+            log.warning("not idle after %.0f s: what runs is settled at the next start", DRAIN_S)
+        self.server.stop()
+
+    def _on_hup(self, _number: int, _frame: object) -> None:
+        threading.Thread(
+            target=post, args=(self.root, Reload(actor="sandod")), name="reload", daemon=True
+        ).start()
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        """In reverse: jobs, actors with the Journal last, HTTP, store, keepers."""
+        self.timer.close()
+        left = self.runner.close(5.0)
+        if left:
+            log.warning("jobs that did not end: %s", ", ".join(left))
+        if self.root is not None:
+            _quietly(lambda: self.root.stop(block=True, timeout=5.0))
+        left_actors = pykka.ActorRegistry.get_all()
+        if left_actors:
+            log.error("actors left at the end, which is a bug: %s", left_actors)
+        self.server.close()
+        self.store.close()
+        self.keepers.close()
+
+
+def _inboxes() -> dict[str, int]:
+    """Messages that wait, by kind of actor."""
+    waiting: dict[str, int] = {}
+    for ref in pykka.ActorRegistry.get_all():
+        kind = ref.actor_class.__name__.lower()
+        waiting[kind] = waiting.get(kind, 0) + ref.actor_inbox.qsize()  # type: ignore[attr-defined]
+    return waiting
+
+
+def _quietly(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except (pykka.Timeout, pykka.ActorDeadError) as error:
+        log.warning("stopping: %r", error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
