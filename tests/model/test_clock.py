@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sando.model.clock import EPOCH, Instant, span, stamp
+from tests.model.samples import NOON
 
-NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = 3600.0
 jumps = st.floats(-1e6, 1e6, allow_nan=False)
 

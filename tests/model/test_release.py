@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sando.model.names import is_version
 from sando.model.release import FileEntry, Manifest, name_release
-from tests.model.test_clock import NOON
+from tests.model.samples import NOON
 
 A, B = "1a2b3c4" + "0" * 33, "9f8e7d6" + "0" * 33
 A2 = "1a2b3c4" + "1" * 33  # another sha that begins as A does

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from sando.model.clock import Instant
 from sando.model.gates import Approval, GateRun, Outcome
 from sando.model.stay import BurnClock, Stay
-from tests.model.test_clock import NOON
-
-T0 = Instant(NOON, "one", 1000.0)
+from tests.model.samples import NOON, T0
 
 
 def stay(**fields: object) -> Stay:

@@ -9,17 +9,11 @@ from msgspec.structs import replace
 
 from sando.model.clock import Instant
 from sando.model.gates import Approval, GateRun, Outcome
-from sando.model.release import Release
 from sando.model.stay import BurnReset, Stay
 from sando.model.tier import Half, Mark, NodeState, TierState
-from tests.model.test_clock import NOON
+from tests.model.samples import NOON, T0, release
 
-T0 = Instant(NOON, "one", 1000.0)
 VERSIONS = ["1.0.0", "2.0.0", "3.0.0", "4.0.0"]
-
-
-def release(version: str) -> Release:
-    return Release(version, version, version[0] * 40, f"digest of {version}", 7, NOON, NOON)
 
 
 def mark(version: str, operation: int = 8) -> Mark:
@@ -45,8 +39,8 @@ def passed(version: str, gate: str = "boot_smoke", outcome: Outcome = Outcome.PA
 
 def test_an_empty_tier_has_neither_current_nor_previous() -> None:
     state = TierState("b")
-    assert state.current is state.current_version is state.previous is None
-    assert state.judged("1.0.0") is state.below("1.0.0") is None
+    assert (state.current, state.current_version, state.previous) == (None, None, None)
+    assert (state.judged("1.0.0"), state.below("1.0.0")) == (None, None)
 
 
 def test_a_rollback_is_no_toggle_after_three_to_two_the_previous_is_one() -> None:

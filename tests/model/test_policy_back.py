@@ -1,0 +1,155 @@
+"""The way back and the word of a person: the plan of a rollback (SPEC 7) and what may be confirmed (SPEC 8)."""
+
+import pytest
+from msgspec.structs import replace
+
+from sando.model.answers import Refusal
+from sando.model.policy import RollbackPlan, confirmable, plan_rollback
+from sando.model.stay import Stay
+from sando.model.tier import Half, Mark, NodeState, TierState
+from sando.model.topology import GateSpec, NodeSpec, TierSpec
+from tests.model.samples import NOON, T0, refused, release
+
+B = TierSpec("b", provisioned=True, nodes=tuple(NodeSpec(n, "local", f"/srv/{n}") for n in ("n1", "n2")))
+MM = TierSpec("mm", provisioned=True)
+CONFIRM = GateSpec("manual_confirm", "go")
+
+
+def on(*versions: str, half: str | None = None, **nodes: str | None) -> TierState:
+    """A tier that saw `versions` one after the other, its nodes on the last unless told otherwise."""
+    state = TierState("b")
+    for n, version in enumerate(versions):
+        state = state.enter(release(version), n, T0.plus(n))
+    for name in ("n1", "n2"):
+        state = state.with_node(NodeState(name, nodes.get(name, state.current_version)))
+    return replace(state, half=Half(half, 43) if half else None)
+
+
+def planned(state: TierState, version: str | None = None, spec: TierSpec = B) -> RollbackPlan:
+    plan = plan_rollback(spec, state, version)
+    assert isinstance(plan, RollbackPlan), plan
+    return plan
+
+
+def where(plan: RollbackPlan) -> tuple[str, tuple[str, ...], bool, str | None]:
+    return plan.stay.version, plan.nodes, plan.whole, plan.marks
+
+
+def bad(state: TierState, version: str) -> TierState:
+    return state.marked(Mark(version, NOON, "max", "", 3))
+
+
+def test_a_whole_tier_steps_back_on_every_node_and_marks_what_it_leaves() -> None:
+    assert where(planned(on("1", "2", "3"))) == ("2", ("n1", "n2"), False, "3")
+
+
+def test_a_marked_version_is_stepped_over() -> None:
+    assert where(planned(bad(on("1", "2", "3"), "2"))) == ("1", ("n1", "n2"), False, "3")
+
+
+def test_a_tier_that_half_holds_a_version_is_made_whole_first_and_that_version_is_marked() -> None:
+    plan = planned(on("1", "2", half="3", n1="3"))
+    assert where(plan) == ("2", ("n1",), True, "3")
+
+
+@pytest.mark.parametrize("status", ["failed", "unknown"])
+def test_a_half_failed_rollback_is_made_whole_first_and_marks_nothing(status: str) -> None:
+    state = on("1", "2").with_node(NodeState("n2", "2", status=status))  # type: ignore[arg-type]
+    assert where(planned(state)) == ("2", ("n2",), True, None)
+    assert where(planned(state, "2")) == ("2", ("n2",), True, None)
+
+
+def test_a_redeploy_of_the_current_version_that_stopped_half_way_marks_nothing() -> None:
+    state = on("1", "2", half="2").with_node(NodeState("n2", "2", status="failed"))
+    assert where(planned(state)) == ("2", ("n2",), True, None)
+
+
+def test_a_node_that_is_away_does_not_keep_a_tier_from_stepping_back() -> None:
+    state = on("1", "2").with_node(NodeState("n2", "1", reachable=False))
+    assert where(planned(state)) == ("1", ("n1", "n2"), False, "2")
+
+
+def test_a_node_that_is_left_out_takes_no_part() -> None:
+    spec = replace(B, nodes=(B.nodes[0], replace(B.nodes[1], out=True)))
+    state = on("1", "2").with_node(NodeState("n2", "1"))
+    assert where(planned(state, spec=spec)) == ("1", ("n1",), False, "2")
+
+
+def test_a_lower_version_may_be_named_also_while_the_tier_is_mixed() -> None:
+    assert where(planned(on("1", "2", "3"), "1")) == ("1", ("n1", "n2"), False, "3")
+    assert planned(on("1", "2", half="3", n1="3"), "1").stay.version == "1"
+
+
+def test_the_newest_stay_of_a_named_version_is_the_target() -> None:
+    assert planned(on("1", "2", "1", "3"), "1").stay.n == 3
+
+
+@pytest.mark.parametrize(
+    ("state", "version", "code"),
+    [
+        (on(), None, "no_previous_version"),
+        (on("1"), None, "no_previous_version"),
+        (bad(on("1", "2"), "1"), None, "no_previous_version"),
+        (on(half="1", n1="1"), None, "no_previous_version"),
+        (on("1", "2"), "2", "already_current"),
+        (on("1", "2"), "9", "not_rollbackable"),
+        (on(), "1", "not_rollbackable"),
+        (bad(on("1", "2"), "1"), "1", "not_rollbackable"),
+    ],
+)
+def test_there_is_no_way_back(state: TierState, version: str | None, code: str) -> None:
+    assert refused(plan_rollback(B, state, version)) == (409, code)
+
+
+def test_a_version_that_was_popped_is_not_below_any_more() -> None:
+    state = on("1", "2", "3")
+    assert state.previous
+    state = state.pop_to(state.previous, None, T0.plus(9))
+    assert refused(plan_rollback(B, state, "3")) == (409, "not_rollbackable")
+
+
+def test_twice_the_same_rollback_with_its_version_does_no_harm() -> None:
+    state = on("1", "2", "3")
+    plan = planned(state, "2")
+    state = state.pop_to(plan.stay, Mark("3", NOON, "max", "", 4), T0.plus(9))
+    state = state.with_node(NodeState("n1", "2")).with_node(NodeState("n2", "2"))
+    assert refused(plan_rollback(B, state, "2")) == (409, "already_current")
+    assert where(planned(state)) == ("1", ("n1", "n2"), False, "2")
+
+
+def test_on_the_build_tier_only_the_pointer_moves() -> None:
+    assert where(planned(on("1", "2"), spec=MM)) == ("1", (), False, "2")
+    assert refused(plan_rollback(MM, on("1", "2"), "2")) == (409, "already_current")
+
+
+# -- confirm -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [None, "2"])
+def test_the_current_version_may_be_confirmed_by_name_or_without(version: str | None) -> None:
+    spec = replace(B, gates=(GateSpec("boot_smoke", "boot_smoke"), CONFIRM))
+    assert confirmable(spec, on("1", "2"), version) == CONFIRM
+
+
+@pytest.mark.parametrize(
+    ("gates", "state", "version", "answer"),
+    [
+        ((CONFIRM,), on("1", "2"), "1", (412, "not_current")),
+        ((CONFIRM,), on(), None, (409, "tier_empty")),
+        ((CONFIRM,), on(), "1", (409, "tier_empty")),
+        ((), on("1"), None, (409, "no_such_gate")),
+        ((GateSpec("boot_smoke", "manual_confirm"),), on("1"), "1", (409, "no_such_gate")),
+    ],
+)
+def test_there_is_nothing_to_confirm(
+    gates: tuple[GateSpec, ...], state: TierState, version: str | None, answer: tuple[int, str]
+) -> None:
+    found = confirmable(replace(B, gates=gates), state, version)
+    assert isinstance(found, Refusal)
+    assert refused(found) == answer
+
+
+def test_the_plan_keeps_the_stay_that_it_goes_to() -> None:
+    state = on("1", "2")
+    assert isinstance(planned(state).stay, Stay)
+    assert planned(state).stay is state.previous
