@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from sando.model.errors import WorkError
@@ -21,16 +21,22 @@ def scan(folder: Path) -> tuple[FileEntry, ...]:
 
     WorkError names what has no place in a release: a link, a device, a name that is not UTF-8.
     """
-    found = []
-    for where, folders, files, fd in os.fwalk(folder, onerror=_unreadable):
+    try:
+        return tuple(sorted(_walk(folder), key=lambda entry: entry.path))
+    except OSError as error:
+        name = visible(os.fsdecode(error.filename or folder))
+        raise WorkError(_STEP, f"cannot read {name}: {error.strerror}", errored=True) from error
+
+
+def _walk(folder: Path) -> Iterator[FileEntry]:
+    for where, folders, files, fd in os.fwalk(folder, onerror=_raise):
         inner = PurePosixPath(os.path.relpath(where, folder))
         for name in folders:
             _refuse_link(inner / name, os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
         for name in files:
             path = inner / name
             if str(path) != MANIFEST:
-                found.append(_entry(path, name, fd))
-    return tuple(sorted(found, key=lambda entry: entry.path))
+                yield _entry(path, name, fd)
 
 
 def digest_of(files: Sequence[FileEntry]) -> str:
@@ -103,12 +109,13 @@ def _difference(found: FileEntry, wanted: FileEntry) -> str | None:
 
 
 def _entry(path: PurePosixPath, name: str, dir_fd: int | None) -> FileEntry:
-    _refuse_link(path, os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode)
+    mode = os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode
+    _refuse_link(path, mode)
+    _refuse_special(path, mode)
     fd = os.open(name, _NO_FOLLOW, dir_fd=dir_fd)
     try:
         info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            raise WorkError(_STEP, f"{visible(str(path))} is no regular file: a release holds files only")
+        _refuse_special(path, info.st_mode)
         return FileEntry(str(path), info.st_size, info.st_mode & 0o777, _sha256(fd))
     finally:
         os.close(fd)
@@ -133,10 +140,15 @@ def _refuse_link(path: PurePosixPath, mode: int) -> None:
         )
 
 
+def _refuse_special(path: PurePosixPath, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise WorkError(_STEP, f"{visible(str(path))} is no regular file: a release holds files only")
+
+
 def _stays_inside(path: str) -> bool:
     parts = PurePosixPath(path).parts
     return bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path
 
 
-def _unreadable(error: OSError) -> None:
-    raise WorkError(_STEP, f"cannot read {error.filename}: {error.strerror}", errored=True) from error
+def _raise(error: OSError) -> None:
+    raise error

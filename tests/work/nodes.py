@@ -101,6 +101,10 @@ class Shop:
         return os.readlink(self.current) if self.current.is_symlink() else None  # noqa: PTH115
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def until(condition, seconds: float = 10.0) -> None:
     """Poll with a deadline: for what tells nobody when it has happened."""
     end = time.monotonic() + seconds

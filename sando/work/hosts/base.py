@@ -36,6 +36,9 @@ class Current:
 class Host(Protocol):
     """One node. Every call has a deadline, and raises WorkError (errored) when the node cannot do it."""
 
+    def close(self) -> None:
+        """Let go of the connection. The host may be used again: it connects anew."""
+
     @property
     def root(self) -> str:
         """The release root, absolute."""

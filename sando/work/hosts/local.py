@@ -12,7 +12,7 @@ from sando.model.topology import Command, Probe
 from sando.work.boot import boot, connect_tcp
 from sando.work.cancel import CancelToken
 from sando.work.hosts.base import CURRENT, PRIVATE, RELEASES, Current, describe, named_by
-from sando.work.hosts.copying import sync_folder
+from sando.work.hosts.copying import sync
 from sando.work.hosts.shelf import Shelf, cannot, is_folder, told
 from sando.work.log import OpLog
 from sando.work.process import Exit, Keepers, clean_env, command_argv, run_plain
@@ -27,6 +27,9 @@ class LocalHost:
         self._current = self._root / CURRENT
         self._shelf = Shelf(self._root)
         self._statvfs = statvfs
+
+    def close(self) -> None:
+        """There is no connection to let go of."""
 
     @property
     def root(self) -> str:
@@ -101,7 +104,7 @@ class LocalHost:
                 if kept and not os.path.lexists(self._current):
                     (self._root / kept).rename(self._current)
                 raise
-            sync_folder(self._root)
+            sync(self._root)
             found = str(self._current.readlink())
         if found != target:
             raise cannot(
@@ -121,7 +124,7 @@ class LocalHost:
                 if kept.exists():
                     kept.rename(self._current)
             if self._root.exists():
-                sync_folder(self._root)
+                sync(self._root)
         return self.read_current().foreign or None
 
     def releases(self) -> tuple[str, ...]:

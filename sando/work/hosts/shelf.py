@@ -17,7 +17,7 @@ from sando.model.release import MANIFEST, FileEntry
 from sando.work.cancel import CancelToken
 from sando.work.digest import compare, verify
 from sando.work.hosts.base import PRIVATE, RELEASES, STALE_S
-from sando.work.hosts.copying import copy_release, sync_folder
+from sando.work.hosts.copying import copy_release, sync
 from sando.work.tree import remove_tree
 
 
@@ -90,13 +90,13 @@ class Shelf:
         if os.path.lexists(target):
             self._discard(version, operation)
         staged.rename(target)
-        sync_folder(releases)
+        sync(releases)
 
     def _discard(self, version: str, operation: int) -> None:
         trash = self.folder(PRIVATE, "trash")
         gone = trash / f"{version}-{operation}-{token_hex(4)}"
         self.release(version).rename(gone)
-        sync_folder(self._root / RELEASES)
+        sync(self._root / RELEASES)
         for path in trash.iterdir():  # also what an earlier removal did not finish
             remove_tree(path)
 
