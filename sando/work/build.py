@@ -19,7 +19,7 @@ from sando.work.git import Commit, checkout, describe
 from sando.work.log import OpLog, tail
 from sando.work.now import read_clock
 from sando.work.process import Exit, Keepers, clean_env, command_argv
-from sando.work.tree import remove_tree
+from sando.work.tree import move_tree, remove_tree
 
 STEP = "build"
 _STAGING = ".staging"
@@ -120,7 +120,7 @@ def discard(shop: Workshop, version: str) -> None:
         aside.parent.mkdir(parents=True, exist_ok=True)
         remove_tree(aside)
         with suppress(FileNotFoundError):
-            folder.rename(aside)  # half a release never stands under its name
+            move_tree(folder, aside)  # half a release never stands under its name
         remove_tree(aside)
     except OSError as error:
         raise WorkError("discard", f"cannot remove {folder}: {error.strerror}", errored=True) from error

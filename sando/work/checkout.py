@@ -84,7 +84,10 @@ def _prepare(bare: str, home: Path, folder: Path, sha: str) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace what stands there: a link is replaced, never followed."""
+    """Put the text there unless it is there already: a link is replaced, never followed."""
+    with suppress(OSError):
+        if not path.is_symlink() and path.read_bytes() == fsencode(text + "\n"):
+            return
     beside = path.with_name(f"{path.name}.sando-new")
     with suppress(FileNotFoundError):
         beside.unlink()

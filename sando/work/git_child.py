@@ -3,11 +3,12 @@
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from os import killpg
 
+from sando.model.clock import span
 from sando.model.errors import WorkError
 from sando.model.names import visible
 from sando.work import commands
@@ -40,19 +41,22 @@ def git(
     """Run git; a cancel or the deadline ends it and what it started. Raises Cancelled, WorkError (errored)."""
     if cancel:
         cancel.check()
+    limit = SLOW_S if cancel else QUICK_S
     with _start(argv, cwd, clean_env({}) if env is None else env) as child:
-        end = _End(child)
+        end = _End(child, limit)
         drop = cancel.on_cancel(end.begin) if cancel else None
         try:
-            out, err = child.communicate(timeout=SLOW_S if cancel else QUICK_S)
-        except subprocess.TimeoutExpired:
-            raise WorkError("git", f"`git {_verb(argv)}` hangs and was stopped", errored=True) from None
+            out, err = child.communicate()  # with a timeout of its own it would look for the end by sleeping
         finally:
             if drop:
                 drop()
             end.finish()
     if cancel:
         cancel.check()
+    if end.late:
+        raise WorkError(
+            "git", f"`git {_verb(argv)}` took more than {span(limit)} and was stopped", errored=True
+        )
     return Answer(child.returncode, out, err.decode("utf-8", "replace"))
 
 
@@ -65,27 +69,36 @@ def must(answer: Answer, step: str, what: str) -> Answer:
 
 
 class _End:
-    """SIGTERM first, so that git removes its locks; SIGKILL when that does not help."""
+    """SIGTERM first, so that git removes its locks; SIGKILL when that does not help. Begun at the latest by time."""
 
-    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+    def __init__(self, child: subprocess.Popen[bytes], limit: float) -> None:
+        self.late = False
         self._child = child
-        self._timer: threading.Timer | None = None
+        self._timers = [self._later(limit, self._out_of_time)]
 
     def begin(self) -> None:
         self._kill(signal.SIGTERM)
-        self._timer = threading.Timer(GRACE_S, self._kill, (signal.SIGKILL,))
-        self._timer.daemon = True
-        self._timer.start()
+        self._timers.append(self._later(GRACE_S, lambda: self._kill(signal.SIGKILL)))
 
     def finish(self) -> None:
-        if self._timer:
-            self._timer.cancel()
+        for timer in self._timers:
+            timer.cancel()
         self._kill(signal.SIGKILL)
+
+    def _out_of_time(self) -> None:
+        self.late = True
+        self.begin()
 
     def _kill(self, number: signal.Signals) -> None:
         if self._child.returncode is None:  # not reaped: the group's number is still its own
             with suppress(ProcessLookupError):
                 killpg(self._child.pid, number)
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> threading.Timer:
+        timer = threading.Timer(seconds, act)
+        timer.daemon = True
+        timer.start()
+        return timer
 
 
 def _start(argv: list[str], cwd: str, env: Mapping[str, str]) -> subprocess.Popen[bytes]:

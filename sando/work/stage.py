@@ -15,7 +15,7 @@ from sando.model.release import MANIFEST, FileEntry, Manifest
 from sando.model.topology import BuildSpec
 from sando.work import inside
 from sando.work.cancel import CancelToken
-from sando.work.tree import remove_tree
+from sando.work.tree import move_tree, remove_tree
 
 STEP = "stage"
 _CHUNK = 2**20
@@ -52,7 +52,7 @@ def place(staged: Path, release: Path) -> None:
     aside = staged.with_name(f"{staged.name}.old")
     remove_tree(aside)
     if os.path.lexists(release):
-        release.rename(aside)
+        move_tree(release, aside)
     staged.rename(release)
     _fsync(release.parent)
     remove_tree(aside)

@@ -20,8 +20,17 @@ def remove_tree(path: str | Path) -> None:
     shutil.rmtree(path)
 
 
+def move_tree(path: Path, to: Path) -> None:
+    """Rename whatever stands at `path`, also a folder that its owner may not write to. Raises OSError."""
+    if not path.is_symlink():
+        _open(path)  # its `..` changes with its parent
+    path.rename(to)
+
+
 def open_up(path: str | Path) -> None:
     """Give the owner every folder back that is closed to him (`chmod 000`); what cannot be changed stays."""
+    if Path(path).is_symlink():
+        return
     _open(Path(path))
     for folder, folders, _files in os.walk(path):
         for name in folders:

@@ -3,10 +3,12 @@ import http.server
 import os
 import subprocess
 import threading
+import time
 
 import pytest
 
 from sando.model.errors import Cancelled, WorkError
+from sando.work import commands, git_child
 from sando.work import git as work
 from sando.work.cancel import CancelToken
 from sando.work.log import OpLog
@@ -476,3 +478,25 @@ def test_a_submodule_by_path_or_program_is_refused(bare, clone, check_out, libra
     with pytest.raises(WorkError, match="cannot check out the submodules"):
         check_out(sha)
     assert not (tmp_path / "ran").exists()
+
+
+def hang():
+    return [*commands.SAFE, "-c", "alias.hang=!sleep 60", "hang"]
+
+
+def test_a_git_that_hangs_is_stopped_with_what_it_started(monkeypatch):
+    monkeypatch.setattr(git_child, "QUICK_S", 0.1)
+    with pytest.raises(WorkError, match="was stopped") as caught:
+        git_child.git(hang())
+    assert caught.value.errored
+
+
+def test_a_cancel_ends_a_git_that_works():
+    told = CancelToken()
+    timer = threading.Timer(0.1, told.cancel)
+    timer.start()
+    start = time.monotonic()
+    with pytest.raises(Cancelled):
+        git_child.git(hang(), cancel=told)
+    assert time.monotonic() - start < 5
+    timer.join()
