@@ -38,8 +38,7 @@ def _preflight(post: Post) -> NodeFacts:
     if wrong:
         _refuse_in_use(post, current, wrong)
     if wrong and files is None:
-        where = f"{RELEASES}/{task.version} {wrong}"
-        raise _cannot(f"release {task.version} is not in the store ({task.store}), and on the node {where}")
+        raise _cannot(f"release {task.version} is not in the store ({task.store}), and on the node: {wrong}")
     size = sum(f.size for f in files or ())
     host.prepare(need=2 * size + MARGIN if wrong else 0, files=2 * len(files or ()) + 64 if wrong else 0)
     detail = _strange(current)

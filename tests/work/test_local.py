@@ -319,13 +319,13 @@ def test_a_release_is_checked_against_the_stores_list_or_its_own(shop, host):
     files = listed(shop.store / "1.0")
     assert host.check_release("1.0", files) is None
     assert host.check_release("1.0", None) is None
-    assert host.check_release("2.0", None) == "is not there"
+    assert host.check_release("2.0", None) == "it is not there"
     other = write_release(shop.folder / "other", "1.0", {"VERSION": "1.x"})
     assert host.check_release("1.0", listed(other)) == "VERSION: sha256 differs"
     (shop.root / "releases" / "1.0" / "manifest.json").unlink()
-    assert host.check_release("1.0", files) == "has no manifest.json"
+    assert host.check_release("1.0", files) == "it has no manifest.json"
     (shop.root / "releases" / "3.0").symlink_to("1.0")
-    assert host.check_release("3.0", None) == "is reached through a link"
+    assert host.check_release("3.0", None) == "it is reached through a link"
 
 
 # -- removal ------------------------------------------------------------------------------------------------

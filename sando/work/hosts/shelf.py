@@ -43,12 +43,12 @@ class Shelf:
     def check(self, version: str, files: Sequence[FileEntry] | None) -> str | None:
         folder = self.release(version)
         if (self._root / RELEASES).is_symlink() or folder.is_symlink():
-            return "is reached through a link"
+            return "it is reached through a link"
         if not is_folder(folder):
-            return "is not there"
+            return "it is not there"
         if files is None:
             return verify(folder)
-        return compare(folder, files) if (folder / MANIFEST).is_file() else f"has no {MANIFEST}"
+        return compare(folder, files) if (folder / MANIFEST).is_file() else f"it has no {MANIFEST}"
 
     def put(
         self, version: str, source: Path, files: Sequence[FileEntry], operation: int, cancel: CancelToken
