@@ -68,6 +68,8 @@ class Rollout(Struct, frozen=True):
     error: str | None = None
     errored: bool = False
     aborted: bool = False
+    aborted_late: bool = False
+    """The abort found it failed, or being settled, already: it ends as what it was."""
     interrupted: bool = False
     recovered: bool = False
 
@@ -169,9 +171,10 @@ def start(rollout: Rollout, node: str, step: Step) -> Rollout:
 
 def abort(rollout: Rollout, why: str) -> Rollout:
     """Stop at the next node boundary; then it acts as a failure (SPEC 6). What already failed stays failed."""
-    if rollout.error or rollout.phase == "done":
+    if rollout.aborted or rollout.phase == "done":
         return rollout
-    return advance(replace(rollout, aborted=True, error=why))
+    late = rollout.error is not None
+    return advance(replace(rollout, aborted=True, aborted_late=late, error=rollout.error or why))
 
 
 def vouched(rollout: Rollout, refusal: str | None) -> Rollout:
@@ -198,7 +201,7 @@ def _again(nodes: tuple[NodePlan, ...]) -> tuple[NodePlan, ...]:
     return tuple(
         replace(n, look=False)
         if n.status == "ok"
-        else replace(n, status="pending", look=False, at_fault=False, detail="")
+        else replace(n, status="pending", look=False, at_fault=False, broken=False, detail="")
         for n in nodes
     )
 
@@ -286,7 +289,7 @@ def failed(rollout: Rollout, name: str, step: Step, error: str, *, errored: bool
             node, status="failed", at_fault=True, look=not rollout.going_back, broken=rollout.going_back
         )
     else:
-        node = replace(node, status="failed", at_fault=True)
+        node = replace(node, status="failed", at_fault=True, broken=step is Step.REVERT)
     first = rollout.error is None
     rollout = replace(rollout, error=rollout.error or told, errored=errored if first else rollout.errored)
     return advance(_set(rollout, node))
@@ -364,7 +367,7 @@ def result(rollout: Rollout) -> Result | None:
 
 
 def _bad_status(rollout: Rollout) -> Literal["failed", "errored", "aborted", "interrupted"]:
-    if rollout.aborted:
+    if rollout.aborted and not rollout.aborted_late:
         return "aborted"
     if rollout.interrupted:
         return "interrupted"

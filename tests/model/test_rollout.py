@@ -186,6 +186,7 @@ def test_reverting_goes_on_when_one_revert_fails() -> None:
     rollout = goes_live(ready(rollout_of()), "a")
     rollout = fails(does(rollout, "b", Step.SWITCH), "b", Step.START, "probe is red")
     rollout = does(fails(rollout, "a", Step.REVERT, "connection lost", errored=True), "b", Step.REVERT)
+    assert [n.broken for n in rollout.nodes] == [True, False, False]
     assert statuses(rollout) == ["failed", "reverted", "uploaded"]
     assert result(rollout) == Result("failed", "b: probe is red", rolled_back=True, recovered=False)
 
@@ -235,7 +236,9 @@ def test_an_abort_during_the_last_node_comes_too_late() -> None:
 
 def test_an_abort_does_not_rename_what_failed_or_ended_before_it() -> None:
     fault = fails(does(ready(rollout_of("a")), "a", Step.SWITCH), "a", Step.START, "probe is red")
-    end = result(does(abort(fault, "too late"), "a", Step.REVERT))
+    late = abort(fault, "too late")
+    assert late.aborted
+    end = result(does(late, "a", Step.REVERT))
     assert end == Result("failed", "a: probe is red", rolled_back=True, recovered=False)
     done = goes_live(ready(rollout_of("a")), "a")
     assert abort(done, "too late") == done
@@ -270,8 +273,10 @@ def test_a_rollback_takes_all_nodes_at_once_and_goes_on_without_those_that_fail(
 def test_a_rollback_that_died_with_the_daemon_tries_a_node_that_had_failed_once_more() -> None:
     rollout = ready(rollout_of("a", "b", mode="rollback"))
     rollout = fails(does(rollout, "a", Step.SWITCH), "a", Step.START)
+    assert rollout.node("a").broken
     rollout = interrupt(rollout, "sandod died")
     assert due(rollout) == (("a", Step.PREFLIGHT), ("b", Step.PREFLIGHT))
+    assert not rollout.node("a").broken
     rollout = goes_live(goes_live(ready(rollout), "a"), "b")
     assert result(rollout) == Result("succeeded", None, rolled_back=False, recovered=True)
 

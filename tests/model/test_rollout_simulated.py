@@ -314,11 +314,12 @@ def test_a_rollback_goes_to_its_target_on_every_node_that_lets_it(world: World) 
 @given(worlds())
 def test_an_abort_ends_aborted_unless_it_came_too_late(world: World) -> None:
     end = world.live()
-    if world.rollout.aborted:
+    in_time = world.rollout.aborted and not world.rollout.aborted_late
+    if in_time:
         assert end.status in {"aborted", "succeeded"}
     else:
         assert end.status != "aborted"
-    if world.crashes and not world.rollout.going_back and not world.rollout.aborted:
+    if world.crashes and not world.rollout.going_back and not in_time:
         assert end.status in {"succeeded", "interrupted"}
     if end.status == "succeeded" and not world.rollout.going_back:
         assert end.recovered == bool(world.crashes)
