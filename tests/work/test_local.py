@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import shutil
 import tempfile
 from pathlib import Path
@@ -280,6 +281,20 @@ def test_a_link_that_took_the_place_of_a_file_in_the_store_is_not_followed(shop,
     (shop.store / "1.0" / "VERSION").symlink_to("/etc/passwd")
     with pytest.raises(WorkError, match=r"symbolic links"):
         put(shop, host, "1.0")
+
+
+def test_an_upload_that_the_system_cuts_short_leaves_nothing_and_says_why(shop, host):
+    write_release(shop.store, "1.0", {"big": "x" * 100_000})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(WorkError, match=r"cannot copy 1.0 to .*node: File too large") as caught:
+            put(shop, host, "1.0")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.errored
+    assert host.releases() == ()
+    assert names(shop.root / ".sando" / "incoming") == []
 
 
 def test_a_cancelled_upload_leaves_nothing(shop, host):
