@@ -21,6 +21,8 @@ class Door:
             setattr(self, f"on_{route.method.lower()}", respond)
             if route.method == "GET":
                 self.on_head = respond
+        gets = {"HEAD"} if "GET" in self.scopes else set()
+        self.methods = sorted({*self.scopes, *gets, "OPTIONS"})
 
 
 class Methods:
@@ -29,8 +31,8 @@ class Methods:
     def process_resource(
         self, req: falcon.Request, _resp: falcon.Response, resource: Door, _params: dict[str, str]
     ) -> None:
-        if req.method not in {*resource.scopes, "HEAD", "OPTIONS"}:
-            raise falcon.HTTPMethodNotAllowed(sorted({*resource.scopes, "OPTIONS"}))
+        if req.method not in resource.methods:
+            raise falcon.HTTPMethodNotAllowed(resource.methods)
 
 
 def create_app(collaborators: Collaborators) -> falcon.App[falcon.Request, falcon.Response]:

@@ -84,6 +84,8 @@ def read(req: falcon.Request, kind: type[B]) -> B:
         body = msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:
         raise _field_error(str(error)) from None
+    except UnicodeEncodeError:  # a key that is no text
+        raise bad_field("body", "has half a surrogate pair in an unknown key") from None
     for name, given in msgspec.structs.asdict(body).items():
         if isinstance(given, str) and any("\ud800" <= c <= "\udfff" for c in given):
             raise bad_field(name, "has half a surrogate pair, which is no text")

@@ -22,7 +22,6 @@ SETTINGS: dict[str, Any] = {
     # Waitress counts the framing of chunks too, and refuses what reaches the limit: the exact one is in `bodies`.
     "max_request_body_size": MOST_BYTES + 4096,
     "max_request_header_size": 16384,
-    "send_bytes": 1,
     "expose_tracebacks": False,
     # Streams have descriptors too, and select() dies of one above 1023.
     "asyncore_use_poll": True,

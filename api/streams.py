@@ -185,11 +185,11 @@ class Streams:
 
     def _settle(self, stream: Stream) -> None:
         line = stream.line
-        if line.lost:
-            return self._drop(stream)
         if line.finishing:
             stream.due = NEVER
             line.hang_up()
+        if line.lost:
+            return self._drop(stream)
         mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.size else 0)
         if mask != self._all[stream]:
             self._all[stream] = mask
