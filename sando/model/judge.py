@@ -1,0 +1,154 @@
+"""The gates of a tier as they stand for a stay, what each would need, and whom a person's word is for (SPEC 4, 5, 8)."""
+
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from sando.model.answers import Check, Refusal
+from sando.model.clock import Instant, span, stamp
+from sando.model.gates import GateRun, Outcome
+from sando.model.stay import Stay
+from sando.model.tier import TierState
+from sando.model.topology import GateSpec, TierSpec
+
+
+class GateView(Struct, frozen=True):
+    """A declared gate as it stands for one stay; the three `*_s`, `ready_at` fields are burn-in's."""
+
+    name: str
+    kind: str
+    outcome: Outcome
+    version: str | None = None
+    at: datetime | None = None
+    seconds: float | None = None
+    message: str = ""
+    operation: int | None = None
+    required_s: float | None = None
+    elapsed_s: float | None = None
+    ready_at: datetime | None = None
+
+
+def judge(
+    spec: TierSpec, stay: Stay | None, now: Instant, tried: tuple[GateRun, ...] = ()
+) -> tuple[GateView, ...]:
+    """Every declared gate of a tier for a stay; runs in `tried` stand in for a candidate that has no stay yet."""
+    green = stay is not None and all(
+        _view(g, stay.gate(g.name)).outcome is Outcome.PASSED for g in spec.active_gates()
+    )
+    views = []
+    for gate in spec.gates:
+        if stay is not None and gate.kind == "burn_in":
+            views.append(_burn_view(gate, stay, now, green=green))
+        elif stay is not None and gate.kind == "manual_confirm":
+            views.append(_confirm_view(gate, stay))
+        else:
+            run = (
+                next((r for r in tried if r.gate == gate.name), None)
+                if tried
+                else stay and stay.gate(gate.name)
+            )
+            views.append(_view(gate, run or None))
+    return tuple(views)
+
+
+def _view(gate: GateSpec, run: GateRun | None) -> GateView:
+    if run is None:
+        return GateView(gate.name, gate.kind, Outcome.PENDING)
+    return GateView(
+        gate.name, gate.kind, run.outcome, run.version, run.at, run.seconds, run.message, run.operation
+    )  # fmt: skip
+
+
+def _burn_view(gate: GateSpec, stay: Stay, now: Instant, *, green: bool) -> GateView:
+    elapsed = stay.burnt(now) if green else 0.0
+    left = gate.duration_s - elapsed
+    passed = left <= 0 and green
+    run = stay.gate(gate.name)
+    return GateView(
+        gate.name,
+        gate.kind,
+        Outcome.PASSED if passed else Outcome.PENDING,
+        stay.version,
+        run.at if run and passed else None,
+        message="" if passed else f"{span(elapsed)} of {span(gate.duration_s)}",
+        required_s=gate.duration_s,
+        elapsed_s=min(elapsed, gate.duration_s) if passed else elapsed,
+        ready_at=None if passed or not green or stay.left_at else now.at + timedelta(seconds=left),
+    )
+
+
+def _confirm_view(gate: GateSpec, stay: Stay) -> GateView:
+    words = [a for a in stay.approvals if a.gate == gate.name]
+    yes = {a.actor for a in words if a.yes}
+    last = words[-1] if words else None
+    if last and not last.yes:
+        outcome, message = (
+            Outcome.FAILED,
+            f"rejected by {last.actor}" + (f": {last.reason}" if last.reason else ""),
+        )
+    elif len(yes) >= gate.min_approvals:
+        outcome, message = Outcome.PASSED, "confirmed by " + ", ".join(sorted(yes))
+    else:
+        outcome = Outcome.PENDING
+        message = f"{len(yes)} of {gate.min_approvals} approvals" if gate.min_approvals > 1 or yes else ""
+    return GateView(gate.name, gate.kind, outcome, stay.version, last.at if last else None, message=message)
+
+
+def active_green(spec: TierSpec, stay: Stay) -> bool:
+    return all(_view(g, stay.gate(g.name)).outcome is Outcome.PASSED for g in spec.active_gates())
+
+
+def gate_checks(spec: TierSpec, views: tuple[GateView, ...], *, hotfix: bool) -> tuple[Check, ...]:
+    """One check a gate: only `passed` lets a version out, or a burn-in that this very hotfix skips."""
+    return tuple(_gate_check(spec.name, view, hotfix=hotfix) for view in views)
+
+
+def _gate_check(tier: str, view: GateView, *, hotfix: bool) -> Check:
+    skipped = hotfix and view.kind == "burn_in" and view.outcome is not Outcome.PASSED
+    ok = view.outcome is Outcome.PASSED
+    return Check(
+        f"gate:{view.name}",
+        "ok" if ok else "warning" if skipped else "blocked",
+        view.message or f"{view.outcome} on tier {tier}",
+        view.name,
+        Outcome.SKIPPED if skipped else view.outcome,
+        *(() if ok else (_clears(tier, view),)),
+    )
+
+
+def _clears(tier: str, view: GateView) -> str:
+    if view.kind == "burn_in":
+        when = stamp(view.ready_at) if view.ready_at else f"when the active gates of {tier} are green"
+        return f"{when} or hotfix"
+    if view.kind == "manual_confirm":
+        return f"POST /confirm/{tier}"
+    if view.outcome is Outcome.RUNNING:
+        return "when it has ended"
+    return f"POST /gates/{tier}/{view.name}/run"
+
+
+def confirmable(
+    spec: TierSpec, state: TierState, version: str | None, kind: str = "manual_confirm"
+) -> GateSpec | Refusal:
+    """The gate that a person's word is for, or why there is none (SPEC 8)."""
+    gate = next((g for g in spec.gates if g.kind == kind), None)
+    if gate is None:
+        return Refusal(
+            409,
+            "no_such_gate",
+            f"tier {spec.name} declares no {kind} gate",
+            "add one to its gates in sando.toml",
+        )
+    current = state.current_version
+    if current is None:
+        return Refusal(
+            409, "tier_empty", f"nothing runs on tier {spec.name} yet", f"promote into {spec.name} first"
+        )
+    if version is not None and version != current:
+        return Refusal(
+            412,
+            "not_current",
+            f"the current version of tier {spec.name} is {current}, not {version}",
+            "look at what is there now, and confirm that if it is right",
+        )
+    return gate

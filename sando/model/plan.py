@@ -1,0 +1,117 @@
+"""A deploy or rollback as values: how far each node is, how far the whole is, and how it ended (SPEC 6, 7, 11).
+
+It decides nothing: `turn` says which step is due, `rollout` what an ended step changes.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from sando.model.operation import NodeReport
+from sando.model.task import Step
+from sando.model.topology import Canary, OnFailure
+
+Phase = Literal["preflight", "upload", "vouch", "once", "switch", "revert", "settle", "done"]
+Mode = Literal["promote", "repair", "rollback"]
+
+
+class NodePlan(Struct, frozen=True):
+    """How far one node is. `doing` is the step whose job runs; `former` is what its link named before."""
+
+    name: str
+    status: Literal[
+        "pending", "checked", "uploaded", "switched", "started", "ok", "failed", "reverted", "unknown"
+    ] = "pending"
+    doing: Step | None = None
+    former: str | None = None
+    now: str | None = None
+    has_release: bool = False
+    at_fault: bool = False
+    look: bool = False
+    """Its link has to be read before anything is said of it (its switch failed, or the daemon died)."""
+    detail: str = ""
+    touched: bool = False
+    """Its switch was begun in this operation: only such a node is ever restarted or taken back."""
+    proof: Step | None = None
+    """After a crash, with its link on the new version: the step that says whether the release runs there."""
+    broken: bool = False
+    """It was moved and then failed, or could not be moved back: it is not known to be well."""
+    tries: int = 0
+    """Steps begun on this node, so that each job has a number of its own."""
+
+    @property
+    def moved(self) -> bool:
+        """Its link names the new version, as far as is known."""
+        return self.status in {"switched", "started", "ok"}
+
+    def report(self) -> NodeReport:
+        wire = {"checked": "pending", "started": "switched"}.get(self.status, self.status)
+        return NodeReport(self.name, wire, self.now, self.detail)  # type: ignore[arg-type]
+
+
+class Rollout(Struct, frozen=True):
+    operation: int
+    tier: str
+    mode: Mode
+    version: str
+    previous: str | None
+    nodes: tuple[NodePlan, ...]
+    phase: Phase = "preflight"
+    canary: Canary = "sequential"
+    hold_s: float = 0.0
+    on_failure: OnFailure = "rollback"
+    once: bool = False
+    """The tier declares a `once` command and it has not run for this promotion yet."""
+    once_ran: bool = False
+    error: str | None = None
+    errored: bool = False
+    aborted: bool = False
+    aborted_late: bool = False
+    """The abort found it failed, or being settled, already: it ends as what it was."""
+    interrupted: bool = False
+    recovered: bool = False
+
+    def node(self, name: str) -> NodePlan:
+        return next(n for n in self.nodes if n.name == name)
+
+    @property
+    def in_motion(self) -> bool:
+        return any(n.doing for n in self.nodes)
+
+    @property
+    def going_back(self) -> bool:
+        return self.mode == "rollback"
+
+    @property
+    def first_moved(self) -> bool:
+        return any(n.moved for n in self.nodes)
+
+
+class Result(Struct, frozen=True):
+    """How it ended."""
+
+    status: Literal["succeeded", "failed", "errored", "aborted", "interrupted"]
+    error: str | None
+    rolled_back: bool
+    recovered: bool
+
+
+def result(rollout: Rollout) -> Result | None:
+    """How it ended, or None while it goes on. A deploy that was rolled back is never a success."""
+    if rollout.phase != "done":
+        return None
+    if all(n.status == "ok" for n in rollout.nodes) and (
+        rollout.going_back or rollout.aborted or not rollout.error
+    ):
+        return Result("succeeded", None, rolled_back=False, recovered=rollout.recovered)
+    reverted = any(n.status == "reverted" for n in rollout.nodes)
+    error = rollout.error or "not every node is on the target"
+    return Result(_bad_status(rollout), error, rolled_back=reverted, recovered=rollout.recovered)
+
+
+def _bad_status(rollout: Rollout) -> Literal["failed", "errored", "aborted", "interrupted"]:
+    if rollout.aborted and not rollout.aborted_late:
+        return "aborted"
+    if rollout.interrupted:
+        return "interrupted"
+    return "errored" if rollout.errored and not rollout.going_back else "failed"
