@@ -119,12 +119,13 @@ class _Fetch:
         full = no_room(self.target.parent, self.limits.room)
         lost = {"ssh": _SSH_LOST, "rsync": _RSYNC_LOST}.get(self.source.scheme, frozenset())
         how = f"ended with {ended}" if ended.signal is None else f"was {ended}"
-        why = full or f"{program(self.source)} {how}{_last_line(said)}{self._hint(said)}"
+        line = _last_line(said)
+        why = full or f"{program(self.source)} {how}{line}{self._hint(line)}"
         errored = bool(full) or ended.code is None or ended.code in lost
         return WorkError(STEP, f"{visible(self.source.shown)}: {why}", errored=errored, tail=said)
 
-    def _hint(self, said: str) -> str:
-        if self.source.scheme != "ssh" or "Host key verification failed" not in said:
+    def _hint(self, line: str) -> str:
+        if self.source.scheme != "ssh" or "Host key verification failed" not in line:
             return ""
         known = self.spec.known_hosts or "~/.ssh/known_hosts of the user that runs sandod"
         scan = f"ssh-keyscan -p {self.source.port or SSH_PORT} {self.source.host}"
@@ -217,4 +218,4 @@ def _sweep(target: Path) -> None:
 def _last_line(said: str) -> str:
     """The line that says most: ssh and cat tell why at the end, rsync before its own sum of it."""
     lines = [x for x in said.splitlines() if x.strip() and not x.startswith(("sando: ", "rsync error:"))]
-    return f": {visible(lines[-1].strip())[:300]}" if lines else ""
+    return f": {visible(lines[-1].strip())[:300].rstrip('.')}" if lines else ""
