@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from actors.base import Actor, Site, post
 from actors.messages import Begin, Configured, Drained, FetchBackup, JobDone, Ref, Shutdown
 from sando.model.answers import Accepted, Refusal, draining
+from sando.model.clock import stamp
 from sando.model.events import Event
 from sando.model.operation import Operation, Status
 from sando.model.record import Fact
@@ -102,7 +103,7 @@ class Backup(Actor):
                 Event("BackupFailed", now, operation.id, actor=operation.actor, data={"error": error or ""}),
             )
         else:
-            known = {**facts, "fetched_at": now.isoformat(), "last_restore_ok_at": None}
+            known = {**facts, "fetched_at": stamp(now), "last_restore_ok_at": None}
             told = Event("BackupFetched", now, operation.id, actor=operation.actor, data=facts)
             self.site.store.save(ended, Fact("backup", known), told)
         self.publish()

@@ -395,6 +395,8 @@ class Build(Actor):
         self.flight = None
         self.waiting = self.waiting or again
         self.publish()
+        if not self.draining and self.waiting is None:
+            self.start_job(f"{ended.id}/tidy", partial(self.site.work.tidy, self.topology))
         self._drained()
         post(self.actor_ref, Tick("next"))
 

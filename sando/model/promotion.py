@@ -112,7 +112,7 @@ def _to_visit(spec: TierSpec, state: TierState, wish: Wish, version: str) -> tup
 
 def _is_on(state: TierState, node: str, version: str | None) -> bool:
     known = state.nodes.get(node)
-    return known is not None and known.status == "ok" and known.version == version
+    return known is not None and known.status == "ok" and known.version == known.observed == version
 
 
 def _marked(version: str, marks: Mapping[str, tuple[Mark, ...]]) -> Refusal | None:

@@ -17,6 +17,8 @@ from sando.work.tree import open_up, remove_tree
 
 STEP = "checkout"
 _DONE = "sando-done"
+_TIDY = "sando-tidy"
+"""In the git folder: nothing has run in the checkout since it was cleaned."""
 
 
 def checkout(
@@ -31,14 +33,27 @@ def checkout(
     """
     home = _git_dir(bare, folder)
     log.say(f"checkout of {sha[:7]} of {names.visible(branch)}")
+    clean = (home / _TIDY).exists()
     _prepare(bare, home, Path(folder), sha)
     _read_tree(home, folder, sha, cancel, env)
-    _clean(home, folder, cancel, env)
+    if not clean or Path(folder, ".gitmodules").is_file():
+        _clean(home, folder, cancel, env)
     if Path(folder, ".gitmodules").is_file():
         log.say("checkout of the submodules")
         for argv in commands.submodules(str(home), folder, str(Path(bare).absolute())):
             must(git(argv, cwd=folder, env=env, cancel=cancel), STEP, "check out the submodules")
     _write(home / _DONE, sha)
+
+
+def tidy(bare: str, folder: str, cancel: CancelToken, env: Mapping[str, str]) -> None:
+    """Clean the checkout ahead of time, so that the next build need not wait for it. No build may run in it."""
+    home = _git_dir(bare, folder)
+    if Path(folder).is_dir() and (home / _DONE).is_file():
+        _clean(home, folder, cancel, env)
+        (
+            home / _DONE
+        ).unlink()  # what the build made beside what git ignores is gone: no gate may build on it
+        _write(home / _TIDY, "")
 
 
 def checked_out(bare: str, folder: str) -> str | None:
@@ -68,7 +83,12 @@ def _prepare(bare: str, home: Path, folder: Path, sha: str) -> None:
             remove_tree(folder)
             folder.mkdir(parents=True)
         home.mkdir(parents=True, exist_ok=True)
-        for left in (_DONE, "index.lock", "HEAD.lock"):  # one checkout at a time: no git of ours runs now
+        for left in (
+            _DONE,
+            _TIDY,
+            "index.lock",
+            "HEAD.lock",
+        ):  # one checkout at a time: no git of ours runs now
             (home / left).unlink(missing_ok=True)
         if not link.is_symlink() and link.is_dir():
             remove_tree(link)

@@ -7,10 +7,21 @@ from pathlib import Path
 from sando.model import names
 from sando.model.errors import WorkError
 from sando.work import commands
-from sando.work.checkout import checked_out, checkout, describe
+from sando.work.checkout import checked_out, checkout, describe, tidy
 from sando.work.git_child import git, must
+from sando.work.loose import newest
 
-__all__ = ["Commit", "checked_out", "checkout", "describe", "ensure_bare", "log_between", "resolve", "tip"]
+__all__ = [
+    "Commit",
+    "checked_out",
+    "checkout",
+    "describe",
+    "ensure_bare",
+    "log_between",
+    "resolve",
+    "tidy",
+    "tip",
+]
 
 _PUSH_OPTIONS = "receive.advertisePushOptions"
 _UNKNOWN = ("bad revision", "unknown revision", "bad object")
@@ -40,7 +51,9 @@ def ensure_bare(path: str, branch: str) -> None:
 
 
 def tip(bare: str, branch: str) -> Commit | None:
-    """The newest commit of the branch, None while there is no such branch. One git process."""
+    """The newest commit of the branch, None while there is no such branch. No git process after a fresh push."""
+    if fresh := newest(bare, branch):
+        return Commit(*fresh)
     ref = f"refs/heads/{branch}"
     answer = must(git(commands.read_ref(bare, ref)), "repo", f"read {branch} of {bare}")
     for line in answer.out.split(b"\n"):

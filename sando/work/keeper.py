@@ -65,10 +65,10 @@ class Reaper:
 class Keeper(Reaper):
     """One job: start its leader, wait for its end or for the order to end it, leave nothing of it alive."""
 
-    def __init__(self, sock: int, output: int) -> None:
+    def __init__(self, sock: int) -> None:
         super().__init__(b"sando-keeper")
         self.sock = socket.socket(fileno=sock)
-        self.output = output
+        self.output = -1
         self.leader = 0
         self.status: int | None = None
         self.deadline: float | None = None  # when the order to end it becomes SIGKILL
@@ -93,9 +93,13 @@ class Keeper(Reaper):
             self.status = status
 
     def _request(self) -> dict[str, Any] | None:
+        """A spare keeper waits here. The output comes with the head; no head, and the daemon is gone."""
+        head, outputs, _, _ = socket.recv_fds(self.sock, SIZE.size, 1, socket.MSG_CMSG_CLOEXEC)
+        if len(head) != SIZE.size or not outputs:
+            return None
+        self.output = outputs[0]
         with self.sock.makefile("rb") as stream:
-            head = stream.read(SIZE.size)
-            body = stream.read(SIZE.unpack(head)[0]) if len(head) == SIZE.size else b""
+            body = stream.read(SIZE.unpack(head)[0])
         return dict(json.loads(body)) if body else None
 
     def _start(self, request: dict[str, Any]) -> bool:

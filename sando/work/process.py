@@ -1,8 +1,8 @@
 """Runs contained commands (builds, gates, fetches): nothing of one outlives it. It never sweeps the daemon's children."""
 
 import contextlib
-import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -16,7 +16,6 @@ from sando.model.errors import WorkError
 from sando.work.cancel import CancelToken
 from sando.work.environment import clean_env, command_argv
 from sando.work.failure import Refusal, cannot_open, cannot_start
-from sando.work.keeper import SIZE
 from sando.work.log import OpLog, tail
 from sando.work.plain import run_plain
 from sando.work.running import Exit, Running
@@ -61,8 +60,16 @@ class _Spawner:
         child.returncode = 0  # reaped by `end`
         return cls(ours, child.pid)
 
-    def send(self, sock: socket.socket, output: int) -> None:
-        socket.send_fds(self.sock, [b"job"], [sock.fileno(), output])
+    def keeper(self) -> socket.socket:
+        """The daemon's end of a keeper that waits for its job. Raises OSError."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(self.sock, [b"job"], [theirs.fileno()])
+            except OSError:
+                ours.close()
+                raise
+        return ours
 
     def end(self, seconds: float) -> None:
         """Let it bury its keepers and wait for its own end."""
@@ -83,6 +90,7 @@ class Keepers:
     def __init__(self, spawner: _Spawner) -> None:
         self._lock = threading.Lock()
         self._spawner = spawner
+        self._spare: socket.socket | None = None
         self._running: set[Running] = set()
         self._closed = False
 
@@ -147,6 +155,9 @@ class Keepers:
         with self._lock:
             closed, self._closed = self._closed, True
             running = tuple(self._running)
+            spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.close()
         for job in running:
             job.ask_end(0.0)
         if not closed:
@@ -158,34 +169,47 @@ class Keepers:
         except OSError as error:
             raise cannot_open(step, log.path, error) from error
         try:
-            ours, theirs = socket.socketpair()
-            running = Running(ours, step, log, self._drop)
-            with theirs:
-                self._pass(theirs, output, running, step)
-            body = json.dumps(request).encode()
-            with contextlib.suppress(BrokenPipeError):  # no keeper: the reason is in its answer
-                ours.sendall(SIZE.pack(len(body)) + body)
+            running = Running(self._take(step), step, log, self._drop)
+            with self._lock:
+                self._running.add(running)
+            running.hand_over(request, output)
         except OSError as error:
             raise WorkError(step, f"no process to be had: {error}", errored=True) from error
         finally:
             os.close(output)
         return running
 
-    def _pass(self, theirs: socket.socket, output: int, running: Running, step: str) -> None:
+    def _take(self, step: str) -> socket.socket:
+        """The keeper that was forked ahead of time, or a new one; and the next one is ordered.
+
+        It costs a push the fork of a Python, which is most of what a start takes.
+        """
         with self._lock:
             if self._closed:
                 raise WorkError(step, "sandod is stopping: nothing is started any more", errored=True)
-            try:
-                self._spawner.send(theirs, output)
-            except (BrokenPipeError, ConnectionResetError):  # somebody killed it; its keepers live on
-                self._spawner.end(0.0)
-                self._spawner = _Spawner.fresh()
-                self._spawner.send(theirs, output)
-            self._running.add(running)
+            taken, self._spare = self._spare, None
+            if taken is None or _hung_up(taken):
+                taken = self._keeper()
+            with contextlib.suppress(OSError):
+                self._spare = self._keeper()
+            return taken
+
+    def _keeper(self) -> socket.socket:
+        try:
+            return self._spawner.keeper()
+        except (BrokenPipeError, ConnectionResetError):  # somebody killed it; its keepers live on
+            self._spawner.end(0.0)
+            self._spawner = _Spawner.fresh()
+            return self._spawner.keeper()
 
     def _drop(self, running: Running) -> None:
         with self._lock:
             self._running.discard(running)
+
+
+def _hung_up(sock: socket.socket) -> bool:
+    """Whether a waiting keeper is gone: it says nothing before it has a job, so there is nothing to read but its end."""
+    return bool(select.select([sock], [], [], 0)[0])
 
 
 class _Watch:

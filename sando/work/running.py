@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sando.model.errors import WorkError
-from sando.work.keeper import KILL_LIMIT_S
+from sando.work.keeper import KILL_LIMIT_S, SIZE
 from sando.work.log import OpLog
 
 _SLACK_S = 5.0
@@ -63,6 +63,13 @@ class Running:
         self._asked = False
         self._exit: Exit | None = None
         self._lost: WorkError | None = None
+
+    def hand_over(self, request: dict[str, object], output: int) -> None:
+        """Give the waiting keeper its job; where the keeper is gone, the reason comes as its answer. Raises OSError."""
+        body = json.dumps(request).encode()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            socket.send_fds(self._sock, [SIZE.pack(len(body))], [output])
+            self._sock.sendall(body)
 
     def poll(self) -> Exit | None:
         return self.wait(0.0)

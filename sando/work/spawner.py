@@ -50,14 +50,14 @@ class Spawner(Reaper):
 
     def _serve(self) -> bool:
         try:
-            message, fds, _, _ = socket.recv_fds(self.sock, 16, 2, socket.MSG_CMSG_CLOEXEC)
+            message, fds, _, _ = socket.recv_fds(self.sock, 16, 1, socket.MSG_CMSG_CLOEXEC)
         except OSError:
             return False
-        if message and len(fds) == 2:
-            self._fork(*fds)
+        if message and fds:
+            self._fork(fds[0])
         return bool(message)
 
-    def _fork(self, sock: int, output: int) -> None:
+    def _fork(self, sock: int) -> None:
         try:
             pid = os.fork()
         except OSError as error:
@@ -66,11 +66,10 @@ class Spawner(Reaper):
             os.close(sock)
         else:
             if not pid:
-                self._become_keeper(sock, output)
+                self._become_keeper(sock)
             self.keepers[pid] = sock
-        os.close(output)
 
-    def _become_keeper(self, sock: int, output: int) -> NoReturn:
+    def _become_keeper(self, sock: int) -> NoReturn:
         status = 1
         try:
             # A copy of another keeper's end would hide that keeper's end from the daemon.
@@ -78,8 +77,7 @@ class Spawner(Reaper):
                 os.close(other)
             os.setsid()
             os.set_inheritable(sock, False)
-            os.set_inheritable(output, False)
-            Keeper(sock, output).run()
+            Keeper(sock).run()
             status = 0
         finally:
             os._exit(status)

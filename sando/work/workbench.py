@@ -19,7 +19,7 @@ from sando.work.cancel import CancelToken
 from sando.work.gates.table import GateContext, run_gate
 from sando.work.hosts import Host, connect
 from sando.work.log import OpLog
-from sando.work.process import Keepers
+from sando.work.process import Keepers, clean_env
 
 Loaded = tuple[Topology, DaemonSpec, list[str]]
 
@@ -60,6 +60,7 @@ class Workbench:
         self._keepers = keepers
         self._read = read
         self._apply = apply
+        self._in_checkout = threading.Lock()
 
     def log_path(self, operation: int) -> str:
         return f"{self.workdir}/logs/{operation}.log"
@@ -91,7 +92,14 @@ class Workbench:
         said = operation.details
         commit = git.Commit(operation.sha or "", str(said.get("author", "")), str(said.get("subject", "")))
         order = Order(operation.id, commit, operation.created_at, taken)
-        return build(self._shop(topology), order, OpLog(self.log_path(operation.id)), cancel)
+        with self._in_checkout:  # a tidy that has just begun takes some milliseconds
+            return build(self._shop(topology), order, OpLog(self.log_path(operation.id)), cancel)
+
+    def tidy(self, topology: Topology, cancel: CancelToken) -> None:
+        """Between builds: the checkout is cleaned before the next push has to wait for that."""
+        shop = self._shop(topology)
+        with self._in_checkout:
+            git.tidy(shop.bare, shop.checkout, cancel, clean_env())
 
     def discard(self, topology: Topology, version: str, cancel: CancelToken) -> None:
         cancel.check()
@@ -111,7 +119,9 @@ class Workbench:
             spec=spec, tier=tier, version=version, sha=sha, operation=operation, release=f"{self.release_root}/{version}",
             shop=self._shop(topology, tier), log=OpLog(self.log_path(operation)), backup=topology.backup,
         )  # fmt: skip
-        return run_gate(context, cancel)
+        alone = self._in_checkout if tier == topology.build_tier.name else contextlib.nullcontext()
+        with alone:
+            return run_gate(context, cancel)
 
     # -- releases ------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from sando.model.errors import Cancelled, WorkError
-from sando.work import commands, git_child
+from sando.work import commands, git_child, loose
 from sando.work import git as work
 from sando.work.cancel import CancelToken
 from sando.work.log import OpLog
@@ -100,9 +100,13 @@ def test_a_branch_above_others_is_not_mistaken_for_them(bare, clone):
     assert work.tip(str(bare), "release") is None
 
 
-def test_the_tip_costs_one_git_process(bare, clone, monkeypatch):
+def test_the_tip_costs_no_git_process_after_a_push_and_one_when_it_is_packed(bare, clone, monkeypatch):
     clone.commit()
     clone.push()
+    assert loose.newest(str(bare), "main") == tuple(
+        getattr(work.tip(str(bare), "main"), n) for n in ("sha", "author", "subject")
+    )
+    git("pack-refs", "--all", cwd=bare)
     started = []
     popen = subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k))
@@ -500,3 +504,46 @@ def test_a_cancel_ends_a_git_that_works():
         git_child.git(hang(), cancel=told)
     assert time.monotonic() - start < 5
     timer.join()
+
+
+def test_a_tidied_checkout_needs_no_cleaning_and_keeps_what_git_ignores(bare, clone, check_out):
+    clone.put(".gitignore", "target/\n")
+    sha = clone.commit()
+    clone.git("push", "-q", "origin", "main")
+    folder = check_out(sha)
+    (folder / "target").mkdir()
+    (folder / "target" / "kept").write_text("x")
+    (folder / "left").write_text("x")
+    work.tidy(str(bare), str(folder), CancelToken(), clean_env())
+    assert not (folder / "left").exists()
+    assert (folder / "target" / "kept").exists()
+    assert work.checked_out(str(bare), str(folder)) is None
+    assert check_out(sha) == folder
+    assert work.checked_out(str(bare), str(folder)) == sha
+
+
+@pytest.mark.parametrize(
+    "subject", ["one line", "two\nlines", "a subject\n\nand a body\n", " Zoë — ünï ", ""]
+)
+def test_the_tip_is_the_same_read_from_loose_files_and_asked_of_git(bare, clone, subject):
+    clone.put("file", subject)
+    clone.git("add", "-A")
+    clone.git("commit", "-q", "--allow-empty-message", "-m", subject)
+    clone.git("push", "-q", "origin", "main")
+    loose = work.tip(str(bare), "main")
+    git("pack-refs", "--all", cwd=bare)
+    git("repack", "-adq", cwd=bare)
+    assert not (bare / "refs" / "heads" / "main").exists()
+    assert work.tip(str(bare), "main") == loose
+
+
+def test_a_ref_or_an_object_that_is_no_commit_is_left_to_git(bare, clone):
+    sha = clone.commit()
+    clone.git("push", "-q", "origin", "main")
+    (bare / "refs" / "heads" / "main").write_text("ref: refs/heads/other\n")
+    assert loose.newest(str(bare), "main") is None
+    (bare / "refs" / "heads" / "main").write_text(sha + "\n")
+    assert loose.newest(str(bare), "main") is not None
+    (bare / "objects" / sha[:2] / sha[2:]).chmod(0o600)
+    (bare / "objects" / sha[:2] / sha[2:]).write_bytes(b"spoiled")
+    assert loose.newest(str(bare), "main") is None
