@@ -1,0 +1,154 @@
+"""A simulated outside world: a branch, a release store, nodes with a real `current`. It stands in for the workbench.
+
+Each method does to the world what the work of the same name does, and answers what that would. It never fails
+by itself: a test that wants a failure says so when it finishes the job.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sando.model.errors import WorkError
+from sando.model.gates import Verdict
+from sando.model.operation import Operation
+from sando.model.release import Release, name_release
+from sando.model.task import NodeFacts, NodeTask, Step
+from sando.model.topology import BackupSpec, DaemonSpec, GateSpec, NodeSpec, RepoSpec, Topology
+from sando.work.cancel import CancelToken
+from sando.work.git import Commit
+
+
+@dataclass
+class SimNode:
+    """One machine: what its link names, which releases lie there, and what was run on it."""
+
+    current: str | None = None
+    releases: set[str] = field(default_factory=set)
+    did: list[tuple[Step, str]] = field(default_factory=list)
+    at_work: int = 0
+
+
+class Link:
+    def __init__(self, node: NodeSpec) -> None:
+        self.node = node
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class World:
+    """`declared` is what sando.toml says now, `running` what the daemon was started with."""
+
+    release_root = "/releases"
+
+    def __init__(self, topology: Topology) -> None:
+        self.declared: Topology | None | Any = topology
+        self.running = topology
+        self.broken: str | None = None
+        self.tip: str | None = None
+        self.commits: dict[str, str] = {}
+        self.folders: set[str] = set()
+        self.nodes: dict[tuple[str, str], SimNode] = {}
+        self.adopted = 0
+        self.built: list[str] = []
+        self.wrong: dict[str, tuple[str, str]] = {}
+
+    # -- what happens out there --------------------------------------------------------------------------------
+
+    def push(self, sha: str, declared: str) -> str:
+        """The branch moves to a commit that declares a version."""
+        self.commits[sha] = declared
+        self.tip = sha
+        return sha
+
+    def node(self, tier: str, name: str) -> SimNode:
+        return self.nodes.setdefault((tier, name), SimNode())
+
+    def links(self, tier: str) -> dict[str, str | None]:
+        return {name: node.current for (of, name), node in self.nodes.items() if of == tier}
+
+    # -- the workbench -------------------------------------------------------------------------------------------
+
+    def log_path(self, operation: int) -> str:
+        return f"/logs/{operation}.log"
+
+    def link(self, node: NodeSpec) -> Link:
+        return Link(node)
+
+    def resolve(self, repo: RepoSpec, sha: str | None, cancel: CancelToken) -> Commit | None:
+        if sha is None:
+            return self._commit(self.tip) if self.tip else None
+        found = [c for c in self.commits if c.startswith(sha)]
+        return self._commit(found[0]) if found else None
+
+    @staticmethod
+    def _commit(sha: str) -> Commit:
+        return Commit(sha, "Ada", f"commit {sha[:7]}")
+
+    def build(
+        self, topology: Topology, operation: Operation, taken: Mapping[str, str], cancel: CancelToken
+    ) -> Release:
+        sha = operation.sha or ""
+        declared = self.commits[sha]
+        version = name_release(declared, sha, dict(taken))
+        self.folders.add(version)
+        self.built.append(sha)
+        at = operation.started_at or operation.created_at
+        return Release(version, declared, sha, f"digest-{operation.id}", operation.id, at, operation.created_at)
+
+    def discard(self, topology: Topology, version: str, cancel: CancelToken) -> None:
+        self.folders.discard(version)
+
+    def tidy(self, topology: Topology, cancel: CancelToken) -> None:
+        """Housekeeping of the repository; nothing that an actor could see."""
+
+    def gate(
+        self, topology: Topology, tier: str, spec: GateSpec, operation: int, version: str, sha: str, cancel: CancelToken
+    ) -> Verdict:
+        return Verdict(passed=True, message="green")
+
+    def verify(self, version: str, cancel: CancelToken) -> tuple[str, str] | None:
+        if version in self.wrong:
+            return self.wrong[version]
+        return None if version in self.folders else ("release_missing", f"{version} is gone")
+
+    def remove(self, gone: tuple[Release, ...], cancel: CancelToken) -> tuple[Release, ...]:
+        self.folders -= {r.version for r in gone}
+        return gone
+
+    def fetch_backup(self, spec: BackupSpec, operation: int, cancel: CancelToken) -> dict[str, object]:
+        return {"bytes": 7, "sha256": "00"}
+
+    def load(self, cancel: CancelToken) -> tuple[Topology, DaemonSpec, list[str]]:
+        if self.broken:
+            raise WorkError("reload", self.broken)
+        return self.declared, DaemonSpec("127.0.0.1", 7766, "db", "t", "w", self.release_root), []
+
+    def adopt(self, daemon: DaemonSpec) -> None:
+        self.adopted += 1
+
+    # -- nodes ---------------------------------------------------------------------------------------------------
+
+    def perform(self, task: NodeTask, link: Link, cancel: CancelToken) -> NodeFacts:
+        node = self.node(task.tier, task.node.name)
+        node.did.append((task.step, task.version))
+        match task.step:
+            case Step.PREFLIGHT:
+                return NodeFacts(node.current, has_release=task.version in node.releases)
+            case Step.UPLOAD:
+                node.releases.add(task.version)
+            case Step.SWITCH:
+                assert task.version in node.releases, f"{task.node.name} has no {task.version}"
+                node.current = task.version
+            case Step.REVERT:
+                node.current = task.former
+            case Step.PRUNE:
+                gone = node.releases - set(task.keep) - {node.current or ""}
+                node.releases -= gone
+                return NodeFacts(node.current, removed=tuple(sorted(gone)))
+            case Step.OBSERVE:
+                return NodeFacts(node.current)
+            case _:
+                pass
+        return NodeFacts(node.current, has_release=True, green=True, once_done=task.step is Step.ONCE)
