@@ -9,7 +9,7 @@ from api.errors import Problem, problem
 
 WAIT_MOST = 60.0
 LIMIT_MOST = 500
-_INTEGER = re.compile(r"[0-9]{1,18}")
+_INTEGER = re.compile(r"[0-9]{1,19}")
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 _FLAGS = {"1": True, "true": True, "0": False, "false": False}
 

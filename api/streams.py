@@ -100,7 +100,7 @@ class Streams:
                 return
         stream.line.close()
 
-    def close(self, within: float = 2.0) -> None:
+    def close(self, within: float = 1.0) -> None:
         """Every client is told the end and gets `within` seconds to read it."""
         with self._lock:
             was_open, self._open = self._open, False
@@ -162,7 +162,7 @@ class Streams:
                 self._ending = monotonic() + item
                 self._next = min(self._next, self._ending)
                 for stream in [s for s in self._all if not s.line.finishing]:
-                    self._guarded(stream, Stream.shut)
+                    self._guarded(stream, lambda s: s.shut())
 
     def _enter(self, stream: Stream) -> None:
         self._all[stream] = selectors.EVENT_READ
@@ -170,7 +170,7 @@ class Streams:
         self.subscribers += stream.subscriber
         self._guarded(stream, lambda s: s.begin(self._seq))
         if self._ending != NEVER:
-            self._guarded(stream, Stream.shut)
+            self._guarded(stream, lambda s: s.shut())
 
     def _guarded(self, stream: Stream, act: Callable[[Stream], None]) -> None:
         """A stream that fails ends alone."""

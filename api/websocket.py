@@ -24,6 +24,8 @@ from sando.model.errors import StoreUnavailable
 MOST_BUFFERED = 2**20
 MOST_INBOUND = 4096
 PING_S = 20.0
+AFTER_GREETING_S = 0.05
+STALLED_S = 10.0
 REPLAY_EVENTS = 200
 REPLAY_AHEAD = 65536
 """A replay is read from the store no faster than the client takes it."""
@@ -149,7 +151,8 @@ class Subscriber(Stream):
     def begin(self, seq: int, /) -> None:
         self._heard = seq
         self._flush_peer()
-        self._replay()
+        # Not in one packet with the handshake: simple_websocket's own client would sit on what follows it there.
+        self.due = monotonic() + AFTER_GREETING_S
 
     def heard(self, news: News) -> None:
         self._heard = max(self._heard, news.snapshot.seq)
@@ -168,6 +171,8 @@ class Subscriber(Stream):
             self._replay()
 
     def tick(self, now: float) -> None:
+        if self.line.size and now - self.line.moved_at > STALLED_S:
+            return self._too_slow()
         if now >= self._ping_at:
             self._ping_at = now + PING_S
             if not self._peer.ping():
@@ -175,7 +180,7 @@ class Subscriber(Stream):
             self._flush_peer()
         if not self._live and self.line.size < REPLAY_AHEAD:
             self._replay()
-        self.due = min(self.due, self._ping_at)
+        self.due = min(self.due, self._ping_at if self._live else now + 1.0)
 
     def shut(self) -> None:
         self._end(1001, "sandod is stopping")
@@ -207,7 +212,8 @@ class Subscriber(Stream):
             self.line.send(b"".join(frame(event_bytes(e)) for e in page))
             self._cursor = page[-1].seq
         self._live = self._cursor >= self._heard
-        self.due = self._ping_at if self._live or self.line.size >= REPLAY_AHEAD else monotonic()
+        full = self.line.size >= REPLAY_AHEAD
+        self.due = self._ping_at if self._live else monotonic() + (1.0 if full else 0.0)
 
     def _reset(self) -> None:
         """What lies between is gone, or was never ours: the whole state, and on from there."""
@@ -222,8 +228,11 @@ class Subscriber(Stream):
 
     def _check_buffer(self) -> None:
         if self.line.size > MOST_BUFFERED:
-            self.line.forget_waiting()
-            self._end(1013, "too slow: read faster, or come back with since")
+            self._too_slow()
+
+    def _too_slow(self) -> None:
+        self.line.forget_waiting()
+        self._end(1013, "too slow: read faster, or come back with since")
 
     def _end(self, code: int, reason: str) -> None:
         self._peer.bye(code, reason)

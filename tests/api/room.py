@@ -2,11 +2,11 @@
 
 import contextlib
 import itertools
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from time import monotonic, sleep
 
 import falcon.testing
@@ -43,7 +43,9 @@ def an_event(seq: int, kind: str = "GateDone", **more) -> Event:
 
 
 def a_release(version: str) -> Release:
-    return Release(version, version, SHA, "d" * 64, 1, NOON, NOON - timedelta(hours=1), author="Max", green=True)
+    return Release(
+        version, version, SHA, "d" * 64, 1, NOON, NOON - timedelta(hours=1), author="Max", green=True
+    )
 
 
 class Picture:
@@ -225,17 +227,27 @@ def get(server: Server, target: str, **headers: str) -> tuple[int, bytes]:
 
 def unchunked(body: bytes) -> bytes:
     """Raises when the last chunk is missing."""
-    data = b""
+    pieces, at = [], 0
     while True:
-        size, _, body = body.partition(b"\r\n")
-        if int(size, 16) == 0:
-            assert body == b"\r\n"
-            return data
-        data, body = data + body[: int(size, 16)], body[int(size, 16) + 2 :]
+        end = body.index(b"\r\n", at)
+        size = int(body[at:end], 16)
+        if size == 0:
+            assert body[end:] == b"\r\n\r\n"
+            return b"".join(pieces)
+        pieces.append(body[end + 2 : end + 2 + size])
+        at = end + 4 + size
+
+
+class Listener(Client):
+    """Hears also what came in one packet with the handshake."""
+
+    def handshake(self) -> None:
+        super().handshake()
+        self.connected = self._handle_events()
 
 
 def listen_to(server: Server, query: str = "", **options) -> Client:
-    return Client.connect(f"ws://127.0.0.1:{server.port}/events{query}", **options)
+    return Listener.connect(f"ws://127.0.0.1:{server.port}/events{query}", **options)
 
 
 def hear(client: Client) -> dict:
@@ -245,4 +257,4 @@ def hear(client: Client) -> dict:
 
 
 def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))

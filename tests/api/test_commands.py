@@ -15,7 +15,9 @@ COMMANDS = [
     (
         "/promote/b",
         {"hotfix": True, "reset_burn_in": True, "force": True, "override_freeze": True, "reason": "fire"},
-        m.Promote("b", None, hotfix=True, reset_burn_in=True, force=True, override_freeze=True, reason="fire"),
+        m.Promote(
+            "b", None, hotfix=True, reset_burn_in=True, force=True, override_freeze=True, reason="fire"
+        ),
     ),
     ("/rollback/b", {"abort_running": True}, m.Rollback("b", abort_running=True)),
     ("/confirm/b", {"version": "1+g2", "reason": "seen"}, m.Confirm("b", "1+g2", reason="seen")),
@@ -135,7 +137,9 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize("body, status, names", ODD, ids=[f"{i}-{b[:20]!r}" for i, (b, _, _) in enumerate(ODD)])
+@pytest.mark.parametrize(
+    "body, status, names", ODD, ids=[f"{i}-{b[:20]!r}" for i, (b, _, _) in enumerate(ODD)]
+)
 def test_an_odd_body_is_refused_with_a_word_and_changes_nothing(room: Room, body, status, names):
     answer = room.client.simulate_post("/promote/a", body=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == status, answer.text
@@ -200,6 +204,7 @@ def test_where_there_is_no_body_its_type_does_not_matter(room: Room, kind):
         ("/operations/0x1/abort", "not_found"),
         ("/operations/%D9%A3/abort", "not_found"),
         ("/operations/" + "9" * 30 + "/abort", "not_found"),
+        ("//promote/a", "not_found"),
         ("/promote/a/", "not_found"),
         ("/promote/a/RPC2", "not_found"),
         ("/promote/..%2fa", "not_found"),

@@ -61,7 +61,9 @@ def test_operations_are_filtered_by_tier_kind_and_status(room: Room):
     }
 
     def ids(query: str) -> list[int]:
-        return [o["id"] for o in room.client.simulate_get("/operations", query_string=query).json["operations"]]
+        return [
+            o["id"] for o in room.client.simulate_get("/operations", query_string=query).json["operations"]
+        ]
 
     assert (ids("tier=b"), ids("kind=build"), ids("status=running")) == ([3], [1], [2])
     assert ids("tier=b&kind=build") == []
@@ -164,7 +166,11 @@ def test_a_since_that_is_gone_or_never_was_is_told_so(room: Room):
     del room.store.kept_events[:10]
     gone = room.client.simulate_get("/events?since=5").json
     assert (gone["reset"], gone["events"][0]["seq"]) == (True, 11)
-    assert room.client.simulate_get("/events?since=21&wait=60").json == {"events": [], "seq": 20, "reset": True}
+    assert room.client.simulate_get("/events?since=21&wait=60").json == {
+        "events": [],
+        "seq": 20,
+        "reset": True,
+    }
 
 
 @pytest.mark.parametrize("path", ["/operations", "/operations/4", "/events?since=1"])
