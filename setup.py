@@ -12,6 +12,7 @@ REQUIRES = [
     "peewee>=4.5,<5",  # SQLite: schema, queries, a connection per thread
     "prometheus-client>=0.26,<1",  # the exposition format of /metrics
     "tomlkit>=0.15,<1",  # TOML that remembers where a key stood
+    "inotify-simple>=2,<3",  # hears of a push from the file system, before the hook has started
     "msgspec>=0.22,<1",  # typed values, their JSON, and the schema made from them
 ]
 

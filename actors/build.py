@@ -45,6 +45,8 @@ TIP_S = 60.0
 """How often a tip that nobody told of is looked for."""
 TIP = "tip"
 """The fact that names the tip of the branch that was last accepted."""
+LATEST = 50
+"""Builds among which that of the tip is looked for."""
 ATTEMPTS = 2
 """A build that took the daemon with it is tried again once."""
 
@@ -125,7 +127,7 @@ class Build(Actor):
 
     def _look_at_tip(self) -> None:
         """A push that nobody told of is no different from one that the hook told of."""
-        self._ask(Rebuild(actor="sandod", reason="the branch moved"), quiet=True)
+        self._ask(Rebuild(moved=True, actor="git", reason="the branch moved"), quiet=True)
 
     def _ask(self, wish: Rebuild, *, quiet: bool = False) -> None:
         if self.draining:
@@ -186,10 +188,8 @@ class Build(Actor):
 
     def _decide(self, wish: Rebuild, commit: Any) -> None:
         at_tip = wish.sha is None
-        if wish.actor == "sandod" and self.site.store.fact(TIP) == commit.sha:
-            return self.publish(
-                wish.reply, Refusal(409, "nothing_new", "the tip is the one that was last accepted")
-            )
+        if wish.moved and self.site.store.fact(TIP) == commit.sha:
+            return self._told_before(wish, commit.sha)
         same = self._same(commit.sha)
         if same and not wish.force:
             if at_tip:
@@ -199,6 +199,14 @@ class Build(Actor):
         if release and not wish.force:
             return self._return_to(wish, release, at_tip=at_tip)
         self._accept(wish, commit, at_tip=at_tip)
+
+    def _told_before(self, wish: Rebuild, sha: str) -> None:
+        """A late or repeated word that the branch moved: the answer is what came of it."""
+        builds = self.site.store.operations(kind="build", limit=LATEST)
+        known = next((o for o in builds if o.sha == sha), None)
+        if known:
+            return self.publish(wish.reply, Accepted(known, 200, "already_accepted"))
+        self.publish(wish.reply, Refusal(409, "nothing_new", "the tip is the one that was last accepted"))
 
     def _same(self, sha: str) -> Operation | None:
         """The operation that builds this sha, or is about to; one that is being stopped does not count."""

@@ -6,12 +6,13 @@ A command from outside carries a `Reply`; whichever actor decides answers it, on
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from sando.model.answers import Answer
-from sando.model.errors import WorkError
 from sando.model.events import Event
 from sando.model.operation import Operation
 from sando.model.policy import Lock, Vouched
@@ -67,10 +68,14 @@ def _reply() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """api, timer -> Supervisor: build `sha` (any length), or the tip of the branch."""
+    """api, timer, watch -> Supervisor: build `sha` (any length), or the tip of the branch.
+
+    `moved` asks no more than: is there a tip that was not accepted yet?
+    """
 
     sha: str | None = None
     force: bool = False
+    moved: bool = False
     actor: str = "anonymous"
     reason: str = ""
     reply: Reply = _reply()
@@ -211,6 +216,45 @@ class Publish:
 # -- life of the actors -------------------------------------------------------------------------------------
 
 
+class Life:
+    """One life of an actor, held by its parent: once it is over, nothing more is done in it, nor in those below.
+
+    An actor that is told to stop would first handle all that its inbox holds. Its successor may already be
+    at work on the same rows by then, so each message is handled in a `turn`, and there are none after the end.
+    """
+
+    __slots__ = ("_below", "_over", "_turn")
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._over = False
+        self._below: list[Life] = []
+
+    def begin_below(self) -> "Life":
+        """The life of a child; called by its parent, in a turn of the parent's own."""
+        life = Life()
+        self._below = [*(b for b in self._below if not b.over), life]
+        return life
+
+    @property
+    def over(self) -> bool:
+        return self._over
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """One message is handled, if what this gives is true."""
+        with self._turn:
+            yield not self._over
+
+    def end(self) -> None:
+        """The message in hand is finished first; that takes as long as a handler does, which never waits."""
+        with self._turn:
+            self._over = True
+            below, self._below = self._below, []
+        for life in below:
+            life.end()
+
+
 @dataclass(frozen=True, slots=True)
 class Begin:
     """parent -> child: load your state and take up what is unfinished.
@@ -219,6 +263,7 @@ class Begin:
     """
 
     fresh: bool = False
+    life: Life = field(default_factory=Life, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +356,8 @@ class ReturnTo:
     actor: str
     reply: Reply = field(compare=False, repr=False)
     answer: Answer
+    rows: tuple[Any, ...] = ()
+    """What is to be saved with it: that the tip was accepted, so that a request that is lost is found again."""
 
 
 # -- moving a release ---------------------------------------------------------------------------------------
@@ -326,6 +373,10 @@ class Vouch:
     lock: Lock | None
     frozen_until: datetime | None
 
+    @property
+    def reply(self) -> Reply:
+        return self.wish.reply
+
 
 @dataclass(frozen=True, slots=True)
 class Admit:
@@ -336,6 +387,10 @@ class Admit:
     marks: dict[str, tuple[Any, ...]]
     lock: Lock | None
     frozen_until: datetime | None
+
+    @property
+    def reply(self) -> Reply:
+        return self.wish.reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,7 +457,11 @@ class Configured:
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """Tier -> Node: work on this step; `key` numbers the job. `adopt` takes up a job that may be running already."""
+    """Tier -> Node: work on this step; `key` numbers the job.
+
+    `adopt` after a death: it is taken up where it runs. Where nobody holds it, it was never begun, and begins now:
+    the Runner forgets no job before the tier has committed its end.
+    """
 
     key: str
     task: NodeTask
@@ -418,11 +477,8 @@ class CancelJob:
 
 @dataclass(frozen=True, slots=True)
 class NodeDone:
-    """Node -> Tier: the end of the job `key`; Failed with step `lost` where nobody knows of it any more."""
+    """Node -> Tier: the end of the job `key`."""
 
     node: str
     key: str
     outcome: Outcome
-
-
-LOST = WorkError("lost", "the job of this step was lost in a restart", errored=True)

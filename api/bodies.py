@@ -27,6 +27,8 @@ class Body(Struct, frozen=True, forbid_unknown_fields=True):
 class RebuildBody(Body, frozen=True):
     sha: Sha | None = None
     force: bool = False
+    moved: bool = False
+    """What the hook says: the branch moved. A tip that was accepted already is answered with its operation."""
     reason: Reason = ""
 
 

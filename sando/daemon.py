@@ -20,7 +20,7 @@ import pykka
 
 import sando
 from actors.base import Site, post
-from actors.messages import Begin, Reload, Reply, Shutdown
+from actors.messages import Begin, Rebuild, Reload, Reply, Shutdown
 from actors.root import Root
 from api.app import create_app
 from api.board import Board, News
@@ -38,6 +38,7 @@ from sando.work import hook
 from sando.work.log import read_log
 from sando.work.now import read_clock
 from sando.work.process import Keepers
+from sando.work.refwatch import RefWatch
 from sando.work.runner import Runner
 from sando.work.timer import Timer
 from sando.work.workbench import Loaded, Workbench
@@ -47,6 +48,8 @@ log = logging.getLogger("sandod")
 DEFAULT_CONFIG = "/etc/sando/daemon.toml"
 DRAIN_S = 60.0
 """How long the node in work may take to be finished after SIGTERM."""
+SWITCH_S = 0.0005
+"""A push waits for several threads in a row: with Python's 5 ms each would wait out its neighbour's turn."""
 GAVE_UP = 70
 """Exit status when an actor without which there is no daemon died too often."""
 RESTART_ONLY = (
@@ -75,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         topology = _topology(daemon)
         logs.set_up(daemon.log_format)
         os.umask(0o077)
+        sys.setswitchinterval(SWITCH_S)
         with _only_one(daemon.db_path):
             return Daemon(path, daemon, topology).run()
     except (ConfigError, SandoError, OSError) as error:
@@ -159,6 +163,7 @@ class Daemon:
         self.exit_code = 0
         self.server = self._server()
         self.root: Any = None
+        self.watch: RefWatch | None = None
         self._stopping = threading.Event()
 
     # -- making ----------------------------------------------------------------------------------------------
@@ -287,7 +292,12 @@ class Daemon:
             (signal.SIGHUP, self._on_hup),
         ):
             signal.signal(number, handler)
+        repo = self.topology.repo
+        self.watch = RefWatch(repo.bare_path, repo.branch, self._branch_moved)
         log.info("sandod %s listens on http://%s:%s", sando.__version__, self.spec.host, self.server.port)
+
+    def _branch_moved(self) -> None:
+        post(self.root, Rebuild(moved=True, actor="git", reason="the branch moved"))
 
     def _die(self, why: str) -> None:
         log.critical("sandod ends: %s", why)
@@ -324,6 +334,8 @@ class Daemon:
 
     def _stop(self) -> None:
         """In reverse: jobs, actors with the Journal last, HTTP, store, keepers."""
+        if self.watch is not None:
+            self.watch.close()
         self.timer.close()
         left = self.runner.close(5.0)
         if left:

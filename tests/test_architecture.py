@@ -46,7 +46,7 @@ ROOMS = {
         stdlib="abc bisect collections dataclasses datetime difflib enum fnmatch functools hashlib heapq itertools"
         " json math operator re statistics string textwrap types typing unicodedata zoneinfo",
     ),
-    "sando.work": room("sando.model sando.work", "paramiko backports"),
+    "sando.work": room("sando.model sando.work", "paramiko backports inotify_simple"),
     "sando.config": room("sando.model sando.config", "tomlkit"),
     "sando.store": room("sando.model sando.store", "peewee playhouse"),
     "sando.metrics": room("sando.model sando.metrics", "prometheus_client"),

@@ -20,7 +20,7 @@ Respond = Callable[..., None]
 
 def rebuild(given: Collaborators, req: falcon.Request, resp: falcon.Response) -> None:
     body = read(req, bodies.RebuildBody)
-    _act(given, req, resp, m.Rebuild(body.sha, body.force, actor(req), body.reason))
+    _act(given, req, resp, m.Rebuild(body.sha, body.force, body.moved, actor(req), body.reason))
 
 
 def promote(given: Collaborators, req: falcon.Request, resp: falcon.Response, tier: str) -> None:

@@ -104,7 +104,8 @@ def result(rollout: Rollout) -> Result | None:
         rollout.going_back or rollout.aborted or not rollout.error
     ):
         return Result("succeeded", None, rolled_back=False, recovered=rollout.recovered)
-    reverted = any(n.status == "reverted" for n in rollout.nodes)
+    # After a halt some nodes stay on the new version: that is mixed, and not rolled back.
+    reverted = any(n.status == "reverted" for n in rollout.nodes) and not rollout.first_moved
     error = rollout.error or "not every node is on the target"
     return Result(_bad_status(rollout), error, rolled_back=reverted, recovered=rollout.recovered)
 

@@ -56,6 +56,8 @@ class Gating(Struct, frozen=True):
     aborted: bool = False
     nodes: dict[str, str | None] = {}
     """Of a gate that runs on the nodes: what each said; None is green, a text red, a missing one is at work."""
+    stopped: bool = False
+    """Of a gate that runs on the nodes: on one of them it was stopped, so that nothing is known."""
 
 
 class TierState(Struct, frozen=True):
@@ -120,7 +122,11 @@ class TierState(Struct, frozen=True):
             gates=gates,
             burn=BurnClock.start(now),
         )
-        return replace(self, stays=(*left, stay), half=None, tried=())
+        return replace(self, stays=(*left, stay), half=None, tried=self._still_tried())
+
+    def _still_tried(self) -> tuple[GateRun, ...]:
+        """A candidate whose gates are under way keeps them, whatever becomes current meanwhile."""
+        return self.tried if self.gating and self.gating.candidate else ()
 
     def pop_to(
         self, target: Stay, mark: Mark | None, now: Instant, *, keep_gates: bool = False
@@ -138,7 +144,7 @@ class TierState(Struct, frozen=True):
             gates=target.gates if keep_gates else (),
             burn=BurnClock.start(now),
         )
-        state = replace(self, stays=(*stays, fresh), half=None, tried=())
+        state = replace(self, stays=(*stays, fresh), half=None, tried=self._still_tried())
         return state.marked(mark) if mark else state
 
     def marked(self, mark: Mark) -> "TierState":

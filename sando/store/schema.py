@@ -134,5 +134,5 @@ ROWS: dict[type, tuple[type[pw.Model], Callable[[Any], dict[str, Any]]]] = {
 
 def bind(model: type[pw.Model], database: pw.Database) -> type[pw.Model]:
     """A class of its own per store, so that two stores in one process never share a database."""
-    meta = type("Meta", (), {"database": database, "table_name": model._meta.table_name})
+    meta = type("Meta", (), {"database": database, "table_name": model._meta.table_name})  # noqa: SLF001
     return type(model.__name__, (model,), {"Meta": meta, "__module__": model.__module__})

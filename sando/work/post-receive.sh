@@ -54,7 +54,7 @@ curl_fetch() {
     curl -q -s -K - --noproxy '*' --connect-timeout 1.5 --max-time "$3" -X "$1" "$url$2" <<END
 $header
 write-out = " HTTP=%{http_code}"
-$([ "$1" = GET ] || printf '%s\n' 'header = "Content-Type: application/json"' 'data = "{}"')
+$([ "$1" = GET ] || printf '%s\n' 'header = "Content-Type: application/json"' 'data = "{\"moved\": true}"')
 END
 }
 
@@ -73,7 +73,7 @@ def fetch():
         headers["Authorization"] = "Bearer " + os.environ["SANDO_HOOK_TOKEN"]
     path = (url.path or "/") + ("?" + url.query if url.query else "")
     try:
-        link.request(method, path, b"{}" if method == "POST" else None, headers)
+        link.request(method, path, b"{\"moved\": true}" if method == "POST" else None, headers)
         answer = link.getresponse()
         for piece in iter(lambda: answer.read1(65536), b""):
             sys.stdout.buffer.write(piece)
@@ -155,12 +155,7 @@ tell_build() {
     :*) say "what answers at $url is not sandod; the push is safe" ;;
     *:queued) say "build $id of $sha is queued; the build before it is being stopped" ;;
     *:running)
-        if [ "$code" = 202 ]; then
-            say "build $id of $sha started"
-        else
-            say "build $id of $sha is running already"
-        fi
-        ;;
+        say "build $id of $sha started" ;;
     *) say "build $id of $sha${status:+: $status}" ;;
     esac
 }

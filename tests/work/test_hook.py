@@ -110,7 +110,7 @@ def test_a_push_starts_a_build_and_says_so_in_one_line(bare, clone, daemon):
     assert hook.install(str(bare), url=daemon.url, branch="main") == "installed"
     assert said(clone.push()) == ["sando: build 42 of 1a2b3c4 started"]
     [(method, path, headers, body)] = daemon.asked
-    assert (method, path, body) == ("POST", "/rebuild", b"{}")
+    assert (method, path, body) == ("POST", "/rebuild", b'{"moved": true}')
     assert headers["Content-Type"] == "application/json"
     assert "Authorization" not in headers
 
@@ -119,7 +119,7 @@ def test_a_push_starts_a_build_and_says_so_in_one_line(bare, clone, daemon):
     ("code", "answer", "line"),
     [
         (202, STARTED | {"id": 43, "status": "queued"}, "build 43 of 1a2b3c4 is queued; the build before it is being stopped"),
-        (200, STARTED, "build 42 of 1a2b3c4 is running already"),
+        (200, STARTED, "build 42 of 1a2b3c4 started"),
         (200, {"code": "already_built", "sha": SHA, "version": "0.8.2", "operation": 7}, "1a2b3c4 is built already (0.8.2)"),
         (200, {"code": "already_built", "sha": SHA}, "1a2b3c4 is built already"),
         (503, {"status": 503, "detail": 'the "store" is full: C:\\n', "code": "x"}, "sandod did not take {new}: the 'store' is full: C:/n"),
@@ -205,7 +205,7 @@ def test_without_curl_python_does_the_same(bare, clone, daemon, tmp_path):
     assert said(clone.push(env=tools(tmp_path, "python3"))) == ["sando: build 42 of 1a2b3c4 started"]
     assert daemon.asked[0][2]["Authorization"] == "Bearer s3cret"
     assert daemon.asked[0][2]["Content-Type"] == "application/json"
-    assert daemon.asked[0][3] == b"{}"
+    assert daemon.asked[0][3] == b'{"moved": true}'
 
 
 def test_with_neither_curl_nor_python_it_says_so(bare, clone, daemon, tmp_path):
