@@ -197,6 +197,7 @@ def test_halt_takes_back_the_failing_node_only() -> None:
     assert due(rollout) == (("b", Step.REVERT),)
     rollout = does(rollout, "b", Step.REVERT)
     assert statuses(rollout) == ["ok", "reverted", "uploaded"]
+    assert result(rollout) == Result("failed", "b: no", rolled_back=False, recovered=False)
 
 
 def test_a_switch_that_failed_is_looked_at_before_anything_is_said_of_the_node() -> None:
