@@ -2,15 +2,17 @@
 
 import ipaddress
 import re
+from functools import lru_cache
 
 import falcon
 
 from api.collaborators import Collaborators
-from api.errors import Problem, problem
+from api.errors import SAFE_HEADERS, Problem, problem
 
 ANONYMOUS = "anonymous"
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::([0-9]{1,5}))?", re.ASCII)
 _ORIGIN = re.compile(r"(https?)://([^/\s]+)", re.ASCII)
+_SAFE = list(SAFE_HEADERS.items())
 _DEFAULT_PORT = {"http": "80", "https": "443"}
 
 
@@ -24,10 +26,11 @@ class Guard:
 
     def __init__(self, collaborators: Collaborators) -> None:
         self._given = collaborators
+        self._listen = collaborators.listen[0].lower()
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         # Set first, so that refusals carry them too.
-        resp.set_headers({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+        resp.set_headers(_SAFE)
         _check_target(req)
         port = self._check_host(req)
         self._check_origin(req, port)
@@ -37,7 +40,7 @@ class Guard:
     def _check_host(self, req: falcon.Request) -> str | None:
         """The port that the Host header names."""
         given = req.env.get("HTTP_HOST", "")
-        found = _HOST.fullmatch(given.lower())
+        found = _parse_host(given)
         if found is None or not self._ours(found[1], found[2], req):
             raise _bad_host(given)
         return found[2]
@@ -48,7 +51,7 @@ class Guard:
         if given is None:
             return
         found = _ORIGIN.fullmatch(given.lower())
-        host = _HOST.fullmatch(found[2]) if found else None
+        host = _parse_host(found[2]) if found else None
         if found and host and self._ours(host[1], host[2], req):
             ports = {host_port or _DEFAULT_PORT[found[1]], str(self._given.listen[1])}
             if (host[2] or _DEFAULT_PORT[found[1]]) in ports:
@@ -62,16 +65,21 @@ class Guard:
 
     def _ours(self, host: str, port: str | None, req: falcon.Request) -> bool:
         bare = host.strip("[]")
-        local = req.env.get("sando.local_address")
-        allowed = {name.lower() for name in self._given.allowed_hosts()}
-        return (
-            bare in {"localhost", self._given.listen[0].lower(), local}
-            or _is_loopback(bare)
-            or not allowed.isdisjoint({host, bare, f"{host}:{port}"})
-        )
+        if bare in {self._listen, req.env.get("sando.local_address")} or _is_loopback(bare):
+            return True
+        names = {host, bare, f"{host}:{port}"}
+        return any(allowed.lower() in names for allowed in self._given.allowed_hosts())
 
 
+@lru_cache(maxsize=256)
+def _parse_host(given: str) -> re.Match[str] | None:
+    return _HOST.fullmatch(given.lower())
+
+
+@lru_cache(maxsize=256)
 def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

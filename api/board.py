@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+from api.frame import frame
 from api.shown import event_bytes
 from sando.model.clock import Instant
 from sando.model.events import Event
@@ -35,14 +36,31 @@ class News:
     events: tuple[Event, ...]
     ended: tuple[Operation, ...]
 
+    @property
+    def first(self) -> int:
+        """The place of the first event; 0 where there is none."""
+        return self.events[0].seq if self.events else 0
+
+    @property
+    def last(self) -> int:
+        return self.events[-1].seq if self.events else 0
+
     @cached_property
-    def encoded(self) -> list[tuple[int, bytes]]:
-        """Each event's place and its JSON, in order."""
-        return [(e.seq, event_bytes(e)) for e in self.events]
+    def frames(self) -> list[tuple[int, bytes]]:
+        """Each event's place and its WebSocket frame, in order."""
+        return [(e.seq, frame(event_bytes(e))) for e in self.events]
+
+    @cached_property
+    def blob(self) -> bytes:
+        return b"".join(f for _, f in self.frames)
 
     @cached_property
     def ended_by_id(self) -> dict[int, Operation]:
         return {o.id: o for o in self.ended}
+
+    def then(self, later: "News") -> "News":
+        """Both as one, as a reader hears them who was busy meanwhile."""
+        return News(later.snapshot, self.events + later.events, self.ended + later.ended)
 
 
 Sink = Callable[[News], None]

@@ -6,6 +6,7 @@ It also gives Waitress's own errors the form of all others. It never touches a r
 import http
 import socket
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -98,7 +99,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     error_task_class = Problem
     parser_class = Parser
 
-    @property
+    @cached_property
     def local_address(self) -> str | None:
         sock = self.socket
         try:

@@ -16,6 +16,8 @@ from api.line import Line
 log = logging.getLogger(__name__)
 
 NEVER = float("inf")
+TOGETHER = 200
+"""So many events at most are taken as one: a client's buffer must not overflow by our own doing."""
 MOST = 1000
 """Streams at once; more are refused rather than running out of descriptors."""
 
@@ -145,10 +147,20 @@ class Streams:
             else:
                 self._guarded(key.data, partial(_ready, mask=mask))
         while self._inbox:
-            self._take(self._inbox.popleft())
+            self._take(self._next_item())
         now = monotonic()
         if now >= self._next:
             self._fire(now)
+
+    def _next_item(self) -> Stream | News | float:
+        """News that piled up is taken together: one send to each subscriber instead of many."""
+        item = self._inbox.popleft()
+        while isinstance(item, News) and self._inbox and isinstance(self._inbox[0], News):
+            if len(item.events) + len(self._inbox[0].events) > TOGETHER:
+                break
+            later = self._inbox.popleft()
+            item = item.then(later) if isinstance(later, News) else item
+        return item
 
     def _take(self, item: Stream | News | float) -> None:
         match item:

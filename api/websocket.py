@@ -5,7 +5,6 @@ A frame is encoded once for all subscribers; a client that does not read is drop
 
 import base64
 import binascii
-from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
@@ -16,6 +15,7 @@ from simple_websocket.ws import LocalProtocolError, Ping
 from api.board import News
 from api.collaborators import Collaborators
 from api.errors import problem
+from api.frame import frame
 from api.line import Line
 from api.shown import event_bytes
 from api.streams import Stream
@@ -33,16 +33,6 @@ REPLAY_AHEAD = 65536
 
 def wanted(req: falcon.Request) -> bool:
     return req.method == "GET" and (req.get_header("Upgrade") or "").strip().lower() == "websocket"
-
-
-def frame(text: bytes) -> bytes:
-    """One unfragmented, unmasked text frame."""
-    size = len(text)
-    if size < 126:
-        return b"\x81" + size.to_bytes(1, "big") + text
-    if size < 65536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + text
-    return b"\x81\x7f" + size.to_bytes(8, "big") + text
 
 
 class _Outbox:
@@ -157,7 +147,7 @@ class Subscriber(Stream):
     def heard(self, news: News) -> None:
         self._heard = max(self._heard, news.snapshot.seq)
         if self._live:
-            self._deliver(news.encoded)
+            self._deliver(news)
 
     def received(self, data: bytes) -> None:
         alive = self._peer.hear(data)
@@ -187,12 +177,14 @@ class Subscriber(Stream):
 
     # -- what is sent ----------------------------------------------------------------------------------------
 
-    def _deliver(self, events: Sequence[tuple[int, bytes]]) -> None:
-        """Those after the cursor, in one piece; a gap is filled from the store."""
-        new = [(seq, text) for seq, text in events if seq > self._cursor]
-        if new and new[0][0] == self._cursor + 1:
-            self.line.send(b"".join(frame(text) for _, text in new))
-            self._cursor = new[-1][0]
+    def _deliver(self, news: News) -> None:
+        """What lies after the cursor, in one piece; a gap is filled from the store."""
+        if news.first == self._cursor + 1:
+            self.line.send(news.blob)
+            self._cursor = news.last
+        elif news.first <= self._cursor < news.last:
+            self.line.send(b"".join(f for seq, f in news.frames if seq > self._cursor))
+            self._cursor = news.last
         self._check_buffer()
         if self._cursor < self._heard:
             self._live = False

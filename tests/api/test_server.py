@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from api.server import Server
-from tests.api.room import Room, ask, dial, get, open_files, read_all, serving, until
+from tests.api.room import Room, ask, dial, get, open_files, read_all, read_head, serving, until
 
 
 def exchange(server, text: bytes) -> tuple[int, bytes, bytes]:
@@ -102,7 +102,8 @@ def test_a_connection_is_kept_for_the_next_request(server):
     with dial(server) as sock:
         for _ in range(3):
             sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert sock.recv(65536).endswith(b'{"status":"ok"}')
+            assert b"Connection" not in read_head(sock)
+            assert sock.recv(100) == b'{"status":"ok"}'
 
 
 def test_an_error_past_all_handlers_is_told_in_the_same_form_and_without_its_text(room, caplog):
