@@ -1,15 +1,6 @@
-"""The composition root of sandod: config, lock, store, work, actors, HTTP, in this order; and back in reverse.
+"""The parts of one running sandod: made in order, started, stopped in reverse. It decides nothing."""
 
-Nothing imports it, and it decides nothing: it only makes the parts and introduces them to each other.
-"""
-
-import argparse
-import fcntl
 import logging
-import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -20,16 +11,17 @@ import pykka
 
 import sando
 from actors.base import Site, post
-from actors.messages import Begin, Rebuild, Reload, Reply, Shutdown
+from actors.messages import Begin, Rebuild
 from actors.root import Root
 from api.app import create_app
 from api.board import Board, News
 from api.collaborators import Collaborators
 from api.server import Server
-from sando import config, logs
+from sando import config
+from sando.daemon.signals import Signals
 from sando.metrics import Metrics
 from sando.model.clock import stamp
-from sando.model.errors import ConfigError, SandoError
+from sando.model.errors import SandoError
 from sando.model.events import Event
 from sando.model.release import MANIFEST, Manifest
 from sando.model.topology import DaemonSpec, Topology
@@ -45,11 +37,6 @@ from sando.work.workbench import Loaded, Workbench
 
 log = logging.getLogger("sandod")
 
-DEFAULT_CONFIG = "/etc/sando/daemon.toml"
-DRAIN_S = 60.0
-"""How long the node in work may take to be finished after SIGTERM."""
-SWITCH_S = 0.0005
-"""A push waits for several threads in a row: with Python's 5 ms each would wait out its neighbour's turn."""
 GAVE_UP = 70
 """Exit status when an actor without which there is no daemon died too often."""
 RESTART_ONLY = (
@@ -68,75 +55,8 @@ class Refused(SandoError):
     """sandod cannot start; the text names the thing and the next step."""
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = _arguments(argv)
-    path = os.environ.get("SANDO_CONFIG", DEFAULT_CONFIG)
-    if arguments.check:
-        return _check(path)
-    try:
-        daemon = config.load_daemon(path)
-        topology = _topology(daemon)
-        logs.set_up(daemon.log_format)
-        os.umask(0o077)
-        sys.setswitchinterval(SWITCH_S)
-        with _only_one(daemon.db_path):
-            return Daemon(path, daemon, topology).run()
-    except (ConfigError, SandoError, OSError) as error:
-        for line in str(error).splitlines():
-            print(f"sandod: {line}", file=sys.stderr)  # noqa: T201
-        return 1
-
-
-def _arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="sandod",
-        description="The daemon of sando. SANDO_CONFIG names daemon.toml (default /etc/sando/daemon.toml).",
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="validate daemon.toml and sando.toml, start nothing"
-    )
-    parser.add_argument("--version", action="version", version=f"sandod {sando.__version__}")
-    return parser.parse_args(argv)
-
-
-def _check(path: str) -> int:
-    problems, warnings = config.check(path)
-    for line in problems:
-        print(line, file=sys.stderr)  # noqa: T201
-    for line in warnings:
-        print(f"warning: {line}", file=sys.stderr)  # noqa: T201
-    if not problems:
-        print(f"{path}: ok")  # noqa: T201
-    return 1 if problems else 0
-
-
-def _topology(daemon: DaemonSpec) -> Topology:
+def load_topology(daemon: DaemonSpec) -> Topology:
     return config.load_topology(daemon.topology_path, tokens=bool(daemon.tokens), store=daemon.release_root)
-
-
-class _only_one:  # noqa: N801
-    """One sandod a state: a lock on a file beside the database, which names the holder."""
-
-    def __init__(self, db_path: str) -> None:
-        self._path = Path(f"{db_path}.lock")
-
-    def __enter__(self) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = self._path.open("a+")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "unknown"
-            raise Refused(
-                f"another sandod (pid {holder}) runs on this state; stop it first, or use another db_path"
-            ) from None
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
 
 
 class Daemon:
@@ -164,7 +84,6 @@ class Daemon:
         self.server = self._server()
         self.root: Any = None
         self.watch: RefWatch | None = None
-        self._stopping = threading.Event()
 
     # -- making ----------------------------------------------------------------------------------------------
 
@@ -231,7 +150,7 @@ class Daemon:
     def _read(self) -> Loaded:
         """Both files anew; what of daemon.toml only a restart can change is named, and stays as it is."""
         fresh = config.load_daemon(self.path)
-        topology = _topology(msgspec.structs.replace(self.spec, tokens=fresh.tokens))
+        topology = load_topology(msgspec.structs.replace(self.spec, tokens=fresh.tokens))
         stale = [name for name in RESTART_ONLY if getattr(fresh, name) != getattr(self.spec, name)]
         return topology, fresh, ["listen" if name in {"host", "port"} else name for name in stale]
 
@@ -286,12 +205,7 @@ class Daemon:
             site=self._site(), topology=self.topology, board=self.board, daemon=about, die=self._die
         )
         post(self.root, Begin(fresh=True))
-        for number, handler in (
-            (signal.SIGTERM, self._on_stop),
-            (signal.SIGINT, self._on_stop),
-            (signal.SIGHUP, self._on_hup),
-        ):
-            signal.signal(number, handler)
+        Signals(self._tell, self.server.stop).listen()
         repo = self.topology.repo
         self.watch = RefWatch(repo.bare_path, repo.branch, self._branch_moved)
         log.info("sandod %s listens on http://%s:%s", sando.__version__, self.spec.host, self.server.port)
@@ -303,32 +217,6 @@ class Daemon:
         log.critical("sandod ends: %s", why)
         self.exit_code = GAVE_UP
         self.server.stop()
-
-    # -- signals: they only start a thread, since a handler may interrupt anything ------------------------------
-
-    def _on_stop(self, number: int, _frame: object) -> None:
-        if self._stopping.is_set():
-            log.warning("%s again: not waiting any longer", signal.Signals(number).name)
-            self.server.stop()
-            return
-        self._stopping.set()
-        threading.Thread(target=self._drain, name="drain", daemon=True).start()
-
-    def _drain(self) -> None:
-        """The node in work is finished, everything else is refused; then the server ends."""
-        log.info("stopping: new work is refused, the node in work is finished")
-        reply = Reply()
-        post(self.root, Shutdown(reply))
-        try:
-            reply.wait(DRAIN_S)
-        except TimeoutError:
-            log.warning("not idle after %.0f s: what runs is settled at the next start", DRAIN_S)
-        self.server.stop()
-
-    def _on_hup(self, _number: int, _frame: object) -> None:
-        threading.Thread(
-            target=post, args=(self.root, Reload(actor="sandod")), name="reload", daemon=True
-        ).start()
 
     # -- the end ---------------------------------------------------------------------------------------------
 
@@ -364,7 +252,3 @@ def _quietly(call: Callable[[], object]) -> None:
         call()
     except (pykka.Timeout, pykka.ActorDeadError) as error:
         log.warning("stopping: %r", error)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

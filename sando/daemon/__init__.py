@@ -1,0 +1,60 @@
+"""The composition root of sandod: config, lock, store, work, actors, HTTP, in this order; and back in reverse.
+
+Nothing imports it, and it decides nothing: it only makes the parts and introduces them to each other.
+"""
+
+import argparse
+import os
+import sys
+
+import sando
+from sando import config, logs
+from sando.daemon.instance import OnlyOne
+from sando.daemon.life import Daemon, load_topology
+from sando.model.errors import ConfigError, SandoError
+
+DEFAULT_CONFIG = "/etc/sando/daemon.toml"
+SWITCH_S = 0.0005
+"""A push waits for several threads in a row: with Python's 5 ms each would wait out its neighbour's turn."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = _arguments(argv)
+    path = os.environ.get("SANDO_CONFIG", DEFAULT_CONFIG)
+    if arguments.check:
+        return _check(path)
+    try:
+        daemon = config.load_daemon(path)
+        topology = load_topology(daemon)
+        logs.set_up(daemon.log_format)
+        os.umask(0o077)
+        sys.setswitchinterval(SWITCH_S)
+        with OnlyOne(daemon.db_path):
+            return Daemon(path, daemon, topology).run()
+    except (ConfigError, SandoError, OSError) as error:
+        for line in str(error).splitlines():
+            print(f"sandod: {line}", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="sandod",
+        description="The daemon of sando. SANDO_CONFIG names daemon.toml (default /etc/sando/daemon.toml).",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="validate daemon.toml and sando.toml, start nothing"
+    )
+    parser.add_argument("--version", action="version", version=f"sandod {sando.__version__}")
+    return parser.parse_args(argv)
+
+
+def _check(path: str) -> int:
+    problems, warnings = config.check(path)
+    for line in problems:
+        print(line, file=sys.stderr)  # noqa: T201
+    for line in warnings:
+        print(f"warning: {line}", file=sys.stderr)  # noqa: T201
+    if not problems:
+        print(f"{path}: ok")  # noqa: T201
+    return 1 if problems else 0
