@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.base import Actor, Site, post
-from actors.messages import Begin, Configured, Drained, FetchBackup, JobDone, Ref, Shutdown
+from actors.messages import AbortOperation, Begin, Configured, Drained, FetchBackup, JobDone, Ref, Shutdown
 from sando.model.answers import Accepted, Refusal, draining
 from sando.model.clock import stamp
 from sando.model.events import Event
@@ -27,6 +27,8 @@ class Backup(Actor):
         match message:
             case Begin():
                 self._take_up()
+            case AbortOperation():
+                self._abort(message)
             case FetchBackup():
                 self._fetch(message)
             case JobDone():
@@ -42,7 +44,7 @@ class Backup(Actor):
                 raise TypeError(message)
 
     def _key(self, operation: Operation) -> str:
-        return f"{operation.id}/backup"
+        return f"backup/{operation.id}"
 
     def _take_up(self) -> None:
         for operation in self.site.store.unfinished():
@@ -52,6 +54,7 @@ class Backup(Actor):
                 self.operation = operation
             else:
                 self._end(operation, Status.INTERRUPTED, "sandod was restarted during the fetch")
+        self.sweep("backup/", *([self._key(self.operation)] if self.operation else []))
 
     def _fetch(self, wish: FetchBackup) -> None:
         if self.operation:
@@ -72,6 +75,15 @@ class Backup(Actor):
         self.site.store.save(operation)
         self.operation = operation
         self.start_job(self._key(operation), partial(self.site.work.fetch_backup, self.spec, operation.id))
+        self.publish(wish.reply, Accepted(operation))
+
+    def _abort(self, wish: AbortOperation) -> None:
+        operation = self.operation
+        if operation is None or operation.id != wish.operation:
+            hint = f"GET /operations/{wish.operation} tells how"
+            refusal = Refusal(409, "not_running", f"operation {wish.operation} has ended", hint)
+            return self.publish(wish.reply, refusal)
+        self.site.runner.cancel(self._key(operation))
         self.publish(wish.reply, Accepted(operation))
 
     def _done(self, done: JobDone) -> None:

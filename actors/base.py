@@ -11,7 +11,7 @@ from typing import Any
 
 import pykka
 
-from actors.messages import Begin, ChildFailed, JobDone, Note, Publish, Ref, Reply, Tick
+from actors.messages import Begin, ChildFailed, JobDone, Life, Note, Publish, Ref, Reply, ReturnTo, Tick
 from sando.model.answers import Answer, restarting, unavailable
 from sando.model.clock import Clock
 from sando.model.errors import StoreUnavailable
@@ -53,10 +53,19 @@ def post(ref: Ref | None, message: Any) -> bool:
             return True
     except pykka.ActorDeadError:
         log.info("%s was not delivered: its receiver is gone", type(message).__name__)
-    reply = getattr(message, "reply", None)
-    if isinstance(reply, Reply):
-        reply.answer(restarting())
+    answer_lost(message)
     return False
+
+
+def answer_lost(message: Any) -> None:
+    """Nobody will handle this message any more; whoever waits for its answer is told so.
+
+    What the Journal was to publish is committed: its answer holds, whether the Journal lives or not.
+    """
+    reply = getattr(message, "reply", None)
+    if isinstance(reply, Reply) and reply.given is None:
+        committed = message.answer if isinstance(message, Publish) else None
+        reply.answer(committed or restarting())
 
 
 class Actor(pykka.ThreadingActor):
@@ -68,8 +77,12 @@ class Actor(pykka.ThreadingActor):
         self.parent = parent
         self.name = name
         self.children: dict[str, Ref] = {}
-        self.in_hand: Reply | None = None
+        self.life = Life()
+        self.lives: dict[str, Life] = {}
+        self.begun = False
+        self.in_hand: Any = None
         self.held: list[Reply] = []
+        self._keys = 0
         self._deaths: dict[str, deque[float]] = {}
 
     def handle(self, message: Any) -> None:
@@ -77,26 +90,44 @@ class Actor(pykka.ThreadingActor):
 
     def on_receive(self, message: Any) -> None:
         """The boundary: a store that is away is no bug, a bug ends this actor and only this one."""
-        self.in_hand = getattr(message, "reply", None)
-        try:
-            if isinstance(message, Note):
-                self.site.store.save(message.event)
-                self.publish()
+        if isinstance(message, Begin):
+            self.life = message.life
+        with self.life.turn() as mine:
+            if mine:
+                self._receive(message)
             else:
-                self.handle(message)
-            self.in_hand = None
+                answer_lost(message)
+
+    def _receive(self, message: Any) -> None:
+        self.in_hand = message
+        try:
+            self._handle(message)
         except StoreUnavailable as error:
             self._store_away(message, error)
         except BaseException as error:
             raise ActorBugError(f"{self.name}: {type(error).__name__}: {error}") from error
+        self.in_hand = None
+
+    def _handle(self, message: Any) -> None:
+        if isinstance(message, Note):
+            self.site.store.save(message.event)
+            self.publish()
+        elif isinstance(message, Begin) or self.begun:
+            self.handle(message)
+            self.begun = True
+        else:
+            raise StoreUnavailable("its state could not be read yet")
 
     def _store_away(self, message: Any, error: StoreUnavailable) -> None:
+        """A command is refused, a fact is handled again later."""
         log.error("%s: the store is away (%s): %s", self.name, error, type(message).__name__)
         reply = getattr(message, "reply", None)
-        if isinstance(reply, Reply):
+        if isinstance(reply, Reply) and not isinstance(message, Publish | ReturnTo):
             reply.answer(unavailable())
-        else:
-            self.later(RETRY_S, message)
+            return
+        if isinstance(reply, Reply):
+            self.hold(reply)
+        self.later(RETRY_S, message)
 
     # -- saying things -------------------------------------------------------------------------------------
 
@@ -117,6 +148,21 @@ class Actor(pykka.ThreadingActor):
         known: bool = self.site.runner.adopt(key, lambda k, outcome: post(ref, JobDone(k, outcome)))
         return known
 
+    def new_key(self, prefix: str) -> str:
+        """A key under which no job of this or of an earlier life is held."""
+        held = self.site.runner.held(prefix)
+        self._keys += 1
+        while f"{prefix}{self._keys}" in held:
+            self._keys += 1
+        return f"{prefix}{self._keys}"
+
+    def sweep(self, prefix: str, *mine: str) -> None:
+        """After a death: jobs of an earlier life that nobody waits for are stopped, and heard to their end."""
+        for key in self.site.runner.held(prefix):
+            if key not in mine:
+                self.site.runner.cancel(key)
+                self.adopt_job(key)
+
     def note_restart(self, failed: ChildFailed, **about: Any) -> None:
         """Tells of a child's restart once the store can take it; the restart itself does not wait for that."""
         data: dict[str, object] = {"actor": about.pop("actor", failed.name), "error": failed.error}
@@ -131,7 +177,8 @@ class Actor(pykka.ThreadingActor):
     def raise_child(self, name: str, kind: type["Actor"], *, fresh: bool, **arguments: Any) -> Ref:
         ref = self.site.spawn(kind, site=self.site, parent=self.actor_ref, name=name, **arguments)
         self.children[name] = ref
-        post(ref, Begin(fresh=fresh))
+        self.lives[name] = self.life.begin_below()
+        post(ref, Begin(fresh, self.lives[name]))
         return ref
 
     def is_child(self, failed: ChildFailed) -> bool:
@@ -147,6 +194,10 @@ class Actor(pykka.ThreadingActor):
         return len(deaths) <= RESTARTS
 
     def stop_child(self, name: str) -> None:
+        """Its life is over at once: a successor may be raised right away."""
+        life = self.lives.pop(name, None)
+        if life is not None:
+            life.end()
         ref = self.children.pop(name, None)
         if ref is not None:
             try:
@@ -175,10 +226,10 @@ class Actor(pykka.ThreadingActor):
 
     def _answer_all(self) -> None:
         """Whoever waits for an answer from here is told that there will be none."""
-        waiting = [self.in_hand, *self.held]
+        answer_lost(self.in_hand)
         while not self.actor_inbox.empty():
-            waiting.append(getattr(self.actor_inbox.get().message, "reply", None))
-        for reply in waiting:
-            if isinstance(reply, Reply) and reply.given is None:
+            answer_lost(self.actor_inbox.get().message)
+        for reply in self.held:
+            if reply.given is None:
                 reply.answer(restarting())
         self.in_hand, self.held = None, []

@@ -58,7 +58,6 @@ class Build(Actor):
         self.flight: Operation | None = None
         self.waiting: Operation | None = None
         self.asked: deque[Rebuild] = deque()
-        self.lookups = 0
         self.looking = ""
         self.draining = False
 
@@ -98,16 +97,23 @@ class Build(Actor):
         mine = [o for o in self.site.store.unfinished() if self._is_mine(o)]
         self.flight = next((o for o in mine if o.status is Status.RUNNING), None)
         self.waiting = next((o for o in mine if o.status is Status.QUEUED), None)
-        self.lookups = int(self.site.clock().up * 1000)
         if self.flight is None:
             post(self.actor_ref, Tick("next"))
         elif self.flight.step == "gates":
-            self._gates_of(self.flight, again=True)
+            self._ask_gates_again()
         elif not self.adopt_job(self._key(self.flight)):
-            self._end_flight(
-                Status.INTERRUPTED, "sandod was restarted during the build" if fresh else "the build was lost"
-            )
+            self._end_lost(self.flight, fresh=fresh)
+        elif self._stopping(self.flight):
+            self._stop_flight()
+        self.sweep("build/", *([self._key(self.flight)] if self.flight else []))
         self._watch()
+
+    def _end_lost(self, flight: Operation, *, fresh: bool) -> None:
+        if self._stopping(flight):
+            self._end_stopped(flight)
+        else:
+            why = "sandod was restarted during the build" if fresh else "the build was lost"
+            self._end_flight(Status.INTERRUPTED, why)
 
     def _is_mine(self, operation: Operation) -> bool:
         return operation.kind == "build" or (operation.kind == "gate" and operation.tier == self._tier)
@@ -117,7 +123,7 @@ class Build(Actor):
         return self.topology.build_tier.name
 
     def _key(self, operation: Operation) -> str:
-        return f"{operation.id}/build"
+        return f"build/{operation.id}"
 
     # -- requests: resolved one after the other, in the order in which they came ------------------------------
 
@@ -140,8 +146,7 @@ class Build(Actor):
 
     def _look_up(self) -> None:
         if self.asked and not self.looking:
-            self.lookups += 1
-            self.looking = f"lookup/{self.lookups}"
+            self.looking = self.new_key("build/lookup/")
             self.start_job(
                 self.looking, partial(self.site.work.resolve, self.topology.repo, self.asked[0].sha)
             )
@@ -149,6 +154,8 @@ class Build(Actor):
     def _found(self, outcome: Outcome) -> None:
         wish = self.asked[0]
         match outcome:
+            case _ if self.draining:
+                self.publish(wish.reply, draining())
             case Done(None):
                 self._unknown(wish)
             case Done(commit):
@@ -229,11 +236,15 @@ class Build(Actor):
             "RebuildRequested", now, release.operation, self._tier,
             version=release.version, sha=release.sha, actor=wish.actor, data={"already_built": True, "reason": wish.reason},
         )  # fmt: skip
-        rows = [*self._supersede(release.operation), told]
-        self.site.store.save(*rows, *([Fact(TIP, release.sha)] if at_tip else []))
+        flight, *rows = self._superseded(release.operation)
+        self.site.store.save(*rows, told)
+        self.flight, self.waiting = flight, None
         self._stop_flight()
-        answer = Accepted(operation, 200, "already_built") if operation else draining()
-        post(self.parent, ReturnTo(release, wish.actor, wish.reply, answer))
+        if operation is None:
+            raise LookupError(f"release {release.version} has no operation")
+        answer = Accepted(operation, 200, "already_built")
+        tip = (Fact(TIP, release.sha),) if at_tip else ()
+        post(self.parent, ReturnTo(release, wish.actor, wish.reply, answer, tip))
 
     def _accept(self, wish: Rebuild, commit: Any, *, at_tip: bool) -> None:
         operation = self._new("build", wish.actor, wish.reason, commit.sha, None)
@@ -258,10 +269,10 @@ class Build(Actor):
         if self.flight is None:
             operation = self._begin(operation, *rows)
         else:
-            rows += [*self._supersede(operation.id), operation]
-            self.site.store.save(*rows)
+            flight, *others = self._superseded(operation.id)
+            self.site.store.save(*rows, *others, operation)
+            self.flight, self.waiting = flight, operation
             self._stop_flight()
-            self.waiting = operation
         self.publish(wish.reply, Accepted(operation))
 
     def _new(self, kind: Any, actor: str, reason: str, sha: str | None, version: str | None) -> Operation:
@@ -281,17 +292,17 @@ class Build(Actor):
 
     # -- the lane ---------------------------------------------------------------------------------------------
 
-    def _supersede(self, by: int) -> list[Any]:
-        """What changes when a newer request was accepted; the flight ends when its processes have ended."""
+    def _superseded(self, by: int) -> list[Any]:
+        """A newer request was accepted: the flight, which ends when its processes have, and the rows that change."""
         rows: list[Any] = []
+        flight = self.flight
         if self.waiting:
             now = self.site.clock().at
             rows.append(replace(self.waiting, status=Status.SUPERSEDED, superseded_by=by, finished_at=now))
-            self.waiting = None
-        if self.flight and self.flight.superseded_by is None:
-            self.flight = replace(self.flight, superseded_by=by)
-            rows.append(self.flight)
-        return rows
+        if flight and flight.superseded_by is None:
+            flight = replace(flight, superseded_by=by)
+            rows.append(flight)
+        return [flight, *rows]
 
     def _stop_flight(self) -> None:
         flight = self.flight
@@ -316,8 +327,8 @@ class Build(Actor):
 
     def _begin_waiting(self) -> None:
         if self.waiting and self.flight is None and not self.draining:
-            operation, self.waiting = self.waiting, None
-            self._begin(operation)
+            self._begin(self.waiting)
+            self.waiting = None
             self.publish()
 
     def _built(self, key: str, outcome: Outcome) -> None:
@@ -327,10 +338,10 @@ class Build(Actor):
             self.site.runner.forget(key)
             return
         match outcome:
-            case Done(release) if not self._stopping(flight):
+            case Done(release) if not self._stopping(flight) and not self.draining:
                 self._to_gates(flight, release)
             case Done(release):
-                self._end_stopped(flight, release.version)
+                self._end_stopped(flight, release)
             case Failed(error):
                 self._end_flight(Status.ERRORED if error.errored else Status.FAILED, str(error), error.tail)
             case Aborted():
@@ -372,21 +383,21 @@ class Build(Actor):
             case _:
                 self._end_stopped(flight)
 
-    def _end_stopped(self, flight: Operation, discard: str | None = None) -> None:
-        if discard:
-            self.start_job(f"{flight.id}/discard", partial(self.site.work.discard, self.topology, discard))
+    def _end_stopped(self, flight: Operation, *made: Release) -> None:
+        """A release that it made all the same is red: retention takes its folder, or the next of its name does."""
         if flight.superseded_by is not None:
-            self._end_flight(Status.SUPERSEDED, f"superseded by operation {flight.superseded_by}")
+            self._end_flight(Status.SUPERSEDED, f"superseded by operation {flight.superseded_by}", "", *made)
         elif "abort" in flight.details:
-            self._end_flight(Status.ABORTED, f"aborted by {flight.details['abort']}")
+            self._end_flight(Status.ABORTED, f"aborted by {flight.details['abort']}", "", *made)
         else:
-            self._end_flight(Status.INTERRUPTED, "sandod was stopped during the build")
+            self._end_flight(Status.INTERRUPTED, "sandod was stopped during the build", "", *made)
 
-    def _end_flight(self, status: Status, error: str | None, tail: str = "") -> None:
+    def _end_flight(self, status: Status, error: str | None, tail: str = "", *made: Release) -> None:
         """Exactly one end event; what was interrupted is queued again once if nothing newer waits."""
         flight = self.flight
         if flight is None:
             raise RuntimeError("no build in flight")
+        flight = replace(flight, version=made[0].version) if made else flight
         if status is Status.INTERRUPTED and flight.superseded_by is not None:
             status = Status.SUPERSEDED
         attempts = int(str(flight.details.get("attempts", 1)))
@@ -397,14 +408,14 @@ class Build(Actor):
             )
         now = self.site.clock().at
         ended = replace(flight, status=status, error=error, finished_at=now)
-        rows: list[Any] = [ended, *self._end_events(ended, tail)]
+        rows: list[Any] = [ended, *made, *self._end_events(ended, tail)]
         again = self._again(ended) if status is Status.INTERRUPTED and self.waiting is None else None
         self.site.store.save(*rows, *([again] if again else []))
         self.flight = None
         self.waiting = self.waiting or again
         self.publish()
         if not self.draining and self.waiting is None:
-            self.start_job(f"{ended.id}/tidy", partial(self.site.work.tidy, self.topology))
+            self.start_job(f"build/{ended.id}/tidy", partial(self.site.work.tidy, self.topology))
         self._drained()
         post(self.actor_ref, Tick("next"))
 
@@ -504,7 +515,7 @@ class Build(Actor):
     def _drain(self) -> None:
         self.draining = True
         for wish in self.asked:
-            self.publish(wish.reply, draining())
+            wish.reply.answer(draining())
         self._stop_flight()
         self._drained()
 

@@ -14,7 +14,6 @@ from actors.messages import (
     AbortOperation,
     Admit,
     AskAgain,
-    CancelJob,
     Do,
     JobDone,
     NodeDone,
@@ -24,13 +23,13 @@ from actors.messages import (
 )
 from actors.messages import Rollback as RollbackWish
 from sando.model import rollout as machine
-from sando.model.answers import Accepted, Refusal, draining
+from sando.model.answers import Accepted, Refusal, draining, unavailable
 from sando.model.clock import Instant
+from sando.model.errors import StoreUnavailable
 from sando.model.events import Event
 from sando.model.operation import Operation, Status
 from sando.model.policy import Admission, RollbackPlan, Wish, admit, lacking, plan_rollback, tier_busy
 from sando.model.record import Unset
-from sando.model.release import Release
 from sando.model.retention import kept_of
 from sando.model.rollout import NodePlan, Result, Rollout
 from sando.model.stay import BurnReset
@@ -51,7 +50,7 @@ class Deploys:
         self.tier = tier
         self.operation: Operation | None = None
         self.rollout: Rollout | None = None
-        self.checking: tuple[str, Admit, Admission, Release] | None = None
+        self.checking: tuple[str, Admit] | None = None
         self.stashed: list[Any] = []
         self.over: RollbackWish | None = None
         """A rollback that waits for the promotion it stopped."""
@@ -68,34 +67,46 @@ class Deploys:
         operations = [o for o in tier.site.store.unfinished(tier.name) if o.kind in {"promote", "rollback"}]
         if not operations:
             return
-        self.operation = operations[0]
-        self.rollout = tier.site.store.rollout(self.operation.id)
-        if self.rollout is None:
-            raise LookupError(f"operation {self.operation.id} has no rollout")
-        kept = tuple(n for n in self.rollout.nodes if tier.spec.node(n.name))
-        if kept != self.rollout.nodes:
+        operation = operations[0]
+        rollout = tier.site.store.rollout(operation.id)
+        if rollout is None:
+            raise LookupError(f"operation {operation.id} has no rollout")
+        kept = tuple(n for n in rollout.nodes if tier.spec.node(n.name))
+        if kept != rollout.nodes:
             log.warning(
                 "tier %s: operation %s goes on without nodes that sando.toml no longer names",
                 tier.name,
-                self.operation.id,
+                operation.id,
             )
-            self.rollout = replace(self.rollout, nodes=kept)
+            rollout = replace(rollout, nodes=kept)
+        self.operation, self.rollout = operation, rollout
         if fresh:
-            self._drive(machine.interrupt(self.rollout, "sandod was restarted in the middle"))
+            self._interrupt(rollout)
             return
-        for node in self.rollout.nodes:
-            if node.doing:
-                post(tier.node(node.name), Do(self._key(node), self._task(node, node.doing), adopt=True))
+        for node in rollout.nodes:
+            self.take_up_node(node.name)
         post(tier.actor_ref, _DRIVE)
 
-    def node_reborn(self, name: str) -> None:
-        """A node's actor died: its job, if it had one, lives on and is taken up by the new one."""
+    def _interrupt(self, rollout: Rollout) -> None:
+        """Where this cannot be saved, the whole birth is tried again."""
+        try:
+            self._drive(machine.interrupt(rollout, "sandod was restarted in the middle"))
+        except BaseException:
+            self.operation = self.rollout = None
+            raise
+
+    def take_up_node(self, name: str) -> tuple[str, ...]:
+        """Its actor, or mine, has died: its job lives on, or begins now. Answers the key of what I wait for."""
         node = next((n for n in self.rollout.nodes if n.name == name), None) if self.rollout else None
         if node is None or node.doing is None:
-            return
-        order = Do(self._key(node), self._task(node, node.doing), adopt=True)
-        if not post(self.tier.node(name), order):
-            self._node_failed(node, node.doing, "its actor died too often", errored=True)
+            return ()
+        key = self._key(node)
+        self.tier.order(name, Do(key, self._task(node, node.doing), adopt=True))
+        return (key,)
+
+    def jobs(self) -> tuple[str, ...]:
+        """The keys of the jobs that I wait for."""
+        return tuple(self._key(n) for n in self.rollout.nodes if n.doing) if self.rollout else ()
 
     # -- promotion: admission ------------------------------------------------------------------------------------
 
@@ -107,22 +118,23 @@ class Deploys:
             self.stashed.append(ask)
             tier.hold(wish.reply)
             return None
+        verdict = self._judge(ask)
+        if isinstance(verdict, Refusal):
+            return tier.publish(wish.reply, verdict)
+        tier.hold(wish.reply)
+        self.checking = (tier.new_key(f"tier/{tier.name}/verify/"), ask)
+        tier.start_job(self.checking[0], partial(tier.site.work.verify, ask.vouched.version))
+
+    def _judge(self, ask: Admit) -> Admission | Refusal:
+        tier = self.tier
+        if tier.state.parked:
+            return parked(tier.state)
         release = tier.site.store.release(ask.vouched.version)
-        verdict = admit(
-            tier.spec, tier.state, _wish(wish), ask.vouched, release,
+        return admit(
+            tier.spec, tier.state, _wish(ask.wish), ask.vouched, release,
             marks={**ask.marks, tier.name: tuple(tier.state.marks.values())},
             busy=self.operation, lock=ask.lock, frozen_until=ask.frozen_until,
         )  # fmt: skip
-        if tier.state.parked:
-            verdict = parked(tier.state)
-        if isinstance(verdict, Refusal):
-            return tier.publish(wish.reply, verdict)
-        if release is None:
-            raise LookupError(ask.vouched.version)
-        tier.hold(wish.reply)
-        number = tier.site.store.new_operation_id()
-        self.checking = (f"{number}/verify/{tier.name}", ask, verdict, release)
-        tier.start_job(self.checking[0], partial(tier.site.work.verify, release.version))
 
     def waits_for(self, key: str) -> bool:
         return self.checking is not None and self.checking[0] == key
@@ -131,16 +143,14 @@ class Deploys:
         """The release was hashed against its manifest before anything is promised."""
         if self.checking is None:
             return
-        key, ask, verdict, release = self.checking
+        key, ask = self.checking
         match done.outcome:
             case Done(None) if not self.tier.draining:
-                self._accept(int(key.split("/")[0]), ask, verdict, release)
-            case Done(None):
-                self.tier.publish(ask.wish.reply, draining())
+                self._accept_or_say(ask)
             case Done((code, problem)):
-                self._no_release(ask, release, code, problem)
+                self._no_release(ask, code, problem)
             case Failed(error):
-                self._no_release(ask, release, "release_corrupt", str(error))
+                self._no_release(ask, "release_corrupt", str(error))
             case _:
                 self.tier.publish(ask.wish.reply, draining())
         self.checking = None
@@ -152,13 +162,30 @@ class Deploys:
             post(self.tier.actor_ref, message)
         self.stashed = []
 
-    def _no_release(self, ask: Admit, release: Release, code: str, problem: str) -> None:
-        detail = f"the release {release.version} in the store is not what was built: {problem}"
-        hint = f'build it again: POST /rebuild {{"sha": "{release.sha}", "force": true}}'
+    def _accept_or_say(self, ask: Admit) -> None:
+        """While the release was checked a reload may have changed what there is to be admitted to."""
+        try:
+            verdict = self._judge(ask)
+            if isinstance(verdict, Refusal):
+                self.tier.publish(ask.wish.reply, verdict)
+            else:
+                self._accept(ask, verdict)
+        except StoreUnavailable as error:
+            log.error(
+                "tier %s: cannot admit %s, the store is away: %s", self.tier.name, ask.vouched.version, error
+            )
+            ask.wish.reply.answer(unavailable())
+
+    def _no_release(self, ask: Admit, code: str, problem: str) -> None:
+        detail = f"the release {ask.vouched.version} in the store is not what was built: {problem}"
+        hint = "build it again: POST /rebuild with its sha, and `force`"
         self.tier.publish(ask.wish.reply, Refusal(409, code, detail, hint))
 
-    def _accept(self, number: int, ask: Admit, verdict: Admission, release: Release) -> None:
+    def _accept(self, ask: Admit, verdict: Admission) -> None:
         tier, wish, spec = self.tier, ask.wish, self.tier.spec
+        number, release = tier.site.store.new_operation_id(), tier.site.store.release(verdict.version)
+        if release is None:
+            raise LookupError(verdict.version)
         repair = verdict.kind == "repair"
         half = tier.state.half
         ran = half is not None and half.version == release.version and half.once_done
@@ -244,11 +271,15 @@ class Deploys:
 
     def _rollback_over(self, running: Operation, wish: RollbackWish) -> None:
         """`abort_running` stops a promotion at its node boundary; the rollback is handled when it has ended."""
-        if running.kind == "rollback" or not wish.abort_running:
+        if running.kind == "rollback" or self.over or not wish.abort_running:
             return self.tier.publish(wish.reply, tier_busy(self.tier.name, running))
         self.over = wish
+        try:
+            self._stop(f"aborted by {wish.actor}'s rollback")
+        except BaseException:
+            self.over = None
+            raise
         self.tier.hold(wish.reply)
-        self._stop(f"aborted by {wish.actor}'s rollback")
 
     def _roll_over(self, ended: Operation) -> None:
         """The promotion has ended: where its own revert made the tier whole, there is nothing left to do."""
@@ -334,16 +365,30 @@ class Deploys:
         match done.outcome:
             case Done(NodeFacts() as facts):
                 self._node_ended(rollout, node, node.doing, facts)
-            case Failed(error) if error.step == "lost":
-                self._drive(machine.interrupt(rollout, error.detail))
             case Failed(error):
                 said = str(error) + (f"\n{error.tail}" if error.tail else "")
                 self._node_failed(node, node.doing, said, errored=error.errored)
             case _ if node.doing is Step.HOLD and rollout.aborted:
                 self._node_ended(rollout, node, node.doing, NodeFacts(current=rollout.version))
+            case _ if self.tier.draining:
+                self._leave(node)
             case _:
                 self._node_failed(node, node.doing, "stopped", errored=True)
         self.tier.site.runner.forget(done.key)
+
+    def _leave(self, node: NodePlan) -> None:
+        """Stopped because the daemon ends: the row stays as it is, the next start looks at the node."""
+        if self.rollout:
+            rest = tuple(replace(n, doing=None) if n is node else n for n in self.rollout.nodes)
+            self.rollout = replace(self.rollout, nodes=rest)
+        self.tier.drained()
+
+    def drain(self) -> None:
+        """Whoever waits for a promotion to end will not see it."""
+        waiting = [*self.stashed, *([self.over] if self.over else [])]
+        self.stashed, self.over = [], None
+        for message in waiting:
+            self.tier.publish(message.reply, draining())
 
     def _node_ended(self, rollout: Rollout, node: NodePlan, step: Step, facts: NodeFacts) -> None:
         rows: list[Any] = []
@@ -359,6 +404,8 @@ class Deploys:
 
     def _of_no_operation(self, done: NodeDone) -> None:
         """The end of a prune, or of a step of an operation that has ended meanwhile."""
+        if not self.tier.site.runner.held(done.key):
+            return
         if isinstance(done.outcome, Done) and done.key.endswith("/prune") and done.outcome.value.removed:
             now = self.tier.site.clock().at
             data: dict[str, object] = {"versions": list(done.outcome.value.removed)}
@@ -375,7 +422,7 @@ class Deploys:
         tier, before, operation = self.tier, self.rollout, self.operation
         if operation is None:
             raise RuntimeError("no operation to drive")
-        tasks = () if tier.draining else machine.due(rollout)
+        tasks = tuple(t for t in machine.due(rollout) if not tier.draining or t[1] is Step.START)
         for name, step in tasks:
             rollout = machine.start(rollout, name, step)
         state, operation = self._seen(state or tier.state, rollout, operation)
@@ -390,7 +437,7 @@ class Deploys:
         tier.become(state, operation, rollout, *rows, *events)
         self.operation, self.rollout = operation, rollout
         for name, step in tasks:
-            post(tier.node(name), Do(self._key(rollout.node(name)), self._task(rollout.node(name), step)))
+            tier.order(name, Do(self._key(rollout.node(name)), self._task(rollout.node(name), step)))
         if rollout.phase == "vouch" and not self.asked_again and not tier.draining:
             self.asked_again = True
             hotfix, force = bool(operation.details.get("hotfix")), bool(operation.details.get("force"))
@@ -423,7 +470,7 @@ class Deploys:
     def _key(self, node: NodePlan) -> str:
         if self.rollout is None or node.doing is None:
             raise RuntimeError(f"{node.name} does nothing")
-        return f"{self.rollout.operation}/{node.name}/{node.tries}/{node.doing}"
+        return f"{self.tier.jobs_of(node.name)}{self.rollout.operation}/{node.tries}/{node.doing}"
 
     def _task(self, node: NodePlan, step: Step) -> NodeTask:
         tier, rollout, operation = self.tier, self.rollout, self.operation
@@ -466,7 +513,7 @@ class Deploys:
         self._drive(machine.abort(rollout, why))
         for node in self.rollout.nodes if self.rollout else ():
             if node.doing in {Step.UPLOAD, Step.PREFLIGHT, Step.HOLD}:
-                post(self.tier.node(node.name), CancelJob(self._key(node)))
+                self.tier.cancel(node.name, self._key(node))
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -484,7 +531,7 @@ class Deploys:
             state, more = self._succeed(state, rollout, operation, now, about)
         else:
             state, more = self._fail(state, rollout, operation, about)
-        gate_rows, state, gate_start = tier.gates.after_deploy(state, rollout, ok=ended.status == "succeeded")
+        gate_rows, state, gate_start = tier.gates.after_deploy(state, rollout, operation)
         tier.become(state, operation, Unset(Rollout, operation.id), *rows, *more, *gate_rows)
         self.operation = self.rollout = None
         gate_start()
@@ -559,8 +606,8 @@ class Deploys:
         keep = tuple(sorted(kept_of(tier.state, tier.spec.keep_releases)))
         for node in rollout.nodes:
             task = self._prune_task(node, operation, keep)
-            if task:
-                post(tier.node(node.name), Do(f"{operation.id}/{node.name}/prune", task))
+            if task and node.name in tier.children and not tier.draining:
+                tier.order(node.name, Do(f"{tier.jobs_of(node.name)}{operation.id}/prune", task))
 
     def _prune_task(self, node: NodePlan, operation: Operation, keep: tuple[str, ...]) -> NodeTask | None:
         spec = self.tier.spec.node(node.name)

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from actors.base import post
 from actors.messages import (
     AbortOperation,
-    CancelJob,
     Do,
     EnterBuildTier,
     GateAgain,
@@ -28,10 +27,11 @@ from sando.model.gates import GateRun, Outcome, Verdict
 from sando.model.operation import Operation, Status
 from sando.model.policy import active_green, judge, tier_busy
 from sando.model.rollout import Rollout
+from sando.model.stay import Stay
 from sando.model.task import NodeFacts, NodeTask, Step
 from sando.model.tier import Gating, TierState
 from sando.model.topology import GateSpec
-from sando.work.outcome import Done, Failed
+from sando.work.outcome import Aborted, Done, Failed
 from sando.work.outcome import Outcome as JobOutcome
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 LOOK_S = 3600.0
 """So often a burn-in clock is read and kept, so that a jump of a clock costs or gives an hour at most."""
+
+ATTEMPTS = 2
+"""Gates that may have ended the daemon are run again once."""
 
 _ENDS = {
     "passed": Status.SUCCEEDED,
@@ -59,7 +62,6 @@ def _nothing() -> None:
 class Gates:
     def __init__(self, tier: "Tier") -> None:
         self.tier = tier
-        self.said: dict[str, str | None] = {}
         self.cut: Gating | None = None
         self.stop_timer: Callable[[], None] = _nothing
 
@@ -73,30 +75,76 @@ class Gates:
 
     # -- taking up what a former life left -----------------------------------------------------------------------
 
-    def take_up(self) -> None:
+    def take_up(self, *, fresh: bool) -> None:
+        """What is under way goes on, or was cut short; what a restart had cut short is run again."""
         gating = self.gating
         if gating and gating.running:
             spec = self.tier.spec.gate(gating.running)
-            if spec and self._on_nodes(spec):
-                self._on_each_node(gating, spec, adopt=True)
+            if spec and not fresh and self._on_nodes(spec):
+                for node in self._silent(gating):
+                    self.take_up_node(node)
             elif not self.tier.adopt_job(self._key(gating)):
                 self._ended(gating, Outcome.ABORTED, "sandod was restarted", "interrupted")
+            elif gating.aborted:
+                self._cancel(gating)
+        elif fresh:
+            post(self.tier.actor_ref, _AGAIN)
         self.schedule_burn()
 
-    def node_reborn(self, name: str) -> None:
+    def take_up_node(self, name: str) -> tuple[str, ...]:
+        """Its actor, or mine, has died: its job lives on, or begins now. Answers the key of what I wait for."""
         gating = self.gating
         spec = gating and gating.running and self.tier.spec.gate(gating.running)
-        if gating and spec and self._on_nodes(spec) and name not in self.said:
-            key, task = self._node_key(gating, name), self._task(gating, spec, name)
-            if task is None or not post(self.tier.node(name), Do(key, task, adopt=True)):
-                self._node_said(gating, name, f"{name}: its actor died too often")
+        if not gating or not spec or not self._on_nodes(spec) or name not in self._silent(gating):
+            return ()
+        key, task = self._node_key(gating, name), self._task(gating, spec, name)
+        if task is None:
+            return ()
+        if gating.aborted and not self.tier.site.runner.held(key):
+            post(self.tier.actor_ref, NodeDone(name, key, Aborted()))
+        else:
+            self.tier.order(name, Do(key, task, adopt=True))
+            if gating.aborted:
+                self.tier.cancel(name, key)
+        return (key,)
+
+    def jobs(self) -> tuple[str, ...]:
+        """The keys of the jobs that I wait for."""
+        gating = self.gating
+        if gating is None:
+            return ()
+        return (self._key(gating), *(self._node_key(gating, n.name) for n in self.tier.spec.nodes))
+
+    def configured(self) -> None:
+        """A reload changed the nodes that a gate waits for: those that are gone say nothing any more."""
+        gating = self.gating
+        spec = gating and gating.running and self.tier.spec.gate(gating.running)
+        if not gating or (not gating.nodes and not spec):
+            return
+        if spec and self.tier.site.runner.held(self._key(gating)):
+            return
+        for name in self._silent(gating):
+            self.take_up_node(name)
+        self._all_said(gating)
+
+    def _silent(self, gating: Gating) -> tuple[str, ...]:
+        """The nodes that have not said yet how a gate went on them."""
+        return tuple(n.name for n in self.tier.spec.nodes_in() if n.name not in gating.nodes)
 
     def drive_on(self) -> None:
-        """After a restart cut a tier's gates short: what is not green yet is run again."""
+        """What a restart cut short is run again, once if it may have been the gates that ended the daemon."""
         tier, current = self.tier, self.tier.state.current
         if current is None or self.gating or tier.deploys.operation or tier.is_build_tier or tier.draining:
             return
-        rows, state, start = self._arrived(tier.state, "sandod", "the gates were cut short by a restart")
+        last = next(iter(tier.site.store.operations(tier=tier.name, kind="gate", limit=1)), None)
+        if last is None or last.status is not Status.INTERRUPTED or last.version != current.version:
+            return
+        attempts = int(str(last.details.get("attempts", 1))) + (not last.details.get("drained"))
+        if attempts > ATTEMPTS:
+            return
+        wanted = last.details.get("gates")
+        reason = f"operation {last.id} was interrupted"
+        rows, state, start = self._begin(tier.state, wanted, reason, {"attempts": attempts, "again": last.id})
         if rows:
             tier.become(state, *rows)
             start()
@@ -104,25 +152,25 @@ class Gates:
 
     # -- beginning -----------------------------------------------------------------------------------------------
 
-    def after_deploy(self, state: TierState, rollout: Rollout, *, ok: bool) -> Begun:
+    def after_deploy(self, state: TierState, rollout: Rollout, operation: Operation) -> Begun:
         """A version has arrived: its active gates run, as an operation of their own."""
-        if (
-            not ok
-            or rollout.mode == "repair"
-            or (rollout.going_back and state.current is self.tier.state.current)
-        ):
+        made_whole = rollout.going_back and operation.details.get("whole")
+        if operation.status is not Status.SUCCEEDED or rollout.mode == "repair" or made_whole:
             return [], state, _nothing
-        return self._arrived(state, "sandod", f"{rollout.version} arrived by operation {rollout.operation}")
-
-    def _arrived(self, state: TierState, actor: str, reason: str) -> Begun:
-        current = state.current
         names = [g.name for g in self.tier.spec.active_gates()]
-        if current is None or not names:
+        return self._begin(state, names, f"{rollout.version} arrived by operation {rollout.operation}", {})
+
+    def _begin(self, state: TierState, wanted: Any, reason: str, details: dict[str, object]) -> Begun:
+        """An operation of its own for those of the wanted gates that are not green."""
+        current = state.current
+        if current is None:
             return [], state, _nothing
-        todo = [n for n in names if (run := current.gate(n)) is None or run.outcome is not Outcome.PASSED]
+        runs = {n: current.gate(n) for n in wanted or () if self.tier.spec.gate(n)}
+        todo = [n for n, run in runs.items() if run is None or run.outcome is not Outcome.PASSED]
         if not todo:
             return [], state, _nothing
-        operation = self._operation(current.version, current.sha, actor, reason, {"gates": todo})
+        details = {"gates": todo, **details}
+        operation = self._operation(current.version, current.sha, "sandod", reason, details)
         rows, state, start = self._next(state, Gating(operation.id, current.version, tuple(todo)))
         return [operation, *rows], state, start
 
@@ -140,7 +188,14 @@ class Gates:
         tier, operation, release = self.tier, entry.operation, entry.release
         if self.gating and self.gating.operation == operation.id:
             return
+        now = tier.site.store.operation(operation.id)
+        if now is None or now.status.ended:
+            return
+        stopping = now.superseded_by is not None or "abort" in now.details
         known = self._known(operation) if entry.again else None
+        if known is None and (stopping or tier.draining):
+            how = "aborted" if stopping else "interrupted"
+            known = GatesDone(operation.id, how, "stopped before its gates began")
         if known:
             post(tier.parent, known)
             return
@@ -172,14 +227,21 @@ class Gates:
         tier, current = self.tier, self.tier.state.current
         if self.gating and self.gating.operation == ask.operation.id:
             return
+        now = tier.site.store.operation(ask.operation.id)
+        if now is None or now.status.ended:
+            return
         run = current.gate(ask.gate) if current else None
         if run and run.operation == ask.operation.id and run.outcome is not Outcome.RUNNING:
             post(tier.parent, GatesDone(ask.operation.id, _word(run.outcome), run.message))
             return
-        if current is None or tier.spec.gate(ask.gate) is None:
-            post(tier.parent, GatesDone(ask.operation.id, "aborted", "the gate or the version is gone"))
+        gone = current is None or current.version != ask.operation.version or tier.spec.gate(ask.gate) is None
+        if gone or now.superseded_by is not None or "abort" in now.details or tier.draining:
+            why = "the gate or the version is gone" if gone else "stopped before it began"
+            post(tier.parent, GatesDone(ask.operation.id, "aborted", why))
             return
-        rows, state, start = self._next(tier.state, Gating(ask.operation.id, current.version, (ask.gate,)))
+        rows, state, start = self._next(
+            tier.state, Gating(ask.operation.id, str(ask.operation.version), (ask.gate,))
+        )
         tier.become(state, *rows)
         start()
         tier.publish()
@@ -227,9 +289,9 @@ class Gates:
         spec = self.tier.spec.gate(name)
         if spec is None:  # a reload took it away
             return self._next(state, replace(gating, queue=tuple(rest)))
-        before = self._run_of(state, gating, name)
+        before = self._last_run(state, gating, name)
         attempt = before.attempt + 1 if before else 1
-        gating = replace(gating, queue=tuple(rest), running=name, attempt=attempt)
+        gating = replace(gating, queue=tuple(rest), running=name, attempt=attempt, nodes={})
         now = self.tier.site.clock().at
         run = GateRun(
             self.tier.name, name, spec.kind, gating.version, gating.operation, attempt, Outcome.RUNNING, now
@@ -238,20 +300,26 @@ class Gates:
         told = self._event("GateStart", gating, {"gate": name, "kind": spec.kind, "attempt": attempt})
         return [run, told], state, partial(self._start, gating, spec)
 
-    def _run_of(self, state: TierState, gating: Gating, name: str) -> GateRun | None:
+    def _last_run(self, state: TierState, gating: Gating, name: str) -> GateRun | None:
         if gating.candidate:
             return next((r for r in state.tried if r.gate == name), None)
-        return state.current.gate(name) if state.current else None
+        stay = self._stay_of(state, gating)
+        return stay.gate(name) if stay else None
+
+    @staticmethod
+    def _stay_of(state: TierState, gating: Gating) -> Stay | None:
+        """The stay that the gates judge; on the build tier it may have left meanwhile."""
+        return state.judged(gating.version)
 
     def _put(self, state: TierState, gating: Gating, run: GateRun) -> TierState:
         if gating.candidate:
             return replace(state, tried=(*(r for r in state.tried if r.gate != run.gate), run))
-        return state.update(state.current.record(run)) if state.current else state
+        stay = self._stay_of(state, gating)
+        return state.update(stay.record(run)) if stay else state
 
     def _start(self, gating: Gating, spec: GateSpec) -> None:
-        self.said = {}
         if self._on_nodes(spec):
-            self._on_each_node(gating, spec, adopt=False)
+            self._on_each_node(gating, spec)
             return
         tier = self.tier
         sha = (
@@ -268,16 +336,16 @@ class Gates:
         )
 
     def _key(self, gating: Gating) -> str:
-        return f"{gating.operation}/gate/{gating.running}/{gating.attempt}"
+        return f"tier/{self.tier.name}/{gating.operation}/gate/{gating.running}/{gating.attempt}"
 
     def _node_key(self, gating: Gating, node: str) -> str:
-        return f"{self._key(gating)}/{node}"
+        return f"{self.tier.jobs_of(node)}{gating.operation}/gate/{gating.running}/{gating.attempt}"
 
-    def _on_each_node(self, gating: Gating, spec: GateSpec, *, adopt: bool) -> None:
+    def _on_each_node(self, gating: Gating, spec: GateSpec) -> None:
         for node in self.tier.spec.nodes_in():
             task = self._task(gating, spec, node.name)
             if task:
-                post(self.tier.node(node.name), Do(self._node_key(gating, node.name), task, adopt=adopt))
+                self.tier.order(node.name, Do(self._node_key(gating, node.name), task))
 
     def _task(self, gating: Gating, spec: GateSpec, name: str) -> NodeTask | None:
         tier, node = self.tier, self.tier.spec.node(name)
@@ -292,8 +360,13 @@ class Gates:
 
     # -- ends --------------------------------------------------------------------------------------------------------
 
-    def waits_for(self, key: str) -> bool:
-        return self.gating is not None and key.startswith(self._key(self.gating) + "/")
+    def waits_for(self, done: NodeDone) -> bool:
+        gating = self.gating
+        return (
+            gating is not None
+            and done.key == self._node_key(gating, done.node)
+            and done.node in self._silent(gating)
+        )
 
     def node_done(self, done: NodeDone) -> None:
         gating = self.gating
@@ -301,27 +374,33 @@ class Gates:
             return
         match done.outcome:
             case Done(NodeFacts() as facts):
-                self._node_said(
-                    gating, done.node, f"{done.node}: {facts.detail}" if facts.green is False else None
-                )
-            case Failed(error) if error.step == "lost":
-                self._ended(gating, Outcome.ABORTED, "sandod was restarted", "interrupted")
+                said = f"{done.node}: {facts.detail}" if facts.green is False else None
             case Failed(error):
-                self._node_said(gating, done.node, f"{done.node}: {error}")
+                said = f"{done.node}: {error}"
             case _:
-                self._node_said(gating, done.node, f"{done.node}: stopped")
+                said = f"{done.node}: stopped"
+                gating = replace(gating, stopped=True)
+        gating = replace(gating, nodes={**gating.nodes, done.node: said})
+        if not self._all_said(gating):
+            self.tier.become(replace(self.tier.state, gating=gating))
         self.tier.site.runner.forget(done.key)
 
-    def _node_said(self, gating: Gating, node: str, red: str | None) -> None:
-        self.said[node] = red
-        if any(n.name not in self.said for n in self.tier.spec.nodes_in()):
-            return
-        reds = [r for r in self.said.values() if r]
+    def _all_said(self, gating: Gating) -> bool:
+        if self._silent(gating):
+            return False
+        reds = [r for r in gating.nodes.values() if r]
         if gating.aborted:
             self._ended(gating, Outcome.ABORTED, "stopped", "aborted")
+        elif gating.stopped:
+            self._ended(gating, Outcome.ABORTED, "stopped", self._why_stopped())
         else:
-            message = "; ".join(reds) or f"green on {len(self.said)} node{'s' if len(self.said) > 1 else ''}"
+            count = len(gating.nodes)
+            message = "; ".join(reds) or f"green on {count} node{'s' if count > 1 else ''}"
             self._ended(gating, Outcome.FAILED if reds else Outcome.PASSED, message)
+        return True
+
+    def _why_stopped(self) -> str:
+        return "interrupted" if self.tier.draining else "aborted"
 
     def job_done(self, done: JobDone) -> None:
         gating = self.gating
@@ -341,15 +420,15 @@ class Gates:
                 said = error.detail + (f"\n{error.tail}" if error.tail else "")
                 self._ended(gating, Outcome.ERRORED if error.errored else Outcome.FAILED, said)
             case _:
-                self._ended(
-                    gating, Outcome.ABORTED, "stopped", "interrupted" if self.tier.draining else "aborted"
-                )
+                self._ended(gating, Outcome.ABORTED, "stopped", self._why_stopped())
 
     def _ended(self, gating: Gating, outcome: Outcome, message: str, how: str | None = None) -> None:
         """A gate has its outcome: save it with the start of the next one, or with the end of all."""
         tier = self.tier
         rows, state = self._close(tier.state, gating, outcome, message)
-        if how is None and outcome is Outcome.PASSED:
+        if how is None and outcome is Outcome.PASSED and gating.queue and tier.draining:
+            more, state, then = self._finish(state, gating, "interrupted", "sandod was stopped")
+        elif how is None and outcome is Outcome.PASSED:
             more, state, then = self._next(state, gating)
         else:
             more, state, then = self._finish(state, gating, how or str(outcome), message)
@@ -361,8 +440,8 @@ class Gates:
     def _close(
         self, state: TierState, gating: Gating, outcome: Outcome, message: str
     ) -> tuple[list[Any], TierState]:
-        run = self._run_of(state, gating, gating.running or "")
-        if run is None:
+        run = self._last_run(state, gating, gating.running or "")
+        if run is None or (run.operation, run.attempt) != (gating.operation, gating.attempt):
             return [], state
         now = self.tier.site.clock().at
         seconds = round((now - run.at).total_seconds(), 3)
@@ -391,7 +470,17 @@ class Gates:
         operation = tier.site.store.operation(gating.operation)
         if operation:
             error = None if outcome == "passed" else f"{gating.running}: {message}"
-            rows.append(replace(operation, status=_ENDS[outcome], step="", error=error, finished_at=now.at))
+            drained = {"drained": True} if outcome == "interrupted" and tier.draining else {}
+            rows.append(
+                replace(
+                    operation,
+                    status=_ENDS[outcome],
+                    step="",
+                    error=error,
+                    finished_at=now.at,
+                    details={**operation.details, **drained},
+                )
+            )
         return rows, state, partial(self._after, outcome)
 
     def _tell_build(self, done: GatesDone) -> None:
@@ -419,10 +508,9 @@ class Gates:
 
     def cut_off(self, state: TierState) -> tuple[list[Any], TierState]:
         """A deploy or a rollback takes the tier: gates under way are aborted, in its transaction."""
-        gating = state.gating
+        self.cut = gating = state.gating
         if gating is None:
             return [], state
-        self.cut = gating
         rows, state = self._close(state, gating, Outcome.ABORTED, "a deploy or rollback of the tier began")
         more, state, _ = self._finish(
             state, replace(gating, candidate=None), "aborted", "a deploy or rollback began"
@@ -437,8 +525,8 @@ class Gates:
     def _cancel(self, gating: Gating) -> None:
         spec = self.tier.spec.gate(gating.running or "")
         if spec and self._on_nodes(spec):
-            for node in self.tier.spec.nodes_in():
-                post(self.tier.node(node.name), CancelJob(self._node_key(gating, node.name)))
+            for node in self.tier.spec.nodes:
+                self.tier.cancel(node.name, self._node_key(gating, node.name))
         else:
             self.tier.site.runner.cancel(self._key(gating))
 
@@ -446,8 +534,8 @@ class Gates:
         """Build asks: a newer push came, or a person stopped the build."""
         gating = self.gating
         if gating is None or gating.operation != operation:
-            current = self.tier.state.current
-            done = "passed" if current and current.operation == operation else "aborted"
+            entered = any(s.operation == operation for s in self.tier.state.stays)
+            done = "passed" if entered else "aborted"
             post(self.tier.parent, GatesDone(operation, done, "no gate was running"))
             return
         self.tier.become(replace(self.tier.state, gating=replace(gating, aborted=True)))

@@ -276,6 +276,13 @@ class ChildFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Supervisor -> Root: an actor without which there is no daemon failed too often."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown:
     """daemon -> Root -> Supervisor -> children: begin nothing more, and say when you are idle."""
 

@@ -6,26 +6,29 @@ from functools import partial
 from typing import Any
 
 from actors.base import Actor, Site, post
-from actors.messages import LOST, Begin, CancelJob, Do, Drained, JobDone, NodeDone, Ref, Shutdown
+from actors.messages import Begin, CancelJob, Do, Drained, JobDone, NodeDone, Ref, Shutdown
 from sando.model.topology import NodeSpec
-from sando.work.outcome import Aborted, Failed, Outcome
+from sando.work.outcome import Aborted, Outcome
 
 log = logging.getLogger(__name__)
 
 
 class Node(Actor):
-    def __init__(self, site: Site, parent: Ref | None, name: str, spec: NodeSpec) -> None:
+    """`jobs` begins the key of every job on this node, whichever life of this actor started it."""
+
+    def __init__(self, site: Site, parent: Ref | None, name: str, spec: NodeSpec, jobs: str) -> None:
         super().__init__(site, parent, name)
         self.spec = spec
+        self.jobs = jobs
         self.link: Any = None
-        self.doing: Do | None = None
+        self.running: set[str] = set()
         self.waiting: deque[Do] = deque()
         self.draining = False
 
     def handle(self, message: Any) -> None:
         match message:
             case Begin():
-                self.link = self.site.work.link(self.spec)
+                self._take_up()
             case Do():
                 self._queue(message)
             case CancelJob():
@@ -33,24 +36,33 @@ class Node(Actor):
             case JobDone():
                 self._done(message)
             case Shutdown():
-                self.draining = True
-                self._drained()
+                self._drain()
             case _:
                 raise TypeError(message)
 
+    def _take_up(self) -> None:
+        """What an earlier life began here goes on; nothing new begins beside it."""
+        self.link = self.site.work.link(self.spec)
+        for key in self.site.runner.held(self.jobs):
+            self._adopt(key)
+
+    def _adopt(self, key: str) -> bool:
+        if self.adopt_job(key):
+            self.running.add(key)
+            return True
+        return False
+
     def _queue(self, order: Do) -> None:
+        if order.adopt and (order.key in self.running or self._adopt(order.key)):
+            return
         self.waiting.append(order)
         self._next()
 
     def _next(self) -> None:
-        while self.doing is None and self.waiting:
+        if self.waiting and not self.running:
             order = self.waiting.popleft()
-            if order.adopt and not self.adopt_job(order.key):
-                self._tell(order.key, Failed(LOST))
-                continue
-            self.doing = order
-            if not order.adopt:
-                self.start_job(order.key, partial(self.site.work.perform, order.task, self.link))
+            self.running.add(order.key)
+            self.start_job(order.key, partial(self.site.work.perform, order.task, self.link))
 
     def _cancel(self, key: str) -> None:
         for order in [o for o in self.waiting if o.key == key]:
@@ -59,11 +71,8 @@ class Node(Actor):
         self.site.runner.cancel(key)
 
     def _done(self, done: JobDone) -> None:
-        if self.doing is None or self.doing.key != done.key:
-            log.debug("%s: the end of %s is not waited for", self.name, done.key)
-            self.site.runner.forget(done.key)
-            return
-        self.doing = None
+        """Also the end of a job that nobody here waits for goes up: the tier has it forgotten."""
+        self.running.discard(done.key)
         self._tell(done.key, done.outcome)
         self._next()
         self._drained()
@@ -71,8 +80,16 @@ class Node(Actor):
     def _tell(self, key: str, outcome: Outcome) -> None:
         post(self.parent, NodeDone(self.name, key, outcome))
 
+    def _drain(self) -> None:
+        """What runs is finished, what waits is not begun."""
+        self.draining = True
+        for order in self.waiting:
+            self._tell(order.key, Aborted())
+        self.waiting.clear()
+        self._drained()
+
     def _drained(self) -> None:
-        if self.draining and self.doing is None:
+        if self.draining and not self.running:
             post(self.parent, Drained(self.name))
 
     def on_stop(self) -> None:

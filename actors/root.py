@@ -6,7 +6,7 @@ from typing import Any
 
 from actors.base import Actor, Site, post
 from actors.journal import Journal
-from actors.messages import Begin, ChildFailed, Configured, Shutdown
+from actors.messages import Begin, ChildFailed, Configured, GiveUp, Shutdown
 from actors.supervisor import Supervisor
 from sando.model.topology import Topology
 
@@ -37,6 +37,8 @@ class Root(Actor):
                 self._child_failed(message)
             case Configured(topology):
                 self.topology = topology
+            case GiveUp(why):
+                self.die(why)
             case Shutdown():
                 self.stopping = message
                 post(self.children.get(SUPERVISOR), message)

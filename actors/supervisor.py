@@ -27,9 +27,11 @@ from actors.messages import (
     FetchBackup,
     GateAgain,
     GatesDone,
+    GiveUp,
     JobDone,
     LiftMark,
     LockTier,
+    Note,
     Promote,
     Promoted,
     Rebuild,
@@ -45,10 +47,12 @@ from actors.messages import (
     UnlockTier,
     Vouch,
     VouchAgain,
+    VouchedAgain,
 )
 from actors.tier import Tier
-from sando.model.answers import Refusal, Told, draining
+from sando.model.answers import Refusal, Told, draining, unavailable
 from sando.model.clock import stamp
+from sando.model.errors import StoreUnavailable
 from sando.model.events import Event
 from sando.model.freeze import frozen_until
 from sando.model.names import EVERY_TIER, nearest
@@ -62,6 +66,7 @@ from sando.work.outcome import Done, Failed, Outcome
 log = logging.getLogger(__name__)
 
 BUILD, BACKUP = "build", "backup"
+RELOAD, PRUNE, PARK = "reload/", "prune/", "park/"
 PRUNE_S = 3600.0
 MANY = 100_000
 
@@ -76,19 +81,31 @@ class Supervisor(Actor):
         self.topology = topology
         self.locks: dict[str, Lock] = {}
         self.reloading: Reload | None = None
+        self.reload_job = ""
         self.reloads: list[Reload] = []
+        self.leaving: set[str] = set()
+        """Tiers that sando.toml no longer names, and that have not put down yet what they hold."""
         self.stopping: Reply | None = None
         self.still: set[str] = set()
+        self.parked: dict[str, str] = {}
         self.stop_prune: Callable[[], None] = _nothing
 
     def handle(self, message: Any) -> None:
         match message:
+            case Rebuild() | FetchBackup() | Promote() | Rollback() | Confirm() | Reject() | RunGate() if (
+                self.stopping
+            ):
+                self.publish(message.reply, draining())
+            case LockTier() | UnlockTier() | AbortOperation() | Reload() if self.stopping:
+                self.publish(message.reply, draining())
             case Begin(fresh):
                 self._take_up(fresh=fresh)
             case Rebuild():
                 post(self.children.get(BUILD), message)
+            case FetchBackup() if BACKUP not in self.children:
+                self.publish(message.reply, self._parked(BACKUP))
             case FetchBackup():
-                post(self.children.get(BACKUP), message)
+                post(self.children[BACKUP], message)
             case Promote():
                 self._promote(message)
             case Rollback() | Confirm() | Reject():
@@ -102,7 +119,7 @@ class Supervisor(Actor):
             case AbortOperation():
                 self._abort(message)
             case EnterBuildTier() | GateAgain() | AbortGates() | ReturnTo():
-                post(self.children.get(self.topology.build_tier.name), message)
+                self._to_build_tier(message)
             case GatesDone():
                 post(self.children.get(BUILD), message)
             case AskAgain():
@@ -111,10 +128,14 @@ class Supervisor(Actor):
                 self._promoted(message)
             case Reload():
                 self._reload(message)
-            case JobDone("reload", outcome):
+            case JobDone(key, outcome) if key == self.reload_job:
                 self._reloaded(outcome)
-            case JobDone("prune", outcome):
-                self._pruned(outcome)
+            case JobDone(key, outcome) if key.startswith(PRUNE):
+                self._pruned(key, outcome)
+            case JobDone(key):
+                self.site.runner.forget(key)
+            case Tick(what) if what.startswith(PARK):
+                self._park(what.removeprefix(PARK))
             case Tick("unlock"):
                 self._expire()
             case Tick("prune"):
@@ -141,12 +162,24 @@ class Supervisor(Actor):
             self.raise_child(BUILD, Build, fresh=fresh, topology=self.topology)
         self._expire()
         self.stop_prune = self.tick(PRUNE_S, "prune")
+        self._sweep_all()
+
+    def _sweep_all(self) -> None:
+        """Jobs of my own earlier life, and of tiers that are gone."""
+        self.sweep(RELOAD)
+        self.sweep(PRUNE)
+        for kind in ("tier/", "node/"):
+            for name in {key.split("/")[1] for key in self.site.runner.held(kind)}:
+                if self.topology.tier(name) is None:
+                    self.sweep(f"{kind}{name}/")
 
     def _child_failed(self, failed: ChildFailed) -> None:
         if not self.is_child(failed):
             return None
         self.note_restart(failed, tier=self._tier_or_none(failed.name))
         del self.children[failed.name]
+        if failed.name in self.leaving:
+            return self._left(failed.name)
         if not self.within_budget(failed.name):
             return self._give_up(failed)
         if failed.name == BUILD:
@@ -171,13 +204,34 @@ class Supervisor(Actor):
     def _give_up(self, failed: ChildFailed) -> None:
         """Over its budget a tier or Backup is parked; without Build there is no daemon (SPEC 11)."""
         if failed.name == BUILD:
-            raise RuntimeError(f"build failed too often: {failed.error}")
+            post(self.parent, GiveUp(f"build failed too often: {failed.error}"))
+            return
         log.error("%s failed too often and is parked: %s", failed.name, failed.error)
+        self.parked[failed.name] = failed.error
         if self.topology.tier(failed.name):
-            parked = replace(self.site.store.tier(failed.name), parked=failed.error)
-            self.site.store.save(parked)
+            post(self.actor_ref, Tick(f"{PARK}{failed.name}"))
+            self._repeat()
         self._drained(failed.name)
-        self.publish()
+
+    def _park(self, name: str) -> None:
+        """Kept in the store, so that /state shows it; a message of its own, since the store may be away."""
+        if name in self.parked:
+            self.site.store.save(replace(self.site.store.tier(name), parked=self.parked[name]))
+            self.publish()
+
+    def _to_build_tier(self, message: EnterBuildTier | GateAgain | AbortGates | ReturnTo) -> None:
+        """A build tier that is parked runs no gates; Build must not wait for it."""
+        tier = self.topology.build_tier.name
+        if tier in self.children:
+            post(self.children[tier], message)
+            return
+        match message:
+            case EnterBuildTier(operation) | GateAgain(operation):
+                post(self.children.get(BUILD), GatesDone(operation.id, "errored", f"tier {tier} is parked"))
+            case AbortGates(number):
+                post(self.children.get(BUILD), GatesDone(number, "aborted", f"tier {tier} is parked"))
+            case ReturnTo():
+                message.reply.answer(self._parked(tier))
 
     # -- routing -----------------------------------------------------------------------------------------------
 
@@ -188,12 +242,14 @@ class Supervisor(Actor):
             hint = nearest(name, names) or f"there are {', '.join(names)}"
             self.publish(reply, Refusal(404, "unknown_tier", f"no tier is called {name}", hint))
         elif spec.name not in self.children:
-            detail = f"tier {name} is parked: {self.site.store.tier(name, recent=1).parked}"
-            self.publish(
-                reply, Refusal(503, "degraded", detail, "see the log of sandod; restarting it tries again")
-            )
+            self.publish(reply, self._parked(name))
             return None
         return spec
+
+    def _parked(self, name: str) -> Refusal:
+        why = self.parked.get(name) or self.site.store.tier(name, recent=1).parked
+        hint = "see the log of sandod; restarting it tries again"
+        return Refusal(503, "degraded", f"{name} is parked: {why}", hint)
 
     def _to_tier(self, message: Any) -> None:
         spec = self._tier_of(message.tier, message.reply)
@@ -207,8 +263,6 @@ class Supervisor(Actor):
         spec = self._tier_of(wish.tier, wish.reply)
         if spec is None:
             return None
-        if self.stopping:
-            return self.publish(wish.reply, draining())
         if spec is self.topology.build_tier:
             detail = f"{spec.name} is the build tier: versions come to it by git push"
             return self.publish(
@@ -221,9 +275,7 @@ class Supervisor(Actor):
             return self.publish(wish.reply, Refusal(400, "bad_request", detail, "send both, or neither"))
         source = self.topology.predecessor(spec.name)
         if source is None or source.name not in self.children:
-            return self.publish(
-                wish.reply, Refusal(503, "degraded", f"the tier before {spec.name} is parked")
-            )
+            return self.publish(wish.reply, self._parked(source.name if source else spec.name))
         now = self.site.clock().at
         lock = self.locks.get(spec.name)
         marks = {
@@ -250,8 +302,8 @@ class Supervisor(Actor):
         refusal = f"{ask.version} was marked bad on {marks[0]}" if marks and not ask.force else None
         ref = self.children.get(source.name)
         if ref is None:
-            refusal = refusal or f"tier {source.name} is parked"
-            ref = next(r for r in self.children.values() if r is not None)
+            post(target, VouchedAgain(ask.operation, refusal or f"tier {source.name} is parked"))
+            return
         post(ref, VouchAgain(ask.operation, target, ask.version, ask.hotfix, refusal))
 
     def _run_gate(self, wish: RunGate) -> None:
@@ -366,43 +418,47 @@ class Supervisor(Actor):
     # -- reload ----------------------------------------------------------------------------------------------------
 
     def _reload(self, wish: Reload) -> None:
-        if self.stopping:
-            return self.publish(wish.reply, draining())
         self.hold(wish.reply)
         if self.reloading:
             self.reloads.append(wish)
-            return None
-        self.reloading = wish
-        self.start_job("reload", self.site.work.load)
+            return
+        self.reloading, self.reload_job = wish, self.new_key(RELOAD)
+        self.start_job(self.reload_job, self.site.work.load)
 
     def _reloaded(self, outcome: Outcome) -> None:
-        wish, self.reloading = self.reloading, None
-        self.site.runner.forget("reload")
+        wish = self.reloading
         if wish is None:
             return
+        try:
+            self._judge_file(wish, outcome)
+        except StoreUnavailable as error:
+            log.error("reload: the store is away: %s", error)
+            wish.reply.answer(unavailable())
+        self.site.runner.forget(self.reload_job)
+        self.reloading, self.reload_job = None, ""
+        if self.reloads:
+            post(self.actor_ref, self.reloads.pop(0))
+
+    def _judge_file(self, wish: Reload, outcome: Outcome) -> None:
         match outcome:
+            case _ if self.stopping:
+                self.publish(wish.reply, draining())
             case Done((topology, daemon, needs_restart)):
                 self._apply(wish, topology, daemon, needs_restart)
             case Failed(error):
-                self._reject(
-                    wish,
-                    Refusal(
-                        422,
-                        "config_rejected",
-                        error.detail,
-                        "the old configuration stays; mend the file, then reload",
-                    ),
-                )
+                hint = "the old configuration stays; mend the file, then reload"
+                self._reject(wish, Refusal(422, "config_rejected", error.detail, hint))
             case _:
                 self.publish(wish.reply, draining())
-        if self.reloads:
-            post(self.actor_ref, self.reloads.pop(0))
 
     def _apply(self, wish: Reload, topology: Topology, daemon: DaemonSpec, needs_restart: list[str]) -> None:
         store = self.site.store
         states = {t.name: store.tier(t.name, recent=1) for t in self.topology.tiers}
         busy = {o.tier: o for o in store.unfinished() if o.kind in {"promote", "rollback"}}
         change = compare(self.topology, topology, states, busy, force=wish.force)
+        if isinstance(change, Change) and (still := [n for n in change.added if n in self.leaving]):
+            detail = f"tier {still[0]} is still putting down what it held when it was removed"
+            change = Refusal(409, "tier_busy", detail, "reload again in a moment")
         if isinstance(change, Refusal):
             return self._reject(wish, change)
         body: dict[str, object] = {
@@ -417,14 +473,23 @@ class Supervisor(Actor):
     def _take_over(self, topology: Topology, change: Change) -> None:
         self.topology = topology
         for name in change.removed:
-            self.stop_child(name)
+            self.leaving.add(name)
+            if not post(self.children.get(name), Shutdown()):
+                self._left(name)
         for name in change.added:
             self.raise_child(name, Tier, fresh=False, topology=topology)
         told = Configured(topology)
-        for ref in self.children.values():
-            post(ref, told)
+        for name, ref in self.children.items():
+            if name not in self.leaving:
+                post(ref, told)
         post(self.site.journal, told)
         post(self.parent, told)
+
+    def _left(self, name: str) -> None:
+        """A removed tier has put down what it held, or is dead: what is left of its jobs is heard to its end here."""
+        self.leaving.discard(name)
+        self.stop_child(name)
+        self._sweep_all()
 
     def _reject(self, wish: Reload, refusal: Refusal) -> None:
         data: dict[str, object] = {"error": refusal.detail}
@@ -438,7 +503,7 @@ class Supervisor(Actor):
         """The store keeps what any tier may still need; the folders of the rest are removed by a job."""
         self.stop_prune()
         self.stop_prune = self.tick(PRUNE_S, "prune")
-        if self.stopping or self.site.runner.held("prune"):
+        if self.stopping or self.site.runner.held(PRUNE):
             return
         store = self.site.store
         states = [store.tier(name) for name in store.tier_names()]
@@ -446,31 +511,34 @@ class Supervisor(Actor):
             store.releases(limit=MANY), self.topology, states, store.unfinished(), self.site.clock().at
         )
         if gone:
-            self.start_job("prune", partial(self.site.work.remove, gone))
+            self.start_job(self.new_key(PRUNE), partial(self.site.work.remove, gone))
 
-    def _pruned(self, outcome: Outcome) -> None:
-        self.site.runner.forget("prune")
+    def _pruned(self, key: str, outcome: Outcome) -> None:
+        """A release of the same name that was built meanwhile is another one, and is there."""
         match outcome:
-            case Done(gone) if gone:
+            case Done(removed) if removed:
+                gone = [r for r in removed if self.site.store.release(r.version) == r]
                 data: dict[str, object] = {"versions": [r.version for r in gone], "where": "store"}
                 rows = [replace(r, present=False) for r in gone]
                 self.site.store.save(*rows, Event("Pruned", self.site.clock().at, data=data))
                 self.publish()
             case Failed(error):
                 log.warning("prune: %s", error)
+        self.site.runner.forget(key)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def _drain(self, reply: Reply) -> None:
         self.stopping = reply
         self.still = set(self.children)
-        self.site.store.save(Event("DaemonStopping", self.site.clock().at))
-        self.publish()
+        post(self.actor_ref, Note(Event("DaemonStopping", self.site.clock().at)))
         for ref in self.children.values():
             post(ref, Shutdown())
         self._all_drained()
 
     def _drained(self, name: str) -> None:
+        if name in self.leaving:
+            self._left(name)
         self.still.discard(name)
         self._all_drained()
 

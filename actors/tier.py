@@ -17,9 +17,11 @@ from actors.messages import (
     Admit,
     Begin,
     BurnWasReset,
+    CancelJob,
     ChildFailed,
     Configured,
     Confirm,
+    Do,
     Drained,
     EnterBuildTier,
     GateAgain,
@@ -40,13 +42,15 @@ from actors.messages import (
 from actors.node import Node
 from sando.model.answers import Refusal, Told
 from sando.model.clock import stamp
+from sando.model.errors import WorkError
 from sando.model.events import Event
 from sando.model.gates import Approval
 from sando.model.operation import Operation
 from sando.model.policy import confirmable, vouch
 from sando.model.stay import Stay
 from sando.model.tier import TierState
-from sando.model.topology import TierSpec, Topology
+from sando.model.topology import NodeSpec, TierSpec, Topology
+from sando.work.outcome import Failed
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +87,12 @@ class Tier(Actor):
                 self.deploys.admit(message)
             case VouchedAgain():
                 self.deploys.vouched(message)
-            case NodeDone() if self.gates.waits_for(message.key):
+            case NodeDone() if self.gates.waits_for(message):
                 self.gates.node_done(message)
             case NodeDone():
                 self.deploys.node_done(message)
+            case JobDone(key, outcome) if key.startswith("node/"):
+                self.handle(NodeDone(key.split("/")[2], key, outcome))
             case JobDone() if self.deploys.waits_for(message.key):
                 self.deploys.checked(message)
             case JobDone():
@@ -145,9 +151,20 @@ class Tier(Actor):
             self.become(replace(self.state, parked=None))
         for node in self.spec.nodes:
             if node.name not in self.children:
-                self.raise_child(node.name, Node, fresh=fresh, spec=node)
+                self._raise_node(node, fresh=fresh)
+        self.gates.take_up(fresh=fresh)
         self.deploys.take_up(fresh=fresh)
-        self.gates.take_up()
+        self.sweep(f"tier/{self.name}/", *self.gates.jobs())
+        for key in self.site.runner.held(f"node/{self.name}/"):
+            if key not in {*self.deploys.jobs(), *self.gates.jobs()}:
+                self.site.runner.cancel(key)
+
+    def _raise_node(self, spec: NodeSpec, *, fresh: bool) -> None:
+        self.raise_child(spec.name, Node, fresh=fresh, spec=spec, jobs=self.jobs_of(spec.name))
+
+    def jobs_of(self, node: str) -> str:
+        """How the key of each job on a node begins."""
+        return f"node/{self.name}/{node}/"
 
     def _child_failed(self, failed: ChildFailed) -> None:
         if not self.is_child(failed):
@@ -158,12 +175,31 @@ class Tier(Actor):
             return
         self.note_restart(failed, actor="node", tier=self.name, node=failed.name)
         if self.within_budget(failed.name):
-            self.raise_child(failed.name, Node, fresh=False, spec=spec)
-        self.deploys.node_reborn(failed.name)
-        self.gates.node_reborn(failed.name)
+            self._raise_node(spec, fresh=False)
+        self._node_reborn(failed.name)
 
-    def node(self, name: str) -> Ref | None:
-        return self.children.get(name)
+    def _node_reborn(self, name: str) -> None:
+        """What is under way on a node goes on with its new actor; what nobody waits for is stopped."""
+        mine = {*self.deploys.take_up_node(name), *self.gates.take_up_node(name)}
+        for key in self.site.runner.held(self.jobs_of(name)):
+            if key not in mine:
+                self.site.runner.cancel(key)
+                if name not in self.children:
+                    self.adopt_job(key)
+        if self.draining:
+            post(self.children.get(name), Shutdown())
+
+    def order(self, node: str, do: Do) -> None:
+        """A node that is parked fails each step; one that has died without my knowing is told anew when it is reborn."""
+        if node in self.children:
+            post(self.children[node], do)
+        elif not self.adopt_job(do.key):
+            parked = WorkError("node", "its actor died too often and is parked; restart sandod", errored=True)
+            post(self.actor_ref, NodeDone(node, do.key, Failed(parked)))
+
+    def cancel(self, node: str, key: str) -> None:
+        if not post(self.children.get(node), CancelJob(key)):
+            self.site.runner.cancel(key)
 
     # -- vouching: my word on a version that wants to leave ------------------------------------------------------
 
@@ -215,8 +251,10 @@ class Tier(Actor):
         if self.state.current_version != back.release.version:
             last, now = self.state.judged(back.release.version), self.site.clock()
             gates = tuple(g for g in last.gates if g.kind != "burn_in") if last else ()
-            self.become(self.state.enter(back.release, back.release.operation, now, gates))
+            self.become(self.state.enter(back.release, back.release.operation, now, gates), *back.rows)
             self.gates.schedule_burn()
+        elif back.rows:
+            self.become(self.state, *back.rows)
         self.publish(back.reply, back.answer)
 
     def _lift(self, version: str) -> None:
@@ -232,12 +270,15 @@ class Tier(Actor):
         """New nodes are raised, nodes that are gone or changed are let go; what runs keeps its plan."""
         before = {n.name: n for n in self.spec.nodes}
         self.topology = topology
-        for name, node in before.items():
-            if self.spec.node(name) != node:
-                self.stop_child(name)
+        changed = [n for n, node in before.items() if self.spec.node(n) != node]
+        for name in changed:
+            self.stop_child(name)
         for node in self.spec.nodes:
-            if node.name not in self.children:
-                self.raise_child(node.name, Node, fresh=False, spec=node)
+            if node.name not in self.children and before.get(node.name) != node:
+                self._raise_node(node, fresh=False)
+        for name in changed:
+            self._node_reborn(name)
+        self.gates.configured()
         self.gates.schedule_burn()
 
     def _abort(self, wish: AbortOperation) -> None:
@@ -250,6 +291,7 @@ class Tier(Actor):
 
     def _drain(self) -> None:
         self.draining = True
+        self.deploys.drain()
         self.gates.drain()
         for ref in self.children.values():
             post(ref, Shutdown())
