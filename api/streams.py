@@ -177,8 +177,13 @@ class Streams:
                     self._guarded(stream, lambda s: s.shut())
 
     def _enter(self, stream: Stream) -> None:
+        try:
+            self._selector.register(stream.line.sock, selectors.EVENT_READ, stream)
+        except OSError as error:  # the system's limit of watched descriptors
+            log.warning("a stream cannot be watched: %s", error)
+            stream.line.close()
+            return self.unreserve()
         self._all[stream] = selectors.EVENT_READ
-        self._selector.register(stream.line.sock, selectors.EVENT_READ, stream)
         self.subscribers += stream.subscriber
         self._guarded(stream, lambda s: s.begin(self._seq))
         if self._ending != NEVER:
