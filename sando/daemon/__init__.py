@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         daemon = config.load_daemon(path)
         topology = load_topology(daemon)
         logs.set_up(daemon.log_format)
-        os.umask(0o077)
+        os.umask(0o022)  # what is private says so itself; nodes and their services must be able to read
         sys.setswitchinterval(SWITCH_S)
         with OnlyOne(daemon.db_path):
             return Daemon(path, daemon, topology).run()

@@ -1,6 +1,7 @@
 """The parts of one running sandod: made in order, started, stopped in reverse. It decides nothing."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +38,7 @@ from sando.work.workbench import Loaded, Workbench
 
 log = logging.getLogger("sandod")
 
+ACTORS_S = 5.0
 GAVE_UP = 70
 """Exit status when an actor without which there is no daemon died too often."""
 RESTART_ONLY = (
@@ -230,9 +232,7 @@ class Daemon:
             log.warning("jobs that did not end: %s", ", ".join(left))
         if self.root is not None:
             _quietly(lambda: self.root.stop(block=True, timeout=5.0))
-        left_actors = pykka.ActorRegistry.get_all()
-        if left_actors:
-            log.error("actors left at the end, which is a bug: %s", left_actors)
+        _wait_for_actors(ACTORS_S)
         self.server.close()
         self.store.close()
         self.keepers.close()
@@ -245,6 +245,16 @@ def _inboxes() -> dict[str, int]:
         kind = ref.actor_class.__name__.lower()
         waiting[kind] = waiting.get(kind, 0) + ref.actor_inbox.qsize()  # type: ignore[attr-defined]
     return waiting
+
+
+def _wait_for_actors(seconds: float) -> None:
+    """Each stops its children and goes; whoever is left after that hangs."""
+    until = time.monotonic() + seconds
+    while pykka.ActorRegistry.get_all() and time.monotonic() < until:
+        time.sleep(0.005)
+    left = pykka.ActorRegistry.get_all()
+    if left:
+        log.error("actors left at the end, which is a bug: %s", left)
 
 
 def _quietly(call: Callable[[], object]) -> None:

@@ -65,6 +65,7 @@ class Store:
     def open(self) -> None:
         """Creates or checks the schema; StoreRefusedError where the file is none of ours, or newer than we are."""
         try:
+            Path(self.path).touch(mode=0o600)  # its journals get the same mode from SQLite
             self._db.connect(reuse_if_open=True)
             version = self._db.pragma("user_version")
             if version > SCHEMA:
@@ -76,7 +77,7 @@ class Store:
                 self._db.pragma("user_version", SCHEMA)
             last = self._one(OperationRow).select(pw.fn.MAX(self._one(OperationRow).id)).scalar() or 0
             self._ids = itertools.count(last + 1)
-        except (pw.DatabaseError, sqlite3.Error) as error:
+        except (pw.DatabaseError, sqlite3.Error, OSError) as error:
             raise StoreRefusedError(
                 f"{self.path}: cannot be opened as the store of sando ({error}); "
                 "check its owner and mode and the disk, or put back the last good copy"
