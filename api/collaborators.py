@@ -30,8 +30,8 @@ class Reader(Protocol):
 
     def release(self, version: str, /) -> Release | None: ...
 
-    def releases(self, *, before: int | None = None, limit: int = 50) -> list[Release]:
-        """Newest first."""
+    def release_page(self, *, before: int | None = None, limit: int = 50) -> tuple[list[Release], int | None]:
+        """Newest first, and the cursor of the next page."""
         ...
 
     def events(self, since: int, limit: int, /) -> list[Event]:

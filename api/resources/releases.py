@@ -10,9 +10,9 @@ from api.resources.operations import cursor
 
 
 def listing(given: Collaborators, req: falcon.Request, resp: falcon.Response) -> None:
-    found = given.store.releases(before=cursor(req), limit=query.limit(req))
+    found, after = given.store.release_page(before=cursor(req), limit=query.limit(req))
     resp.content_type = falcon.MEDIA_JSON
-    resp.data = shown.encode({"releases": [shown.release(r) for r in found]})
+    resp.data = shown.encode({"releases": [shown.release(r) for r in found], "next": after})
 
 
 def one(given: Collaborators, _req: falcon.Request, resp: falcon.Response, version: str) -> None:

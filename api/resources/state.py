@@ -4,19 +4,23 @@ import falcon
 
 from api import shown
 from api.collaborators import Collaborators
-from api.errors import problem
+from api.errors import Problem, problem
 
 
 def state(given: Collaborators, req: falcon.Request, resp: falcon.Response) -> None:
     snapshot = given.board.latest
     if snapshot is None:
-        raise problem(503, "starting", "sandod has not read its store yet", "try again in a moment")
+        raise starting()
     resp.set_header("ETag", snapshot.etag)
     if _matches(req.get_header("If-None-Match"), snapshot.etag):
         resp.status = 304
         return
     resp.content_type = falcon.MEDIA_JSON
     resp.data = snapshot.render(given.clock())
+
+
+def starting() -> Problem:
+    return problem(503, "starting", "sandod has not read its store yet", "try again in a moment")
 
 
 def _matches(wanted: str | None, etag: str) -> bool:

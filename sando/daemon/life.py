@@ -1,5 +1,6 @@
 """The parts of one running sandod: made in order, started, stopped in reverse. It decides nothing."""
 
+import gc
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -168,6 +169,8 @@ class Daemon:
             self._bind()
             self._prepare()
             self._start()
+            gc.collect()
+            gc.freeze()  # what lives for ever need not be looked through while a push waits
             self.server.run()
         finally:
             self._stop()

@@ -132,7 +132,7 @@ class Store:
     def _put_release(self, release: Release) -> None:
         body = _encode(release)
         model = self._one(ReleaseRow)
-        update = {"sha": release.sha, "body": body}
+        update = {"sha": release.sha, "green": release.green, "body": body}
         model.insert(version=release.version, **update).on_conflict(
             conflict_target=[model.version], update=update
         ).execute()
@@ -157,7 +157,11 @@ class Store:
         try:
             yield
         except (pw.OperationalError, pw.InterfaceError, sqlite3.OperationalError) as error:
-            raise StoreUnavailable(str(error)) from error
+            # SQLite has rolled back by itself where the disk is full: peewee's own attempt then hides the reason.
+            first: BaseException = error
+            while first.__context__ is not None:
+                first = first.__context__
+            raise StoreUnavailable(str(first)) from error
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -220,11 +224,22 @@ class Store:
         self, *, before: int | None = None, limit: int = 50, sha: str | None = None
     ) -> list[Release]:
         """Newest first."""
+        return self.release_page(before=before, limit=limit, sha=sha)[0]
+
+    def release_page(
+        self, *, before: int | None = None, limit: int = 50, sha: str | None = None
+    ) -> tuple[list[Release], int | None]:
+        """Newest first, and the cursor that `before` takes for the next page; None: this is the last one."""
         model = self._one(ReleaseRow)
-        query = model.select(model.body).order_by(model.id.desc()).limit(limit)
+        query = model.select(model.id, model.body).order_by(model.id.desc()).limit(limit + 1)
         if before is not None:
             query = query.where(model.id < before)
-        return self._values(query if sha is None else query.where(model.sha == sha), Release)
+        if sha is not None:
+            query = query.where(model.sha == sha)
+        with self._guarded():
+            rows = list(query.tuples())
+        page = [msgspec.json.decode(bytes(body), type=Release) for _, body in rows[:limit]]
+        return page, rows[limit - 1][0] if len(rows) > limit else None
 
     def events(self, since: int, limit: int) -> list[Event]:
         """Those after `since`, in order."""
@@ -266,7 +281,8 @@ class Store:
     def taken(self) -> dict[str, str]:
         """Every version that belongs to a sha for good, with that sha."""
         model = self._one(ReleaseRow)
-        return {r.version: r.sha for r in self._values(model.select(model.body), Release) if r.green}
+        with self._guarded():
+            return dict(model.select(model.version, model.sha).where(model.green).tuples())
 
     def locks(self) -> list[Lock]:
         model = self._one(LockRow)

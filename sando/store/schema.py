@@ -56,6 +56,7 @@ class ReleaseRow(Row):
     id = pw.IntegerField(primary_key=True)
     version = pw.TextField(unique=True)
     sha = pw.TextField(index=True)
+    green = pw.BooleanField(index=True)
 
     class Meta:
         table_name = "release"

@@ -87,8 +87,10 @@ class Shelf:
     def release(self, version):
         return next((r for r in self.kept_releases if r.version == version), None)
 
-    def releases(self, *, before=None, limit=50):
-        return list(reversed(self.kept_releases))[:limit]
+    def release_page(self, *, before=None, limit=50):
+        kept = list(enumerate(self.kept_releases))[::-1]
+        page = [(i, r) for i, r in kept if before is None or i < before]
+        return [r for _, r in page[:limit]], page[limit - 1][0] if len(page) > limit else None
 
     def events(self, since, limit):
         self._look()
