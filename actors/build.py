@@ -105,7 +105,9 @@ class Build(Actor):
             self._end_lost(self.flight, fresh=fresh)
         elif self._stopping(self.flight):
             self._stop_flight()
-        self.sweep("build/", *([self._key(self.flight)] if self.flight else []))
+        self.sweep(
+            "build/", *([self._key(self.flight)] if self.flight and self.flight.step != "gates" else [])
+        )
         self._watch()
 
     def _end_lost(self, flight: Operation, *, fresh: bool) -> None:

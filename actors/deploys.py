@@ -35,6 +35,7 @@ from sando.model.rollout import NodePlan, Result, Rollout
 from sando.model.stay import BurnReset
 from sando.model.task import NodeFacts, NodeTask, Step
 from sando.model.tier import Half, Mark, NodeState, TierState
+from sando.model.topology import TierSpec
 from sando.work.outcome import Done, Failed
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Deploys:
         self.rollout: Rollout | None = None
         self.checking: tuple[str, Admit] | None = None
         self.stashed: list[Any] = []
+        self.declared = TierSpec("", provisioned=True)
+        """The tier as sando.toml had it when the operation began: a reload changes nothing under it."""
         self.over: RollbackWish | None = None
         """A rollback that waits for the promotion it stopped."""
         self.asked_again = False
@@ -64,6 +67,7 @@ class Deploys:
 
     def take_up(self, *, fresh: bool) -> None:
         tier = self.tier
+        self.declared = tier.spec
         operations = [o for o in tier.site.store.unfinished(tier.name) if o.kind in {"promote", "rollback"}]
         if not operations:
             return
@@ -78,7 +82,7 @@ class Deploys:
                 tier.name,
                 operation.id,
             )
-            rollout = replace(rollout, nodes=kept)
+            rollout = replace(rollout, nodes=kept) if kept else _without_nodes(rollout)
         self.operation, self.rollout = operation, rollout
         if fresh:
             self._interrupt(rollout)
@@ -239,6 +243,7 @@ class Deploys:
         }  # fmt: skip
 
     def _launch(self, operation: Operation, rollout: Rollout, reply: Any, *rows: Any) -> None:
+        self.declared = self.tier.spec
         self.asked_again = False
         rows_of_gates, state = self.tier.gates.cut_off(self.tier.state)
         self.operation = operation
@@ -474,15 +479,15 @@ class Deploys:
 
     def _task(self, node: NodePlan, step: Step) -> NodeTask:
         tier, rollout, operation = self.tier, self.rollout, self.operation
-        spec = tier.spec.node(node.name)
+        spec = self.declared.node(node.name)
         if rollout is None or operation is None or spec is None:
             raise RuntimeError(f"{node.name}: no task without an operation")
         back = rollout.going_back
         return NodeTask(
             operation=operation.id, tier=tier.name, node=spec, step=step, version=rollout.version, former=node.former,
             previous=rollout.previous, store=tier.site.work.release_root, log=tier.site.work.log_path(operation.id),
-            timeout_s=tier.spec.timeout_s, restart=spec.restart, probe=spec.probe,
-            once=None if back else tier.spec.once, before_switch=None if back else tier.spec.before_switch,
+            timeout_s=self.declared.timeout_s, restart=spec.restart, probe=spec.probe,
+            once=None if back else self.declared.once, before_switch=None if back else self.declared.before_switch,
             hold_s=rollout.hold_s, force=bool(operation.details.get("force")) or back,
             run=tier.topology.build.start_command(),
         )  # fmt: skip
@@ -649,6 +654,11 @@ def parked(state: TierState) -> Refusal:
         f"tier {state.name} is parked: {state.parked}",
         "see the log of sandod; restarting it tries again",
     )
+
+
+def _without_nodes(rollout: Rollout) -> Rollout:
+    error = "sando.toml names none of its nodes any more"
+    return replace(rollout, nodes=(), phase="done", interrupted=True, error=error)
 
 
 _DRIVE = Tick("drive")

@@ -54,8 +54,10 @@ class Journal(Actor):
         store = self.site.store
         revision = store.revision
         with store.reading():
-            snapshot = self._snapshot()
             events = tuple(store.events(self.seq or 0, BATCH))
+            if any(e.type == "DaemonStopping" for e in events):
+                self.daemon = {**self.daemon, "draining": True}
+            snapshot = self._snapshot()
             ended = self._ended({e.operation for e in events if e.operation is not None})
         self.seq, self.revision = snapshot.seq, revision
         self.board.publish(snapshot, events, ended)

@@ -37,6 +37,9 @@ class Root(Actor):
                 self._child_failed(message)
             case Configured(topology):
                 self.topology = topology
+                post(
+                    self.children.get(JOURNAL), message
+                )  # it may have been raised with the old one meanwhile
             case GiveUp(why):
                 self.die(why)
             case Shutdown():

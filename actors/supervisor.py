@@ -5,6 +5,7 @@ It knows the order of the tiers, so it routes; what may move is decided by the t
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -55,13 +56,18 @@ from sando.model.clock import stamp
 from sando.model.errors import StoreUnavailable
 from sando.model.events import Event
 from sando.model.freeze import frozen_until
+from sando.model.gates import GateRun, Outcome
 from sando.model.names import EVERY_TIER, nearest
+from sando.model.operation import Operation, Status
 from sando.model.policy import Lock
 from sando.model.record import Unset
 from sando.model.reload import Change, compare
 from sando.model.retention import removable
+from sando.model.rollout import Rollout
+from sando.model.tier import TierState
 from sando.model.topology import DaemonSpec, TierSpec, Topology
-from sando.work.outcome import Done, Failed, Outcome
+from sando.work.outcome import Done, Failed
+from sando.work.outcome import Outcome as JobOutcome
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +159,8 @@ class Supervisor(Actor):
 
     def _take_up(self, *, fresh: bool) -> None:
         self.locks = {lock.tier: lock for lock in self.site.store.locks()}
+        if fresh:
+            self._end_orphans()
         for tier in self.topology.tiers:
             if tier.name not in self.children:
                 self.raise_child(tier.name, Tier, fresh=fresh, topology=self.topology)
@@ -163,6 +171,15 @@ class Supervisor(Actor):
         self._expire()
         self.stop_prune = self.tick(PRUNE_S, "prune")
         self._sweep_all()
+
+    def _end_orphans(self) -> None:
+        """At start the file wins: what runs on a tier that it no longer names has nobody who could go on with it."""
+        store, now = self.site.store, self.site.clock().at
+        for operation in store.unfinished():
+            named = operation.kind in {"build", "backup"} or self.topology.tier(operation.tier)
+            if not named:
+                rows = orphaned(operation, store.tier(operation.tier), store.gate_runs(operation.id), now)
+                store.save(*rows)
 
     def _sweep_all(self) -> None:
         """Jobs of my own earlier life, and of tiers that are gone."""
@@ -425,7 +442,7 @@ class Supervisor(Actor):
         self.reloading, self.reload_job = wish, self.new_key(RELOAD)
         self.start_job(self.reload_job, self.site.work.load)
 
-    def _reloaded(self, outcome: Outcome) -> None:
+    def _reloaded(self, outcome: JobOutcome) -> None:
         wish = self.reloading
         if wish is None:
             return
@@ -439,7 +456,7 @@ class Supervisor(Actor):
         if self.reloads:
             post(self.actor_ref, self.reloads.pop(0))
 
-    def _judge_file(self, wish: Reload, outcome: Outcome) -> None:
+    def _judge_file(self, wish: Reload, outcome: JobOutcome) -> None:
         match outcome:
             case _ if self.stopping:
                 self.publish(wish.reply, draining())
@@ -513,7 +530,7 @@ class Supervisor(Actor):
         if gone:
             self.start_job(self.new_key(PRUNE), partial(self.site.work.remove, gone))
 
-    def _pruned(self, key: str, outcome: Outcome) -> None:
+    def _pruned(self, key: str, outcome: JobOutcome) -> None:
         """A release of the same name that was built meanwhile is another one, and is there."""
         match outcome:
             case Done(removed) if removed:
@@ -545,6 +562,31 @@ class Supervisor(Actor):
     def _all_drained(self) -> None:
         if self.stopping and not self.still:
             self.publish(self.stopping, Told({"drained": True}))
+
+
+def orphaned(operation: Operation, state: TierState, runs: list[GateRun], now: datetime) -> list[Any]:
+    """The end of an operation whose tier is gone: each of its starts gets its end."""
+    error = f"sandod was restarted, and sando.toml names no tier {operation.tier} any more"
+    about: dict[str, Any] = {"version": operation.version, "sha": operation.sha, "actor": operation.actor}
+    ended = replace(operation, status=Status.INTERRUPTED, step="", error=error, finished_at=now)
+    rows: list[Any] = [ended, Unset(Rollout, operation.id), replace(state, gating=None)]
+    data: dict[str, Any] = {"error": error, "status": ended.status, "to": operation.version}
+    if operation.kind != "gate":
+        rows.append(Event("DeployFailed", now, operation.id, operation.tier, **about, data=data))
+    if operation.kind == "rollback":
+        rows.append(Event("RollbackFailed", now, operation.id, operation.tier, **about, data=data))
+    for run in (r for r in runs if r.outcome is Outcome.RUNNING):
+        stopped = replace(run, outcome=Outcome.ABORTED, message=error)
+        data = {
+            "gate": run.gate,
+            "kind": run.kind,
+            "outcome": "aborted",
+            "message": error,
+            "attempt": run.attempt,
+        }
+        rows += [stopped, Event("GateDone", now, operation.id, operation.tier, **about, data=data)]
+        rows += [stay.record(stopped) for stay in state.stays if stay.gate(run.gate) == run]
+    return rows
 
 
 def _not_provisioned(name: str) -> Refusal:

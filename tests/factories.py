@@ -19,7 +19,9 @@ def nodes(tier: str, count: int, **more: Any) -> tuple[NodeSpec, ...]:
 
 
 def tier(name: str, count: int = 1, *gates: GateSpec, **more: Any) -> TierSpec:
-    return TierSpec(**{"name": name, "provisioned": True, "gates": gates, "nodes": nodes(name, count), **more})
+    return TierSpec(
+        **{"name": name, "provisioned": True, "gates": gates, "nodes": nodes(name, count), **more}
+    )
 
 
 CARGO = gate("cargo_test")

@@ -43,7 +43,7 @@ class World:
     release_root = "/releases"
 
     def __init__(self, topology: Topology) -> None:
-        self.declared: Topology | None | Any = topology
+        self.declared: Any = topology
         self.running = topology
         self.broken: str | None = None
         self.tip: str | None = None
@@ -95,7 +95,9 @@ class World:
         self.folders.add(version)
         self.built.append(sha)
         at = operation.started_at or operation.created_at
-        return Release(version, declared, sha, f"digest-{operation.id}", operation.id, at, operation.created_at)
+        return Release(
+            version, declared, sha, f"digest-{operation.id}", operation.id, at, operation.created_at
+        )
 
     def discard(self, topology: Topology, version: str, cancel: CancelToken) -> None:
         self.folders.discard(version)
@@ -104,7 +106,14 @@ class World:
         """Housekeeping of the repository; nothing that an actor could see."""
 
     def gate(
-        self, topology: Topology, tier: str, spec: GateSpec, operation: int, version: str, sha: str, cancel: CancelToken
+        self,
+        topology: Topology,
+        tier: str,
+        spec: GateSpec,
+        operation: int,
+        version: str,
+        sha: str,
+        cancel: CancelToken,
     ) -> Verdict:
         return Verdict(passed=True, message="green")
 

@@ -1,0 +1,253 @@
+"""One random order of everything that may happen to a daemon, from a seed; what must hold is in `calm`."""
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from actors.messages import (
+    AbortOperation,
+    Confirm,
+    FetchBackup,
+    LockTier,
+    Promote,
+    Rebuild,
+    Reject,
+    Reload,
+    Reply,
+    Rollback,
+    RunGate,
+    UnlockTier,
+)
+from sando.model.errors import WorkError
+from sando.model.gates import Verdict
+from sando.model.snapshot import Snapshot
+from sando.model.topology import Topology
+from sando.work.outcome import Aborted, Done, Failed
+from tests.actors.calm import check_start
+from tests.factories import CARGO, CONFIRM, SMOKE, gate, nodes, sha, tier, topology
+from tests.harness import Job, Stage, outcome_of
+
+VERSIONS = ("1.0", "1.1", "2.0")
+CRASHES = 4
+
+
+def any_topology(rand: random.Random) -> Topology:
+    canary = rand.choice(("sequential", "parallel", "first-then-rest"))
+    on_failure = rand.choice(("rollback", "halt"))
+    once = rand.choice((None, "./server migrate"))
+    hold = rand.choice((0.0, 0.0, 30.0))
+    burn = gate("burn_in", duration_s=rand.choice((0.0, 40.0)))
+    mm = tier("mm", 0, CARGO, SMOKE) if rand.random() < 0.5 else tier("mm", 0, CARGO)
+    a = tier("a", rand.choice((1, 2)), SMOKE, burn) if rand.random() < 0.6 else tier("a", 1)
+    b = tier(
+        "b", rand.choice((1, 3)), CONFIRM, canary=canary, on_failure=on_failure, once=once, canary_hold_s=hold
+    )
+    return topology(mm, a, b)
+
+
+class Storm:
+    """Every choice comes from the seed. `replies` are those that must be answered in the end."""
+
+    def __init__(self, path: Path, seed: int) -> None:
+        self.random = rand = random.Random(seed)
+        self.base = any_topology(rand)
+        self.stage = Stage(path, self.base, seed=seed)
+        self.replies: list[tuple[Any, Reply]] = []
+        self.shas: list[str] = []
+        self.crashes = 0
+        self.calm_down = rand.random() < 0.3
+        self.log: list[str] = []
+        self._watch()
+        self.acts: list[tuple[int, Callable[[], None]]] = [
+            (30, self.some_steps), (26, self.end_a_job), (9, self.push), (5, self.rebuild), (9, self.promote),
+            (5, self.roll_back), (4, self.confirm), (2, self.run_gate), (3, self.abort), (2, self.lock),
+            (2, self.reload), (1, self.fetch), (5, self.time_passes), (4, self.crash), (3, self.store_away),
+            (1, self.bug_after_commit), (1, self.shut_down), (1, self.kill), (2, self.all_well),
+        ]  # fmt: skip
+
+    def _watch(self) -> None:
+        """What must hold at every moment is looked at as it happens."""
+        self.stage.board.sinks.append(self._look)
+        self.stage.runner.on_start = lambda job: check_start(self.stage, job)
+
+    def _look(self, snapshot: Snapshot, _events: Any) -> None:
+        for shown in snapshot.state["tiers"]:
+            version = shown["current_version"]
+            release = self.stage.store.release(version) if version else None
+            assert version is None or (release and release.green), f"{shown['name']} shows {version}"
+
+    def run(self, acts: int) -> None:
+        kinds = [a for _, a in self.acts]
+        weights = [w for w, _ in self.acts]
+        self.push()
+        for act in self.random.choices(kinds, weights, k=acts):
+            self.log.append(act.__name__)
+            act()
+        self.settle()
+
+    def tell(self, message: Any) -> None:
+        self.log[-1:] = [repr(message)[:150]]
+        self.replies.append((message, self.stage.tell(message)))
+
+    # -- what may happen ---------------------------------------------------------------------------------------
+
+    def some_steps(self) -> None:
+        for _ in range(self.random.randint(1, 12)):
+            self.stage.step()
+
+    def all_well(self) -> None:
+        """A while without trouble, so that some orders come far."""
+        for _ in range(self.random.randint(1, 10)):
+            self.stage.drain()
+            jobs = self.stage.runner.running()
+            if jobs:
+                self.stage.runner.finish(self.random.choice(jobs))
+        self.stage.drain()
+
+    def end_a_job(self) -> None:
+        jobs = self.stage.runner.running()
+        if jobs:
+            job = self.random.choice(jobs)
+            outcome = self._outcome(job)
+            self.log[-1] = f"{job.key} ends with {outcome!r}"[:150]
+            self.stage.runner.finish(job, outcome)
+
+    def _outcome(self, job: Job) -> Any:
+        dice = self.random.random()
+        if job.token.cancelled and dice < 0.7:
+            return Aborted()
+        if self.calm_down or dice < 0.8 or job.kind in {"resolve", "tidy", "verify"}:
+            return outcome_of(job)
+        if job.kind == "gate" and dice < 0.9:
+            return Done(Verdict(passed=False, message="red"))
+        if job.kind == "perform" and dice > 0.93:
+            outcome_of(job)  # the effect was there, and then something went wrong
+        return Failed(WorkError(job.kind, "said no", errored=self.random.random() < 0.4))
+
+    def push(self) -> None:
+        world = self.stage.world
+        if self.shas and self.random.random() < 0.2:
+            world.tip = self.random.choice(self.shas)
+        else:
+            self.shas.append(world.push(sha(len(self.shas) + 1), self.random.choice(VERSIONS)))
+        if self.random.random() < 0.9:
+            self.log.append("")
+            self.tell(Rebuild(moved=self.random.random() < 0.7))
+
+    def rebuild(self) -> None:
+        wanted = self.random.choice([None, "f" * 40, *self.shas])
+        self.tell(Rebuild(wanted, force=self.random.random() < 0.4))
+
+    def _tier(self, *more: str) -> str:
+        return self.random.choice(("a", "b", *more))
+
+    def _version(self) -> str | None:
+        known = [r.version for r in self.stage.store.releases()]
+        return self.random.choice([None, None, None, *known]) if known else None
+
+    def promote(self) -> None:
+        some = self.random.random
+        hotfix = some() < 0.3
+        self.tell(
+            Promote(
+                self._tier(), self._version(), hotfix=hotfix, reset_burn_in=hotfix and some() < 0.4, force=some() < 0.25
+            )
+        )  # fmt: skip
+
+    def roll_back(self) -> None:
+        version = self._version() if self.random.random() < 0.3 else None
+        self.tell(Rollback(self._tier("mm"), version, abort_running=self.random.random() < 0.4))
+
+    def confirm(self) -> None:
+        word = Confirm if self.random.random() < 0.8 else Reject
+        self.tell(word(self._tier()))
+
+    def run_gate(self) -> None:
+        self.tell(
+            RunGate(*self.random.choice((("mm", "cargo_test"), ("a", "boot_smoke"), ("b", "manual_confirm"))))
+        )
+
+    def abort(self) -> None:
+        unfinished = [o.id for o in self.stage.store.unfinished()]
+        self.tell(AbortOperation(self.random.choice([*unfinished, *unfinished, 1])))
+
+    def lock(self) -> None:
+        if self.random.random() < 0.5:
+            self.tell(UnlockTier(self._tier("all")))
+        else:
+            ends = self.stage.clock().at + timedelta(seconds=self.random.choice((5, 30)))
+            self.tell(LockTier(self._tier("all"), "because", ends if self.random.random() < 0.8 else None))
+
+    def reload(self) -> None:
+        base = self.base
+        mm, a, b = base.tiers
+        self.stage.world.declared = self.random.choice(
+            (
+                base,
+                replace(base, tiers=(mm, a, b, tier("c", 1, SMOKE))),
+                replace(base, tiers=(mm, a)),
+                replace(base, tiers=(mm, b)),
+                replace(base, tiers=(mm, a, replace(b, nodes=nodes("b", 2)))),
+                replace(base, tiers=(mm, replace(a, nodes=nodes("a", 3, restart="again")), b)),
+                replace(base, tiers=(mm, replace(a, gates=(SMOKE, CONFIRM)), b)),
+            )
+        )
+        self.tell(Reload(force=self.random.random() < 0.6))
+
+    def fetch(self) -> None:
+        self.tell(FetchBackup())
+
+    def time_passes(self) -> None:
+        if self.random.random() < 0.6:
+            self.stage.timer.to_next()
+        else:
+            self.stage.timer.advance(self.random.choice((0.5, 5.0, 70.0)))
+
+    def crash(self) -> None:
+        actors = [a for a in self.stage.actors if a.name != "root" and a.begun]
+        if self.crashes < CRASHES and actors:
+            self.crashes += 1
+            actor = self.random.choice(actors)
+            self.log[-1] = f"crash of {actor.name}"
+            self.stage.crash(actor, instead=self.random.random() < 0.6)
+
+    def store_away(self) -> None:
+        self.stage.store.reads_too = self.random.random() < 0.4
+        self.stage.store.away = self.random.randint(1, 3)
+
+    def bug_after_commit(self) -> None:
+        if self.crashes < CRASHES and not self.stage.store.bug_after:
+            self.crashes += 1
+            self.stage.store.bug_after = self.random.randint(1, 4)
+
+    def shut_down(self) -> None:
+        self.stage.shut_down()
+        for _ in range(self.random.randint(0, 6)):
+            self.some_steps()
+            self.end_a_job()
+        self.kill()
+
+    def kill(self) -> None:
+        self.replies = [(m, r) for m, r in self.replies if r.given is not None]
+        self.crashes = 0
+        self.stage.restart(reboot=self.random.random() < 0.3)
+        self.stage.store.away = self.stage.store.bug_after = 0
+        self._watch()
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """No more trouble: jobs end well, time passes, until nothing is left to do."""
+        stage = self.stage
+        stage.store.away = stage.store.bug_after = 0
+        for _ in range(40):
+            stage.drain()
+            stage.finish_all()
+            stage.advance(5.0)
+        stage.advance(65.0)
+        stage.finish_all()
+        stage.drain()
