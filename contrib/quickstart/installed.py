@@ -12,6 +12,11 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
+try:
+    from pip._vendor.packaging.requirements import Requirement
+except ImportError:
+    sys.exit("pip is missing or broken in it")
+
 
 def declared(root):
     """What setup.py tells setuptools, without setuptools: an environment of Python 3.12 has none."""
@@ -26,8 +31,6 @@ def declared(root):
 
 def missing(root, extra):
     """The first thing that is not as setup.py wants it; empty when all is."""
-    from pip._vendor.packaging.requirements import Requirement
-
     told = declared(root)
     try:
         sando = distribution("sando")
@@ -55,10 +58,7 @@ def same(url, root):
 
 
 def main():
-    try:
-        found = missing(Path(sys.argv[1]), (sys.argv[2:] or [""])[0])
-    except ImportError as error:
-        found = str(error)
+    found = missing(Path(sys.argv[1]), (sys.argv[2:] or [""])[0])
     if found:
         print(found)
     return 1 if found else 0

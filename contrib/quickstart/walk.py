@@ -52,7 +52,10 @@ def show(event):
             say("ok", f"build {event['operation']}: {version} is green on {tier} ({data['seconds']:.1f} s)")
         case "GateDone":
             mark = "ok" if data["outcome"] == "passed" else "no"
-            say(mark, f"{tier}: gate {data['gate']} {data['outcome']}: {data['message']} ({data['seconds']:.1f} s)")
+            say(
+                mark,
+                f"{tier}: gate {data['gate']} {data['outcome']}: {data['message']} ({data['seconds']:.1f} s)",
+            )
         case "DeployStart":
             verb = "promote {} to" if data["kind"] == "promote" else "roll back to {} on"
             say("..", f"{tier}: {verb.format(version)} {', '.join(data['nodes'])}")
@@ -177,7 +180,9 @@ class Walk:
         self.node = workspace / "a-node"
 
     def clone(self):
-        say("$", f"git clone {shlex.quote(str(self.workspace / 'mnw.git'))} {shlex.quote(str(self.checkout))}")
+        say(
+            "$", f"git clone {shlex.quote(str(self.workspace / 'mnw.git'))} {shlex.quote(str(self.checkout))}"
+        )
         git(self.workspace, "clone", "--quiet", str(self.workspace / "mnw.git"), str(self.checkout))
         git(self.checkout, "symbolic-ref", "HEAD", "refs/heads/main")
         shutil.copytree(self.sample, self.checkout, dirs_exist_ok=True, ignore=left_by_people)
@@ -187,7 +192,9 @@ class Walk:
         for name, mark in (("Cargo.toml", 'version = "{}"'), ("VERSION", "{}")):
             path = self.checkout / "server" / name
             if path.exists():
-                path.write_text(path.read_text("utf-8").replace(mark.format("0.8.1"), mark.format(version)), "utf-8")
+                path.write_text(
+                    path.read_text("utf-8").replace(mark.format("0.8.1"), mark.format(version)), "utf-8"
+                )
         git(self.checkout, "add", "--all")
         git(self.checkout, "commit", "--quiet", "--message", f"server {version}")
         say("$", f"git push origin main     # server {version}")
@@ -215,7 +222,7 @@ class Walk:
 
     def look(self, version):
         """What the node really has: the link, and what the program behind it says."""
-        link = os.readlink(self.node / "current")
+        link = str((self.node / "current").readlink())
         say("$", "readlink a-node/current; a-node/current/server --version")
         done = run([str(self.node / "current" / "server"), "--version"])
         said = done.stdout.strip()

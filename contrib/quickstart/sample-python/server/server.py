@@ -11,7 +11,7 @@ VERSION = "@VERSION@"  # the build puts the first line of VERSION here
 class Answer(BaseHTTPRequestHandler):
     """Every path is answered with the version."""
 
-    def do_GET(self):  # noqa: N802 -- the name that http.server looks for
+    def do_GET(self):
         body = f"{VERSION}\n".encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")

@@ -25,7 +25,7 @@ fn main() -> Result<()> {
 fn answer(mut stream: TcpStream) -> Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut lines = BufReader::new(stream.try_clone()?).lines();
-    while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
+    while matches!(lines.next().transpose()?, Some(line) if !line.is_empty()) {}
     stream.write_all(response(VERSION).as_bytes())
 }
 
