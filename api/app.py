@@ -6,7 +6,7 @@ from typing import Any
 import falcon
 
 from api import errors
-from api.auth import Guard
+from api.auth import Bearer, Guard
 from api.collaborators import Collaborators
 from api.routes import ROUTES, Route
 
@@ -36,7 +36,7 @@ class Methods:
 
 
 def create_app(collaborators: Collaborators) -> falcon.App[falcon.Request, falcon.Response]:
-    middleware: list[Any] = [Guard(collaborators), Methods()]
+    middleware: list[Any] = [Guard(collaborators), Bearer(collaborators), Methods()]
     app = falcon.App(middleware=middleware)
     app.req_options.auto_parse_qs_csv = False
     errors.install(app)

@@ -1,24 +1,71 @@
 """Who may speak to us at all: the Host and Origin of a request, and whose name it acts under. It keeps no state."""
 
+import hashlib
+import hmac
 import ipaddress
 import re
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import falcon
 
 from api.collaborators import Collaborators
 from api.errors import SAFE_HEADERS, Problem, problem
+from sando.model.topology import TokenSpec
 
 ANONYMOUS = "anonymous"
+OPEN = frozenset({"/healthz"})
+"""Exact paths that need no token; everything else does, also what does not exist."""
+_RANK = {"open": 0, "read": 1, "build": 2, "operate": 3}
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::([0-9]{1,5}))?", re.ASCII)
 _ORIGIN = re.compile(r"(https?)://([^/\s]+)", re.ASCII)
 _SAFE = list(SAFE_HEADERS.items())
 _DEFAULT_PORT = {"http": "80", "https": "443"}
 
 
-def actor(_req: falcon.Request) -> str:
-    """The name that operations and events carry."""
-    return ANONYMOUS
+def actor(req: falcon.Request) -> str:
+    """The name that operations and events carry: the token's."""
+    return str(getattr(req.context, "actor", ANONYMOUS))
+
+
+class Bearer:
+    """Middleware: who this is, before anything is routed; and whether that is enough, after. Deny by default.
+
+    Without any token in daemon.toml everybody is anonymous and may do all: that is for loopback, or a network
+    that is trusted as a whole (SPEC 13).
+    """
+
+    def __init__(self, collaborators: Collaborators) -> None:
+        self._given = collaborators
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        tokens = self._given.tokens()
+        req.context.scope = "operate"
+        if not tokens or req.path in OPEN:
+            return
+        token = _known(req.get_header("Authorization") or "", tokens)
+        if token is None:
+            resp.set_header("WWW-Authenticate", "Bearer")
+            detail = "the token is unknown" if req.get_header("Authorization") else "a token is required"
+            raise problem(401, "auth_required", detail, "send `Authorization: Bearer TOKEN`")
+        req.context.actor, req.context.scope = token.name, token.scope
+
+    def process_resource(
+        self, req: falcon.Request, _resp: falcon.Response, resource: Any, _params: dict[str, str]
+    ) -> None:
+        needed = resource.scopes.get("GET" if req.method == "HEAD" else req.method, "read")
+        if _RANK[req.context.scope] < _RANK[needed]:
+            detail = f"this needs the scope {needed}, the token {actor(req)} has {req.context.scope}"
+            raise problem(403, "scope_required", detail, "use a token of that scope")
+
+
+def _known(header: str, tokens: Sequence[TokenSpec]) -> TokenSpec | None:
+    """Every token is compared, each in constant time: how long it takes tells nothing."""
+    kind, _, secret = header.partition(" ")
+    digest = hashlib.sha256(secret.strip().encode()).hexdigest() if kind.lower() == "bearer" else ""
+    found = [token for token in tokens if hmac.compare_digest(token.sha256, digest)]
+    return found[0] if found else None
 
 
 class Guard:

@@ -1,6 +1,6 @@
 """What the HTTP side is given: readers, a way to post commands, the time. It holds references, and makes nothing."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from sando.model.clock import Clock
 from sando.model.events import Event
 from sando.model.operation import Operation
 from sando.model.release import Manifest, Release
+from sando.model.topology import TokenSpec
 
 
 class Reader(Protocol):
@@ -53,6 +54,10 @@ def _no_hosts() -> Collection[str]:
     return ()
 
 
+def _no_tokens() -> Sequence[TokenSpec]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Collaborators:
     """Everything that resources stand on; one instance for the life of the server, shared by all threads."""
@@ -69,5 +74,7 @@ class Collaborators:
     listen: tuple[str, int]
     allowed_hosts: Callable[[], Collection[str]] = _no_hosts
     """Extra Host names, asked for each request: a reload may change them."""
+    tokens: Callable[[], Sequence[TokenSpec]] = _no_tokens
+    """Asked for each request, like the hosts. None at all: everybody is anonymous and may do everything."""
     answer_within: float = 5.0
     """Seconds until a command that nobody answered is told as `outcome_unknown`."""

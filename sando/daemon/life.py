@@ -1,7 +1,9 @@
 """The parts of one running sandod: made in order, started, stopped in reverse. It decides nothing."""
 
 import gc
+import hashlib
 import logging
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -26,7 +28,7 @@ from sando.model.clock import stamp
 from sando.model.errors import SandoError
 from sando.model.events import Event
 from sando.model.release import MANIFEST, Manifest
-from sando.model.topology import DaemonSpec, Topology
+from sando.model.topology import DaemonSpec, TokenSpec, Topology
 from sando.store import Store
 from sando.work import hook
 from sando.work.log import read_log
@@ -84,6 +86,8 @@ class Daemon:
         self.timer = Timer()
         self.runner = Runner()
         self.exit_code = 0
+        self.hook_secret = secrets.token_urlsafe(32)
+        self.hook_token = TokenSpec("hook", "build", hashlib.sha256(self.hook_secret.encode()).hexdigest())
         self.server = self._server()
         self.root: Any = None
         self.watch: RefWatch | None = None
@@ -101,6 +105,7 @@ class Daemon:
             metrics=self.metrics.expose,
             listen=(self.spec.host, self.spec.port),
             allowed_hosts=lambda: self.spec.allowed_hosts,
+            tokens=lambda: (*self.spec.tokens, self.hook_token) if self.spec.tokens else (),
         )
         return Server(
             create_app(collaborators),
@@ -189,7 +194,9 @@ class Daemon:
         self.work.prepare(self.topology)
         host = f"[{self.spec.host}]" if ":" in self.spec.host else self.spec.host
         url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '[::]'} else host}:{self.server.port}"  # noqa: S104
-        hook.install(self.topology.repo.bare_path, url=url, branch=self.topology.repo.branch)
+        hook.install(
+            self.topology.repo.bare_path, url=url, branch=self.topology.repo.branch, token=self.hook_secret
+        )
         named = {t.name for t in self.topology.tiers}
         for orphan in sorted(set(self.store.tier_names()) - named):
             log.warning(

@@ -24,6 +24,7 @@ from sando.model.errors import StoreUnavailable
 from sando.model.events import Event
 from sando.model.operation import Operation, Status
 from sando.model.release import FileEntry, Manifest, Release
+from sando.model.topology import TokenSpec
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 250_000, tzinfo=UTC)
 HOST = "127.0.0.1:7766"
@@ -114,6 +115,7 @@ class Room:
         self.answer: object = Accepted(an_operation(44))
         self.logs: dict[int, bytes] = {}
         self.allowed_hosts: list[str] = []
+        self.tokens: list[TokenSpec] = []
         self.now = Instant(NOON, "boot", 100.0)
         self.board.publish(Picture(0), (), ())
         self.given = Collaborators(
@@ -126,6 +128,7 @@ class Room:
             metrics=lambda: (b"sando_up 1\n", "text/plain; version=0.0.4; charset=utf-8"),
             listen=("127.0.0.1", 7766),
             allowed_hosts=lambda: self.allowed_hosts,
+            tokens=lambda: self.tokens,
             answer_within=0.3,
         )
         self.app = create_app(self.given)
