@@ -193,7 +193,8 @@ class Supervisor(Actor):
     def _child_failed(self, failed: ChildFailed) -> None:
         if not self.is_child(failed):
             return None
-        self.note_restart(failed, tier=self._tier_or_none(failed.name))
+        tier = self._tier_or_none(failed.name)
+        self.note_restart(failed, actor="tier" if tier else failed.name, tier=tier)
         del self.children[failed.name]
         if failed.name in self.leaving:
             return self._left(failed.name)
