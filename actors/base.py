@@ -11,7 +11,20 @@ from typing import Any
 
 import pykka
 
-from actors.messages import Begin, ChildFailed, JobDone, Life, Note, Publish, Ref, Reply, ReturnTo, Tick
+from actors.messages import (
+    Admit,
+    Begin,
+    ChildFailed,
+    Command,
+    JobDone,
+    Life,
+    Note,
+    Publish,
+    Ref,
+    Reply,
+    Tick,
+    Vouch,
+)
 from sando.model.answers import Answer, restarting, unavailable
 from sando.model.clock import Clock
 from sando.model.errors import StoreUnavailable
@@ -121,11 +134,10 @@ class Actor(pykka.ThreadingActor):
     def _store_away(self, message: Any, error: StoreUnavailable) -> None:
         """A command is refused, a fact is handled again later."""
         log.error("%s: the store is away (%s): %s", self.name, error, type(message).__name__)
-        reply = getattr(message, "reply", None)
-        if isinstance(reply, Reply) and not isinstance(message, Publish | ReturnTo):
-            reply.answer(unavailable())
+        if isinstance(message, Command | Vouch | Admit):
+            message.reply.answer(unavailable())
             return
-        if isinstance(reply, Reply):
+        if isinstance(reply := getattr(message, "reply", None), Reply):
             self.hold(reply)
         self.later(RETRY_S, message)
 

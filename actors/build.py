@@ -268,10 +268,11 @@ class Build(Actor):
             data=data,
         )
         rows: list[Any] = [told, *([Fact(TIP, commit.sha)] if at_tip else [])]
-        if self.flight is None:
-            operation = self._begin(operation, *rows)
+        flight, *others = self._superseded(operation.id)
+        if flight is None:
+            operation = self._begin(operation, *rows, *others)
+            self.waiting = None
         else:
-            flight, *others = self._superseded(operation.id)
             self.site.store.save(*rows, *others, operation)
             self.flight, self.waiting = flight, operation
             self._stop_flight()
@@ -471,10 +472,10 @@ class Build(Actor):
     def _gate_again(self, wish: RunGate) -> None:
         if self.draining:
             return self.publish(wish.reply, draining())
-        if self.flight:
-            detail = f"operation {self.flight.id} ({self.flight.kind} of {(self.flight.sha or '')[:7]}) has the build slot"
-            hint = f"wait for /operations/{self.flight.id}, or abort it"
-            return self.publish(wish.reply, Refusal(409, "build_running", detail, hint, self.flight))
+        if holder := self.flight or self.waiting:
+            detail = f"operation {holder.id} ({holder.kind} of {(holder.sha or '')[:7]}) has the build slot"
+            hint = f"wait for /operations/{holder.id}, or abort it"
+            return self.publish(wish.reply, Refusal(409, "build_running", detail, hint, holder))
         current = self.site.store.tier(self._tier, recent=1).current
         if current is None:
             return self.publish(
