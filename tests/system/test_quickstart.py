@@ -5,11 +5,10 @@ import pty
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
-
-from tests.system.sandod import until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUN = ROOT / "contrib" / "quickstart" / "run"
@@ -40,6 +39,13 @@ def left_of(workspace: Path) -> list[str]:
         if mark in told or mark in stands:
             found.append(f"{process.name}: {told[:80]!r}")
     return found
+
+
+def wait_until_gone(workspace: Path) -> None:
+    end = time.monotonic() + 20
+    while left := left_of(workspace):
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
 
 
 def without(tmp_path: Path, *names: str) -> str:
@@ -111,7 +117,7 @@ def test_kept_it_runs_on_and_says_how_to_stop_it(tmp_path: Path) -> None:
         assert b'"current_version":"0.8.1"' in state.stdout
     finally:
         os.kill(pid, signal.SIGTERM)
-        until(lambda: not left_of(workspace), what="for the kept sandod to end")
+        wait_until_gone(workspace)
 
 
 @pytest.mark.parametrize("place", ["sandod runs on", "build 1 of", "promote 0.8.1 to"])
