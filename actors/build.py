@@ -214,7 +214,8 @@ class Build(Actor):
         builds = self.site.store.operations(kind="build", limit=LATEST)
         known = next((o for o in builds if o.sha == sha), None)
         if known:
-            return self.publish(wish.reply, Accepted(known, 200, "already_accepted"))
+            code = "already_built" if known.status is Status.SUCCEEDED else "already_accepted"
+            return self.publish(wish.reply, Accepted(known, 200, code))
         self.publish(wish.reply, Refusal(409, "nothing_new", "the tip is the one that was last accepted"))
 
     def _same(self, sha: str) -> Operation | None:
