@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -126,7 +127,9 @@ class Store:
     def _put_event(self, event: Event) -> Event:
         seq = (self._one(EventRow).select(pw.fn.MAX(self._one(EventRow).seq)).scalar() or 0) + 1
         told = msgspec.structs.replace(event, seq=seq)
-        self._one(EventRow).insert(seq=seq, operation=event.operation, body=_encode(told)).execute()
+        self._one(EventRow).insert(
+            seq=seq, at=event.at.timestamp(), operation=event.operation, body=_encode(told)
+        ).execute()
         return told
 
     def _put_release(self, release: Release) -> None:
@@ -168,6 +171,27 @@ class Store:
         """One consistent view for several reads."""
         with self._guarded(), self._db.atomic("DEFERRED"):
             yield
+
+    def forget_events(self, before: datetime, most: int, least: int) -> int:
+        """Removes the oldest events: those before the time, and what is beyond `most`; the newest `least` stay.
+
+        Returns how many went. In small transactions, so that nobody waits long for the store.
+        """
+        model = self._one(EventRow)
+        with self._guarded():
+            last = self.last_seq()
+            old = model.select(pw.fn.MAX(model.seq)).where(model.at < before.timestamp()).scalar() or 0
+            edge = min(max(old, last - most), last - least)
+            gone = 0
+            while removed := self._forget_some(edge):
+                gone += removed
+        return gone
+
+    def _forget_some(self, edge: int) -> int:
+        model = self._one(EventRow)
+        some = model.select(model.seq).where(model.seq <= edge).order_by(model.seq).limit(5000)
+        with self._db.atomic("IMMEDIATE"):
+            return int(model.delete().where(model.seq.in_(some)).execute())
 
     # -- reading -------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ class MetaRow(pw.Model):
 
 class EventRow(Row):
     seq = pw.IntegerField(primary_key=True)
+    at = pw.FloatField()  # seconds since the epoch
     operation = pw.IntegerField(null=True, index=True)
 
     class Meta:

@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from sando.model.errors import ConfigError, WorkError
@@ -145,6 +145,18 @@ class Workbench:
                 done.append(release)
         return tuple(done)
 
+    def forget_logs(self, unfinished: frozenset[int], before: float, most: int, cancel: CancelToken) -> int:
+        """Removes logs of ended operations: those not written since `before` (epoch), and all but the newest `most`."""
+        kept = sorted(_logs(Path(self.workdir, "logs")), reverse=True)
+        gone = 0
+        for place, (operation, path) in enumerate(kept):
+            cancel.check()
+            with contextlib.suppress(FileNotFoundError):
+                if operation not in unfinished and (place >= most or path.stat().st_mtime < before):
+                    path.unlink()
+                    gone += 1
+        return gone
+
     # -- nodes ---------------------------------------------------------------------------------------------
 
     def link(self, node: NodeSpec) -> Link:
@@ -167,3 +179,10 @@ class Workbench:
 
     def adopt(self, daemon: DaemonSpec) -> None:
         self._apply(daemon)
+
+
+def _logs(folder: Path) -> Iterator[tuple[int, Path]]:
+    """The log files of operations, by number; whatever else lies there is left alone."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.suffix == ".log" and path.stem.isdecimal():
+            yield int(path.stem), path

@@ -127,6 +127,19 @@ def test_releases_are_paged_newest_first_and_only_green_ones_take_their_name(sto
     assert [r.version for r in store.releases(sha="d" * 40)] == ["2"]
 
 
+def test_events_are_kept_by_age_and_count_and_the_newest_always(store):
+    for day in range(10):
+        store.save(
+            Event("BuildStart", NOW + timedelta(days=day)), Event("BuildOk", NOW + timedelta(days=day))
+        )
+    assert store.forget_events(NOW + timedelta(days=3), most=1000, least=1) == 6
+    assert store.first_seq() == 7
+    assert store.forget_events(NOW, most=4, least=1) == 10
+    assert [e.seq for e in store.events(0, 100)] == [17, 18, 19, 20]
+    assert store.forget_events(NOW + timedelta(days=99), most=1, least=3) == 1
+    assert [e.seq for e in store.save(Event("BuildStart", NOW))] == [21]
+
+
 def test_a_lock_and_a_rollout_vanish_in_the_transaction_that_says_so(store):
     lock = Lock("a", "max", "no", NOW, NOW + timedelta(hours=1))
     rollout = Rollout(4, "a", "promote", "1", None, (NodePlan("a-1"),))
