@@ -5,7 +5,7 @@ from typing import Any
 from actors.base import Actor, Site
 from actors.messages import Begin, Configured, Publish, Ref, Tick
 from sando.model.operation import Operation
-from sando.model.snapshot import Facts, Snapshot, compose
+from sando.model.snapshot import Facts, compose
 from sando.model.topology import Topology
 
 FRESH_S = 60.0
@@ -29,6 +29,7 @@ class Journal(Actor):
         self.daemon = daemon
         self.seq: int | None = None
         self.revision = -1
+        self.unfinished: frozenset[int] = frozenset()
 
     def handle(self, message: Any) -> None:
         match message:
@@ -44,6 +45,9 @@ class Journal(Actor):
             case Configured(topology):
                 self.topology = topology
                 self._publish()
+            case Tick("draining"):
+                self.daemon = {**self.daemon, "draining": True}
+                self._publish()
             case Tick("fresh"):
                 self._publish()
                 self.tick(FRESH_S, "fresh")
@@ -57,14 +61,18 @@ class Journal(Actor):
             events = tuple(store.events(self.seq or 0, BATCH))
             if any(e.type == "DaemonStopping" for e in events):
                 self.daemon = {**self.daemon, "draining": True}
-            snapshot = self._snapshot()
-            ended = self._ended({e.operation for e in events if e.operation is not None})
-        self.seq, self.revision = snapshot.seq, revision
+            facts = self._facts()
+            # Not every end has an event of its own: what is not at work any more has ended too.
+            working = frozenset(o.id for o in facts.unfinished)
+            told = {e.operation for e in events if e.operation is not None}
+            ended = self._ended(told | (self.unfinished - working))
+        snapshot = compose(self.topology, facts, self.site.clock())
+        self.seq, self.revision, self.unfinished = snapshot.seq, revision, working
         self.board.publish(snapshot, events, ended)
 
-    def _snapshot(self) -> Snapshot:
+    def _facts(self) -> Facts:
         store, topology = self.site.store, self.topology
-        facts = Facts(
+        return Facts(
             seq=store.last_seq(),
             daemon=self.daemon,
             tiers={t.name: store.tier(t.name, recent=50) for t in topology.tiers},
@@ -72,7 +80,6 @@ class Journal(Actor):
             locks={lock.tier: lock for lock in store.locks()},
             backup=store.fact("backup"),
         )
-        return compose(topology, facts, self.site.clock())
 
     def _ended(self, operations: set[int]) -> tuple[Operation, ...]:
         found = (self.site.store.operation(i) for i in sorted(operations))

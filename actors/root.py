@@ -6,7 +6,7 @@ from typing import Any
 
 from actors.base import Actor, Site, post
 from actors.journal import Journal
-from actors.messages import Begin, ChildFailed, Configured, GiveUp, Shutdown
+from actors.messages import Begin, ChildFailed, Configured, GiveUp, Shutdown, Tick
 from actors.supervisor import Supervisor
 from sando.model.topology import Topology
 
@@ -44,6 +44,7 @@ class Root(Actor):
                 self.die(why)
             case Shutdown():
                 self.stopping = message
+                post(self.children.get(JOURNAL), Tick("draining"))
                 post(self.children.get(SUPERVISOR), message)
             case _:
                 post(self.children.get(SUPERVISOR), message)

@@ -104,7 +104,7 @@ def _tier(
         "since": current and stamp(current.entered_at),
         "burn_in_started_at": current.burn and stamp(current.burn.started_at) if current else None,
         "gates": [_gate(spec, view, current, clocks) for view in views],
-        "promotable": _promotable(spec, current, after, views),
+        "promotable": _promotable(spec, current, after, judge(spec, current, now)),
         "lock": _lock(lock) if lock and lock.holds(now.at) else None,
         "freeze": frozen and {"until": stamp(frozen)},
         "operation": holder and holder.id,
