@@ -25,6 +25,7 @@ from actors.messages import (
     JobDone,
     Rebuild,
     Ref,
+    Reply,
     ReturnTo,
     RunGate,
     Shutdown,
@@ -45,6 +46,8 @@ TIP_S = 60.0
 """How often a tip that nobody told of is looked for."""
 TIP = "tip"
 """The fact that names the tip of the branch that was last accepted."""
+RETURNING = "returning"
+"""The fact that names the version that the build tier is to return to, until it has."""
 LATEST = 50
 """Builds among which that of the tip is looked for."""
 ATTEMPTS = 2
@@ -80,7 +83,7 @@ class Build(Actor):
             case Tick("tip"):
                 self._watch()
             case Tick("again"):
-                self._ask_gates_again()
+                self._again_to_tier()
             case Tick("next"):
                 self._begin_waiting()
             case Configured(topology):
@@ -108,6 +111,7 @@ class Build(Actor):
         self.sweep(
             "build/", *([self._key(self.flight)] if self.flight and self.flight.step != "gates" else [])
         )
+        self._return_again()
         self._watch()
 
     def _end_lost(self, flight: Operation, *, fresh: bool) -> None:
@@ -234,20 +238,30 @@ class Build(Actor):
     def _return_to(self, wish: Rebuild, release: Release, *, at_tip: bool) -> None:
         """A force-push back to a green sha: nothing is built, but the latest request still wins."""
         now = self.site.clock().at
-        operation = self.site.store.operation(release.operation)
         told = Event(
             "RebuildRequested", now, release.operation, self._tier,
             version=release.version, sha=release.sha, actor=wish.actor, data={"already_built": True, "reason": wish.reason},
         )  # fmt: skip
         flight, *rows = self._superseded(release.operation)
-        self.site.store.save(*rows, told)
+        tip = [Fact(TIP, release.sha)] if at_tip else []
+        self.site.store.save(*rows, *tip, told, Fact(RETURNING, release.version))
         self.flight, self.waiting = flight, None
         self._stop_flight()
+        self._tell_return(release, wish.reply)
+
+    def _tell_return(self, release: Release, reply: Reply) -> None:
+        operation = self.site.store.operation(release.operation)
         if operation is None:
             raise LookupError(f"release {release.version} has no operation")
         answer = Accepted(operation, 200, "already_built")
-        tip = (Fact(TIP, release.sha),) if at_tip else ()
-        post(self.parent, ReturnTo(release, wish.actor, wish.reply, answer, tip))
+        post(self.parent, ReturnTo(release, reply, answer, (Fact(RETURNING, None),)))
+
+    def _return_again(self) -> None:
+        """What the build tier was told before it died, or sandod did, may be lost."""
+        version = self.site.store.fact(RETURNING)
+        release = self.site.store.release(version) if version else None
+        if release:
+            self._tell_return(release, Reply())
 
     def _accept(self, wish: Rebuild, commit: Any, *, at_tip: bool) -> None:
         operation = self._new("build", wish.actor, wish.reason, commit.sha, None)
@@ -268,7 +282,7 @@ class Build(Actor):
             actor=wish.actor,
             data=data,
         )
-        rows: list[Any] = [told, *([Fact(TIP, commit.sha)] if at_tip else [])]
+        rows: list[Any] = [told, Fact(RETURNING, None), *([Fact(TIP, commit.sha)] if at_tip else [])]
         flight, *others = self._superseded(operation.id)
         if flight is None:
             operation = self._begin(operation, *rows, *others)
@@ -365,6 +379,10 @@ class Build(Actor):
             post(self.parent, EnterBuildTier(flight, release, again))
         elif "gate" in flight.details:
             post(self.parent, GateAgain(flight, str(flight.details["gate"])))
+
+    def _again_to_tier(self) -> None:
+        self._return_again()
+        self._ask_gates_again()
 
     def _ask_gates_again(self) -> None:
         flight = self.flight

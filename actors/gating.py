@@ -83,13 +83,23 @@ class Gates:
             if spec and not fresh and self._on_nodes(spec):
                 for node in self._silent(gating):
                     self.take_up_node(node)
-            elif not self.tier.adopt_job(self._key(gating)):
+            elif fresh:
                 self._ended(gating, Outcome.ABORTED, "sandod was restarted", "interrupted")
-            elif gating.aborted:
-                self._cancel(gating)
+            else:
+                self._take_up_job(gating, spec)
         elif fresh:
             post(self.tier.actor_ref, _AGAIN)
         self.schedule_burn()
+
+    def _take_up_job(self, gating: Gating, spec: GateSpec | None) -> None:
+        """The Runner forgets no job before its end is committed: where nobody holds it, it was never begun."""
+        known = self.tier.adopt_job(self._key(gating))
+        if gating.aborted and known:
+            self._cancel(gating)
+        elif not known and (gating.aborted or spec is None):
+            self._ended(gating, Outcome.ABORTED, "stopped", "aborted")
+        elif not known and spec:
+            self._start(gating, spec)
 
     def take_up_node(self, name: str) -> tuple[str, ...]:
         """Its actor, or mine, has died: its job lives on, or begins now. Answers the key of what I wait for."""
@@ -208,19 +218,16 @@ class Gates:
         tier.publish()
 
     def _known(self, operation: Operation) -> GatesDone | None:
-        """How the gates of a build ended, from the state alone."""
-        state = self.tier.state
-        if any(s.operation == operation.id for s in state.stays):
+        """How the gates of a build ended, as the store has it; None: they never began."""
+        if any(s.operation == operation.id for s in self.tier.state.stays):
             return GatesDone(operation.id, "passed")
-        runs = [r for r in state.tried if r.operation == operation.id]
-        last = runs[-1] if runs else None
-        if last is None or last.outcome is Outcome.PASSED:
+        runs = self.tier.site.store.gate_runs(operation.id)
+        if not runs:
             return None
-        return GatesDone(
-            operation.id,
-            "interrupted" if last.outcome is Outcome.ABORTED else str(last.outcome),
-            last.message,
-        )
+        red = next((r for r in runs if r.outcome is not Outcome.PASSED), None)
+        if red is None:
+            return GatesDone(operation.id, "interrupted", "stopped between two gates")
+        return GatesDone(operation.id, _word(red.outcome), red.message)
 
     def gate_again(self, ask: GateAgain) -> None:
         """One gate of the build tier's current version, in an operation that Build owns."""

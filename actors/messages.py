@@ -360,11 +360,10 @@ class ReturnTo:
     """Build -> Supervisor -> build tier: a sha that is green already was pushed again; make it current."""
 
     release: Release
-    actor: str
     reply: Reply = field(compare=False, repr=False)
     answer: Answer
     rows: tuple[Any, ...] = ()
-    """What is to be saved with it: that the tip was accepted, so that a request that is lost is found again."""
+    """What is to be saved with it: that nobody need ask for it again."""
 
 
 # -- moving a release ---------------------------------------------------------------------------------------

@@ -173,7 +173,7 @@ class Supervisor(Actor):
         self._sweep_all()
 
     def _end_orphans(self) -> None:
-        """At start the file wins: what runs on a tier that it no longer names has nobody who could go on with it."""
+        """The file wins: what runs on a tier that it no longer names has nobody who could go on with it."""
         store, now = self.site.store, self.site.clock().at
         for operation in store.unfinished():
             named = operation.kind in {"build", "backup"} or self.topology.tier(operation.tier)
@@ -505,9 +505,11 @@ class Supervisor(Actor):
 
     def _left(self, name: str) -> None:
         """A removed tier has put down what it held, or is dead: what is left of its jobs is heard to its end here."""
-        self.leaving.discard(name)
         self.stop_child(name)
+        self._end_orphans()  # a deploy may have begun while the file was read
+        self.leaving.discard(name)
         self._sweep_all()
+        self.publish()
 
     def _reject(self, wish: Reload, refusal: Refusal) -> None:
         data: dict[str, object] = {"error": refusal.detail}
@@ -567,7 +569,7 @@ class Supervisor(Actor):
 
 def orphaned(operation: Operation, state: TierState, runs: list[GateRun], now: datetime) -> list[Any]:
     """The end of an operation whose tier is gone: each of its starts gets its end."""
-    error = f"sandod was restarted, and sando.toml names no tier {operation.tier} any more"
+    error = f"sando.toml names no tier {operation.tier} any more"
     about: dict[str, Any] = {"version": operation.version, "sha": operation.sha, "actor": operation.actor}
     ended = replace(operation, status=Status.INTERRUPTED, step="", error=error, finished_at=now)
     rows: list[Any] = [ended, Unset(Rollout, operation.id), replace(state, gating=None)]

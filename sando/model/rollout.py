@@ -116,7 +116,7 @@ def failed(rollout: Rollout, name: str, step: Step, error: str, *, errored: bool
             node, status="failed", at_fault=True, look=not rollout.going_back, broken=rollout.going_back
         )
     else:
-        node = replace(node, status="failed", at_fault=True, broken=step is Step.REVERT)
+        node = replace(node, status="failed", at_fault=True, broken=node.touched)
     first = rollout.error is None
     rollout = replace(rollout, error=rollout.error or told, errored=errored if first else rollout.errored)
     return advance(_set(rollout, node))

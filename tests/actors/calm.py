@@ -17,7 +17,8 @@ def check_start(stage: Stage, job: Job) -> None:
     """One build at a time, its gates included; one job at a time on a node."""
     others = [j for j in stage.runner.running() if j is not job]
     if _of_lane(job):
-        assert not [j.key for j in others if _of_lane(j)], f"{job.key} beside another of the build lane"
+        lane = [j.key for j in others if _of_lane(j)]
+        assert not lane, f"{job.key} beside {lane}"
     if job.kind == "perform":
         node = job.key.rsplit("/", 3 if "/gate/" not in job.key else 4)[0].split("/")[:3]
         beside = [j.key for j in others if j.key.split("/")[:3] == node]

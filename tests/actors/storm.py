@@ -1,8 +1,11 @@
 """One random order of everything that may happen to a daemon, from a seed; what must hold is in `calm`."""
 
 import random
+import tempfile
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,25 +31,56 @@ from sando.model.snapshot import Snapshot
 from sando.model.topology import Topology
 from sando.work.outcome import Aborted, Done, Failed
 from tests.actors.calm import check_start
+from tests.actors.conftest import MEMORY
 from tests.factories import CARGO, CONFIRM, SMOKE, gate, nodes, sha, tier, topology
 from tests.harness import Job, Stage, outcome_of
+from tests.world import World
 
 VERSIONS = ("1.0", "1.1", "2.0")
 CRASHES = 4
 
 
-def any_topology(rand: random.Random) -> Topology:
-    canary = rand.choice(("sequential", "parallel", "first-then-rest"))
-    on_failure = rand.choice(("rollback", "halt"))
+TOPOLOGIES = 12
+
+
+@cache
+def topology_of(number: int) -> Topology:
+    rand = random.Random(number)
+    canary = ("sequential", "parallel", "first-then-rest")[number % 3]
+    on_failure = ("rollback", "halt")[number % 2]
     once = rand.choice((None, "./server migrate"))
     hold = rand.choice((0.0, 0.0, 30.0))
     burn = gate("burn_in", duration_s=rand.choice((0.0, 40.0)))
     mm = tier("mm", 0, CARGO, SMOKE) if rand.random() < 0.5 else tier("mm", 0, CARGO)
     a = tier("a", rand.choice((1, 2)), SMOKE, burn) if rand.random() < 0.6 else tier("a", 1)
     b = tier(
-        "b", rand.choice((1, 3)), CONFIRM, canary=canary, on_failure=on_failure, once=once, canary_hold_s=hold
+        "b", rand.choice((2, 3)), CONFIRM, canary=canary, on_failure=on_failure, once=once, canary_hold_s=hold
     )
     return topology(mm, a, b)
+
+
+@cache
+def history_of(number: int) -> tuple[bytes, World]:
+    """A store and a world in which two versions have gone all the way, and a third one waits on the build tier."""
+    with tempfile.TemporaryDirectory(prefix="sando-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        stage = Stage(Path(folder) / "sando.db", topology_of(number))
+        for version in (1, 2, 3):
+            stage.world.push(sha(version), VERSIONS[version - 1])
+            stage.accepted(Rebuild())
+            stage.finish_all()
+            for name in ("a", "b") if version < 3 else ():
+                stage.accepted(Promote(name, hotfix=True))
+                stage.finish_all()
+        stage.kill()
+        return Path(folder, "sando.db").read_bytes(), stage.world
+
+
+def stage_of(path: Path, number: int, seed: int, *, empty: bool) -> Stage:
+    if empty:
+        return Stage(path, topology_of(number), seed)
+    store, world = history_of(number)
+    path.write_bytes(store)
+    return Stage(path, topology_of(number), seed, deepcopy(world))
 
 
 class Storm:
@@ -54,19 +88,20 @@ class Storm:
 
     def __init__(self, path: Path, seed: int) -> None:
         self.random = rand = random.Random(seed)
-        self.base = any_topology(rand)
-        self.stage = Stage(path, self.base, seed=seed)
+        number, empty = rand.randrange(TOPOLOGIES), rand.random() < 0.2
+        self.base = topology_of(number)
+        self.stage = stage_of(path, number, seed, empty=empty)
         self.replies: list[tuple[Any, Reply]] = []
-        self.shas: list[str] = []
+        self.shas: list[str] = list(self.stage.world.commits)
         self.crashes = 0
-        self.calm_down = rand.random() < 0.3
+        self.gentle = rand.random() < 0.3
         self.log: list[str] = []
         self._watch()
         self.acts: list[tuple[int, Callable[[], None]]] = [
-            (30, self.some_steps), (26, self.end_a_job), (9, self.push), (5, self.rebuild), (9, self.promote),
-            (5, self.roll_back), (4, self.confirm), (2, self.run_gate), (3, self.abort), (2, self.lock),
+            (30, self.some_steps), (30, self.end_a_job), (4, self.push), (3, self.rebuild), (9, self.promote),
+            (6, self.roll_back), (4, self.confirm), (2, self.run_gate), (3, self.abort), (2, self.lock),
             (2, self.reload), (1, self.fetch), (5, self.time_passes), (4, self.crash), (3, self.store_away),
-            (1, self.bug_after_commit), (1, self.shut_down), (1, self.kill), (2, self.all_well),
+            (1, self.bug_after_commit), (1, self.shut_down), (1, self.kill), (4, self.all_well),
         ]  # fmt: skip
 
     def _watch(self) -> None:
@@ -83,7 +118,8 @@ class Storm:
     def run(self, acts: int) -> None:
         kinds = [a for _, a in self.acts]
         weights = [w for w, _ in self.acts]
-        self.push()
+        if not self.shas or self.random.random() < 0.5:
+            self.push()
         for act in self.random.choices(kinds, weights, k=acts):
             self.log.append(act.__name__)
             act()
@@ -120,7 +156,8 @@ class Storm:
         dice = self.random.random()
         if job.token.cancelled and dice < 0.7:
             return Aborted()
-        if self.calm_down or dice < 0.8 or job.kind in {"resolve", "tidy", "verify"}:
+        well = 0.9 if self.gentle else 0.7 if job.kind == "perform" else 0.8
+        if dice < well or job.kind in {"resolve", "tidy", "verify"}:
             return outcome_of(job)
         if job.kind == "gate" and dice < 0.9:
             return Done(Verdict(passed=False, message="red"))
@@ -147,7 +184,7 @@ class Storm:
 
     def _version(self) -> str | None:
         known = [r.version for r in self.stage.store.releases()]
-        return self.random.choice([None, None, None, *known]) if known else None
+        return self.random.choice(known) if known and self.random.random() < 0.25 else None
 
     def promote(self) -> None:
         some = self.random.random
@@ -168,7 +205,7 @@ class Storm:
 
     def run_gate(self) -> None:
         self.tell(
-            RunGate(*self.random.choice((("mm", "cargo_test"), ("a", "boot_smoke"), ("b", "manual_confirm"))))
+            RunGate(*self.random.choice((("mm", "cargo_test"), ("a", "boot_smoke"), ("a", "boot_smoke"))))
         )
 
     def abort(self) -> None:
