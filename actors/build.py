@@ -254,7 +254,7 @@ class Build(Actor):
         if operation is None:
             raise LookupError(f"release {release.version} has no operation")
         answer = Accepted(operation, 200, "already_built")
-        post(self.parent, ReturnTo(release, reply, answer, (Fact(RETURNING, None),)))
+        post(self.parent, ReturnTo(release, reply, answer, RETURNING))
 
     def _return_again(self) -> None:
         """What the build tier was told before it died, or sandod did, may be lost."""

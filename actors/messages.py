@@ -362,8 +362,8 @@ class ReturnTo:
     release: Release
     reply: Reply = field(compare=False, repr=False)
     answer: Answer
-    rows: tuple[Any, ...] = ()
-    """What is to be saved with it: that nobody need ask for it again."""
+    fact: str = ""
+    """Names the version as long as this is still to be done; a newer request has cleared it."""
 
 
 # -- moving a release ---------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ from sando.model.events import Event
 from sando.model.gates import Approval
 from sando.model.operation import Operation
 from sando.model.policy import confirmable, vouch
+from sando.model.record import Fact
 from sando.model.stay import Stay
 from sando.model.tier import TierState
 from sando.model.topology import NodeSpec, TierSpec, Topology
@@ -248,13 +249,14 @@ class Tier(Actor):
 
     def _return_to(self, back: ReturnTo) -> None:
         """The build tier only: a green sha was pushed again, its version is current with the gates it had."""
-        if self.state.current_version != back.release.version:
-            last, now = self.state.judged(back.release.version), self.site.clock()
-            gates = tuple(g for g in last.gates if g.kind != "burn_in") if last else ()
-            self.become(self.state.enter(back.release, back.release.operation, now, gates), *back.rows)
+        if self.site.store.fact(back.fact) == back.release.version:
+            state, done = self.state, Fact(back.fact, None)
+            if state.current_version != back.release.version:
+                last, now = state.judged(back.release.version), self.site.clock()
+                gates = tuple(g for g in last.gates if g.kind != "burn_in") if last else ()
+                state = state.enter(back.release, back.release.operation, now, gates)
+            self.become(state, done)
             self.gates.schedule_burn()
-        elif back.rows:
-            self.become(self.state, *back.rows)
         self.publish(back.reply, back.answer)
 
     def _lift(self, version: str) -> None:
