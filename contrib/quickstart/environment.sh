@@ -1,5 +1,6 @@
 # Makes and keeps `.venv`, the virtual environment of this tree; it installs nothing anywhere else. Sourced, not run.
 # make_environment ROOT [EXTRA] leaves its interpreter in ENV_PYTHON, or ends the script with what is missing.
+# install_log is pip's output while it runs; whoever is interrupted removes it.
 
 missing() {
     printf '%s\n' "$@" >&2
@@ -57,7 +58,8 @@ environment_lacks() {
 # Editable, so that a later `git pull` is what runs.
 install_into() {
     local root=$1 folder=$2 extra=$3 log
-    log=$(mktemp "${TMPDIR:-/tmp}/sando-install.XXXXXX")
+    install_log=$(mktemp "${TMPDIR:-/tmp}/sando-install.XXXXXX")
+    log=$install_log
     echo "installing sando$extra into .venv ($("$PYTHON" --version 2>&1)) ..."
     if ! "$ENV_PYTHON" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null &&
         ! "$PYTHON" -m venv --clear "$folder" >"$log" 2>&1; then
