@@ -81,7 +81,7 @@ def check_events(events: list[Event]) -> None:
 def check_last_push(stage: Stage) -> None:
     """The last accepted request was carried out: built to an end of its own, or its version is current again."""
     assert stage.store.fact("tip") == stage.world.tip, "the tip of the branch was never accepted"
-    asked = [e for e in stage.events("RebuildRequested")][-1]
+    asked = stage.events("RebuildRequested")[-1]
     last = _last_life(stage, stage.operation(asked.operation or 0))
     allowed = {Status.SUCCEEDED, Status.FAILED, Status.ERRORED, Status.ABORTED}
     if not asked.data.get("already_built"):
@@ -115,9 +115,9 @@ def check_links(stage: Stage) -> None:
 def check_memory(stage: Stage) -> None:
     """What each actor believes is what a restart would load."""
     supervisor = stage.actor("supervisor")
-    assert supervisor.locks == {lock.tier: lock for lock in stage.store.locks()}
+    assert supervisor.locks.held == {lock.tier: lock for lock in stage.store.locks()}
     assert not supervisor.leaving
-    assert supervisor.reloading is None
+    assert supervisor.reloads.wish is None
     build = stage.actor("build")
     assert (build.flight, build.waiting, build.looking, list(build.asked)) == (None, None, "", [])
     assert stage.actor("backup").operation is None
