@@ -126,6 +126,9 @@ class World:
         self.folders -= {r.version for r in gone}
         return gone
 
+    def forget_logs(self, unfinished: frozenset[int], before: float, most: int, cancel: CancelToken) -> int:
+        return 0
+
     def fetch_backup(self, spec: BackupSpec, operation: int, cancel: CancelToken) -> dict[str, object]:
         return {"bytes": 7, "sha256": "00"}
 

@@ -13,8 +13,11 @@ RED_FOR = timedelta(hours=24)
 
 
 def kept_of(state: TierState, keep: int) -> set[str]:
-    """The newest `keep` successful versions of a tier's history, and whatever it stands on or may go back to."""
-    newest = list(dict.fromkeys(s.version for s in reversed(state.stack)))[:keep]
+    """The newest `keep` versions that a tier ever ran, and whatever it stands on or may go back to.
+
+    One that a rollback left counts too: somebody may want to look at it, or to force it back.
+    """
+    newest = list(dict.fromkeys(s.version for s in reversed(state.stays)))[:keep]
     must = [
         state.current_version,
         state.previous and state.previous.version,
