@@ -27,7 +27,7 @@ from sando.metrics import Metrics
 from sando.model.clock import stamp
 from sando.model.errors import SandoError
 from sando.model.events import Event
-from sando.model.release import MANIFEST, Manifest
+from sando.model.release import MANIFEST, Manifest, read_manifest
 from sando.model.topology import DaemonSpec, TokenSpec, Topology
 from sando.store import Store
 from sando.work import hook
@@ -141,7 +141,7 @@ class Daemon:
             raw = Path(self.spec.release_root, version, MANIFEST).read_bytes()
         except OSError:
             return None
-        return msgspec.json.decode(raw, type=Manifest)
+        return read_manifest(raw)
 
     def _site(self) -> Site:
         return Site(

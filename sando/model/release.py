@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import msgspec
 from msgspec import Struct
 
 MANIFEST = "manifest.json"
@@ -33,6 +34,10 @@ class Manifest(Struct, frozen=True):
     @property
     def bytes(self) -> int:
         return sum(f.size for f in self.files)
+
+
+read_manifest = msgspec.json.Decoder(Manifest).decode
+"""Made here, while one thread runs: msgspec does not bear that two threads use a new type at once."""
 
 
 class Release(Struct, frozen=True):

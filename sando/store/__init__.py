@@ -26,6 +26,7 @@ from sando.model.rollout import Rollout
 from sando.model.stay import BurnReset, Stay
 from sando.model.tier import TierState
 from sando.store.schema import (
+    DECODERS,
     ROWS,
     SCHEMA,
     TABLES,
@@ -197,7 +198,7 @@ class Store:
 
     def _values(self, query: Any, kind: type[T]) -> list[T]:
         with self._guarded():
-            return [msgspec.json.decode(bytes(row[0]), type=kind) for row in query.tuples()]
+            return [DECODERS[kind].decode(bytes(row[0])) for row in query.tuples()]
 
     def fact(self, key: str) -> Any:
         meta = self._one(MetaRow)
@@ -262,7 +263,7 @@ class Store:
             query = query.where(model.sha == sha)
         with self._guarded():
             rows = list(query.tuples())
-        page = [msgspec.json.decode(bytes(body), type=Release) for _, body in rows[:limit]]
+        page = [DECODERS[Release].decode(bytes(body)) for _, body in rows[:limit]]
         return page, rows[limit - 1][0] if len(rows) > limit else None
 
     def events(self, since: int, limit: int) -> list[Event]:

@@ -1,5 +1,6 @@
 """A real sandod as a process of its own, and the HTTP client of the tests; it knows no topology."""
 
+import contextlib
 import json
 import os
 import random
@@ -121,7 +122,7 @@ class Sandod:
         return self
 
     def _env(self) -> dict[str, str]:
-        return os.environ | {"SANDO_CONFIG": str(self.config)}
+        return os.environ | {"SANDO_CONFIG": str(self.config), "PYTHONFAULTHANDLER": "1"}
 
     def _answers(self) -> bool:
         assert self.process
@@ -159,9 +160,9 @@ class Sandod:
             ).touch()  # commands on nodes are nobody's to kill: they go on and end
         if self.process and self.process.poll() is None:
             self.kill()
-        end = time.monotonic() + 10
-        while (left := self.left()) and time.monotonic() < end:
-            time.sleep(0.02)
+        with contextlib.suppress(AssertionError):
+            until(lambda: not self.left(), 10)
+        left = self.left()
         for pid, _ in left:
             os.kill(pid, signal.SIGKILL)
         return left

@@ -6,7 +6,7 @@ import msgspec
 
 from sando.model.errors import WorkError
 from sando.model.gates import Verdict
-from sando.model.release import MANIFEST, Manifest
+from sando.model.release import MANIFEST, read_manifest
 from sando.work.boot import boot
 from sando.work.build import build_env
 from sando.work.cancel import CancelToken
@@ -35,7 +35,7 @@ def _start_command(context: GateContext) -> tuple[str, ...]:
     """As the release was built to be started, whatever the config says by now."""
     path = Path(context.release, MANIFEST)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest).run or context.shop.spec.start_command()
+        return read_manifest(path.read_bytes()).run or context.shop.spec.start_command()
     except (OSError, msgspec.DecodeError) as error:
         raise WorkError(
             context.spec.name, f"cannot read {path}: {error}; build it again", errored=True
