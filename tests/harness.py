@@ -61,18 +61,18 @@ class ManualTimer:
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
-        self._at = 0.0
+        self.at = 0.0
         self._heap: list[tuple[float, int, list[Callable[[], None]]]] = []
         self._numbers = itertools.count()
 
     def after(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
         holder = [call]
-        heapq.heappush(self._heap, (self._at + max(0.0, seconds), next(self._numbers), holder))
+        heapq.heappush(self._heap, (self.at + max(0.0, seconds), next(self._numbers), holder))
         return holder.clear
 
     def advance(self, seconds: float) -> None:
         """To the first call that is due, and on, until all of `seconds` have passed."""
-        until = self._at + seconds
+        until = self.at + seconds
         while self._heap and self._heap[0][0] <= until:
             self.to_next()
         self._move(until)
@@ -81,7 +81,7 @@ class ManualTimer:
         if not self._heap:
             return False
         at, _, holder = heapq.heappop(self._heap)
-        self._move(max(at, self._at))
+        self._move(max(at, self.at))
         for call in holder:
             call()
         return True
@@ -90,11 +90,11 @@ class ManualTimer:
         """Seconds until the first call that is not cancelled."""
         while self._heap and not self._heap[0][2]:
             heapq.heappop(self._heap)
-        return self._heap[0][0] - self._at if self._heap else None
+        return self._heap[0][0] - self.at if self._heap else None
 
     def _move(self, at: float) -> None:
-        self._clock.advance(at - self._at)
-        self._at = at
+        self._clock.advance(at - self.at)
+        self.at = at
 
 
 @dataclass
@@ -381,7 +381,13 @@ class Stage:
         raise AssertionError("jobs without end")
 
     def advance(self, seconds: float) -> None:
-        self.timer.advance(seconds)
+        """Time passes, and whatever is due is handled when it is due."""
+        self.drain()
+        until = self.timer.at + seconds
+        while (left := self.timer.next_in()) is not None and self.timer.at + left <= until:
+            self.timer.to_next()
+            self.drain()
+        self.timer.advance(until - self.timer.at)
         self.drain()
 
     def accepted(self, message: Any, status: int | None = None) -> Operation:

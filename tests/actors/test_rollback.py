@@ -1,0 +1,264 @@
+"""Rollbacks (SPEC 7): whole first, then one step back, never a toggle, and always to the end."""
+
+from collections.abc import Callable
+
+import pytest
+
+from actors.messages import AbortOperation, Promote, Rebuild, Rollback, RunGate
+from sando.model.answers import Accepted, Refusal
+from sando.model.operation import Operation, Status
+from tests.actors.steps import LOST, RED, built, promoted, running, step, steps, up_to
+from tests.factories import SMOKE, sha, tier, topology
+from tests.harness import Stage
+
+
+@pytest.fixture
+def stage(stage_of: Callable[..., Stage]) -> Stage:
+    """Three versions have come to tier b, one after the other."""
+    stage = stage_of(topology(tier("b", 3)))
+    up_to(stage, "b", "1.0", "2.0", "3.0")
+    return stage
+
+
+def rolled_back(stage: Stage, version: str | None = None) -> Operation:
+    operation = stage.accepted(Rollback("b", version, actor="max", reason="it smells"))
+    stage.finish_all()
+    return stage.operation(operation.id)
+
+
+def shown(stage: Stage) -> tuple[str, str, str]:
+    state = stage.tier("b")
+    return state["current_version"], state["previous_version"], state["status"]
+
+
+def test_it_is_not_a_toggle(stage: Stage) -> None:
+    assert rolled_back(stage).status is Status.SUCCEEDED
+    assert shown(stage) == ("2.0", "1.0", "steady")
+    rolled_back(stage)
+    assert shown(stage) == ("1.0", None, "steady")
+    assert stage.refused(Rollback("b")) == (409, "no_previous_version")
+    assert stage.tier("b")["marked_bad"] == ["2.0", "3.0"]
+    assert set(stage.world.links("b").values()) == {"1.0"}
+
+
+def test_the_version_left_is_marked_with_who_and_why_and_the_events_tell(stage: Stage) -> None:
+    operation = rolled_back(stage)
+    mark = stage.actor("b").state.marks["3.0"]
+    assert (mark.actor, mark.reason, mark.operation) == ("max", "it smells", operation.id)
+    told = [e.type for e in stage.events() if e.operation == operation.id]
+    assert told == ["DeployStart", *["NodeDeployed"] * 3, "DeployOk", "Rollback"]
+
+
+def test_all_nodes_go_at_once_and_the_version_moves_with_the_first(stage: Stage) -> None:
+    stage.accepted(Rollback("b"))
+    stage.finish_all("preflight")
+    assert running(stage) == ["b-1/switch", "b-2/switch", "b-3/switch"]
+    assert shown(stage)[0] == "3.0"
+    steps(stage, "b-2", "switch")
+    assert shown(stage) == ("2.0", "1.0", "deploying")
+    stage.finish_all()
+    assert shown(stage) == ("2.0", "1.0", "steady")
+
+
+def test_a_node_that_fails_does_not_stop_the_others_and_the_tier_is_degraded(stage: Stage) -> None:
+    operation = stage.accepted(Rollback("b")).id
+    stage.finish_all("preflight")
+    step(stage, "b-1", "switch", RED)
+    stage.finish_all()
+    row = stage.operation(operation)
+    assert row.status is Status.FAILED
+    assert {n.name: n.status for n in row.nodes} == {"b-1": "failed", "b-2": "ok", "b-3": "ok"}
+    assert shown(stage) == ("2.0", "1.0", "degraded")
+    assert [e.type for e in stage.events("DeployFailed", "RollbackFailed")] == [
+        "DeployFailed",
+        "RollbackFailed",
+    ]
+    whole = rolled_back(stage)
+    assert (whole.status, [n.name for n in whole.nodes]) == (Status.SUCCEEDED, ["b-1"])
+    assert shown(stage) == ("2.0", "1.0", "steady")
+    assert stage.tier("b")["marked_bad"] == ["3.0"]
+
+
+def test_a_node_that_cannot_be_reached_is_left_out_and_told(stage: Stage) -> None:
+    operation = stage.accepted(Rollback("b")).id
+    step(stage, "b-3", "preflight", LOST)
+    stage.finish_all()
+    row = stage.operation(operation)
+    assert row.status is Status.FAILED
+    assert stage.world.links("b") == {"b-1": "2.0", "b-2": "2.0", "b-3": "3.0"}
+    assert shown(stage)[0] == "2.0"
+
+
+def test_a_rollback_that_reaches_no_node_changes_nothing(stage: Stage) -> None:
+    operation = stage.accepted(Rollback("b")).id
+    for node in ("b-1", "b-2", "b-3"):
+        step(stage, node, "preflight", LOST)
+    assert stage.operation(operation).status is Status.FAILED
+    assert shown(stage)[0] == "3.0"
+    assert stage.tier("b")["marked_bad"] == []
+
+
+def test_a_named_version_that_lies_below_is_gone_back_to(stage: Stage) -> None:
+    assert rolled_back(stage, "1.0").status is Status.SUCCEEDED
+    assert shown(stage) == ("1.0", None, "steady")
+
+
+@pytest.mark.parametrize(
+    ("version", "code"),
+    [("3.0", "already_current"), ("9.9", "not_rollbackable"), ("0.1", "not_rollbackable")],
+)
+def test_a_named_version_that_is_current_or_not_below_is_refused(
+    stage: Stage, version: str, code: str
+) -> None:
+    assert stage.refused(Rollback("b", version)) == (409, code)
+    assert shown(stage)[0] == "3.0"
+
+
+def test_a_marked_version_is_not_gone_back_to(stage: Stage) -> None:
+    rolled_back(stage)
+    promoted(stage, "b", "3.0", force=True)
+    rolled_back(stage)
+    promoted(stage, "b", "1.0", force=True)
+    assert stage.refused(Rollback("b", "3.0")) == (409, "not_rollbackable")
+
+
+def test_a_release_that_the_node_no_longer_has_is_uploaded_again(stage: Stage) -> None:
+    stage.world.node("b", "b-2").releases.discard("2.0")
+    stage.accepted(Rollback("b"))
+    stage.finish_all("preflight")
+    assert running(stage) == ["b-2/upload"]
+    stage.finish_all()
+    assert set(stage.world.links("b").values()) == {"2.0"}
+
+
+def test_a_running_promotion_is_busy_unless_it_is_to_be_aborted(stage: Stage) -> None:
+    built(stage, "4.0")
+    promotion = stage.accepted(Promote("b")).id
+    stage.finish_all("preflight", "upload")
+    steps(stage, "b-1", "switch", "start")
+    assert stage.refused(Rollback("b")) == (409, "tier_busy")
+    reply = stage.tell(Rollback("b", abort_running=True))
+    stage.drain()
+    assert stage.refused(Rollback("b", abort_running=True)) == (409, "tier_busy")
+    stage.finish_all()
+    answer = reply.given
+    assert isinstance(answer, Accepted)
+    assert (answer.code, answer.operation.id) == ("made_whole", promotion)
+    assert stage.operation(promotion).status is Status.ABORTED
+    assert shown(stage) == ("3.0", "2.0", "steady")
+    assert set(stage.world.links("b").values()) == {"3.0"}
+
+
+def test_aborting_a_halting_promotion_makes_the_tier_whole(stage_of: Callable[..., Stage]) -> None:
+    stage = stage_of(topology(tier("b", 3, on_failure="halt")))
+    up_to(stage, "b", "1.0")
+    built(stage, "2.0")
+    stage.accepted(Promote("b"))
+    stage.finish_all("preflight", "upload")
+    steps(stage, "b-1", "switch", "start")
+    reply = stage.tell(Rollback("b", abort_running=True))
+    stage.finish_all()
+    answer = reply.given
+    assert isinstance(answer, Accepted)
+    assert stage.operation(answer.operation.id).kind == "rollback"
+    assert shown(stage) == ("1.0", None, "steady")
+    assert stage.tier("b")["marked_bad"] == ["2.0"]
+
+
+def test_a_rollback_that_was_refused_for_the_store_is_not_done_later(stage: Stage) -> None:
+    built(stage, "4.0")
+    stage.accepted(Promote("b"))
+    stage.finish_all("preflight", "upload")
+    stage.store.away = 1
+    assert stage.refused(Rollback("b", abort_running=True)) == (503, "store_unavailable")
+    stage.finish_all()
+    assert shown(stage) == ("4.0", "3.0", "steady")
+
+
+def test_it_cannot_be_aborted(stage: Stage) -> None:
+    operation = stage.accepted(Rollback("b")).id
+    assert stage.refused(AbortOperation(operation)) == (409, "not_abortable")
+    stage.finish_all()
+    assert stage.operation(operation).status is Status.SUCCEEDED
+
+
+def test_it_aborts_the_gates_of_its_tier(stage_of: Callable[..., Stage]) -> None:
+    stage = stage_of(topology(tier("b", 1, SMOKE)))
+    up_to(stage, "b", "1.0", "2.0")
+    gate_run = stage.accepted(RunGate("b", "boot_smoke")).id
+    stage.accepted(Rollback("b"))
+    stage.finish_all()
+    assert stage.operation(gate_run).status is Status.ABORTED
+    assert shown(stage)[0] == "1.0"
+
+
+@pytest.mark.parametrize("when", ["preflight", "switch", "start"])
+@pytest.mark.parametrize("reboot", [False, True])
+def test_a_rollback_is_continued_to_its_target_after_a_kill(stage: Stage, when: str, *, reboot: bool) -> None:
+    operation = stage.accepted(Rollback("b")).id
+    order = ["preflight", "switch", "start"]
+    for kind in order[: order.index(when)]:
+        steps(stage, "b-1", kind)
+        if kind == "preflight":
+            stage.finish_all("preflight")
+    if when == "start":
+        stage.world.node("b", "b-2").current = "2.0"
+    stage.restart(reboot=reboot)
+    stage.finish_all()
+    row = stage.operation(operation)
+    assert (row.status, row.recovered) == (Status.SUCCEEDED, True)
+    assert shown(stage) == ("2.0", "1.0", "steady")
+    assert set(stage.world.links("b").values()) == {"2.0"}
+    assert stage.tier("b")["marked_bad"] == ["3.0"]
+    assert len([s for s in stage.actor("b").state.stays if s.version == "2.0"]) == 2, "it stepped back once"
+
+
+def test_a_node_that_was_switched_and_cannot_be_looked_at_after_a_kill_is_not_said_to_be_well(
+    stage: Stage,
+) -> None:
+    operation = stage.accepted(Rollback("b")).id
+    stage.finish_all("preflight")
+    stage.world.node("b", "b-1").current = "2.0"
+    stage.restart()
+    stage.drain()
+    for node in ("b-1", "b-2", "b-3"):
+        step(stage, node, "preflight", LOST)
+    assert stage.operation(operation).status is Status.FAILED
+    assert shown(stage)[2] == "degraded"
+
+
+@pytest.mark.parametrize("who", ["b", "b-1", "supervisor", "journal"])
+def test_a_rollback_survives_the_death_of_an_actor(stage: Stage, who: str) -> None:
+    operation = stage.accepted(Rollback("b")).id
+    stage.finish_all("preflight")
+    stage.crash(stage.actor(who))
+    stage.finish_all()
+    assert stage.operation(operation).status is Status.SUCCEEDED
+    assert shown(stage) == ("2.0", "1.0", "steady")
+
+
+def test_on_the_build_tier_only_the_pointer_moves(stage: Stage) -> None:
+    operation = stage.accepted(Rollback("mm"))
+    assert stage.operation(operation.id).status is Status.SUCCEEDED
+    assert not stage.runner.running()
+    mm = stage.tier("mm")
+    assert (mm["current_version"], mm["previous_version"], mm["marked_bad"]) == ("2.0", "1.0", ["3.0"])
+    assert mm["gates"][0]["outcome"] == "passed"
+    assert stage.refused(Promote("b", "3.0")) in {(409, "already_current"), (409, "version_marked_bad")}
+
+
+def test_a_build_goes_on_while_a_tier_is_rolled_back(stage: Stage) -> None:
+    stage.world.push(sha(9), "9.0")
+    build = stage.accepted(Rebuild()).id
+    rolled_back(stage)
+    assert stage.operation(build).status is Status.SUCCEEDED
+    assert stage.tier("mm")["current_version"] == "9.0"
+
+
+def test_a_tier_that_is_unknown_or_not_provisioned_has_no_way_back(stage_of: Callable[..., Stage]) -> None:
+    stage = stage_of(topology(tier("b", 1), tier("c", 1, provisioned=False)))
+    assert stage.refused(Rollback("x")) == (404, "unknown_tier")
+    assert stage.refused(Rollback("c")) == (409, "not_provisioned")
+    answer = stage.answer(Rollback("b"))
+    assert isinstance(answer, Refusal)
+    assert answer.code == "no_previous_version"
