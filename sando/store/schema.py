@@ -1,4 +1,8 @@
-"""The tables: a row is the columns that are searched by, and the whole value as JSON in `body`."""
+"""The tables: a row is the columns that are searched by, and the whole value as JSON in `body`.
+
+peewee makes them and keeps the connections and transactions; the statements are written out, since building
+one from Python costs more than SQLite takes to answer it, at every commit and in every snapshot.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -132,17 +136,27 @@ TABLES = (
 )
 
 
-ROWS: dict[type, tuple[type[pw.Model], Callable[[Any], dict[str, Any]]]] = {
-    Operation: (OperationRow, lambda o: {"id": o.id, "kind": o.kind, "tier": o.tier, "status": o.status}),
-    Rollout: (RolloutRow, lambda r: {"operation": r.operation}),
-    Stay: (StayRow, lambda s: {"tier": s.tier, "n": s.n, "popped": s.popped}),
-    GateRun: (
-        GateRunRow,
-        lambda g: {"operation": g.operation, "tier": g.tier, "gate": g.gate, "attempt": g.attempt},
+def _put(table: str, *columns: str) -> str:
+    names = ", ".join((*columns, "body"))
+    return f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({', '.join('?' * (len(columns) + 1))})"  # noqa: S608
+
+
+ROWS: dict[type, tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
+    Operation: (
+        _put("operation", "id", "kind", "tier", "status"),
+        lambda o: (o.id, o.kind, o.tier, o.status),
     ),
-    Lock: (LockRow, lambda k: {"tier": k.tier}),
-    BurnReset: (BurnResetRow, lambda b: {"tier": b.tier, "n": b.n}),
+    Rollout: (_put("rollout", "operation"), lambda r: (r.operation,)),
+    Stay: (_put("stay", "tier", "n", "popped"), lambda s: (s.tier, s.n, s.popped)),
+    GateRun: (
+        _put("gate_run", "operation", "tier", "gate", "attempt"),
+        lambda g: (g.operation, g.tier, g.gate, g.attempt),
+    ),
+    Lock: (_put("lock", "tier"), lambda k: (k.tier,)),
+    BurnReset: (_put("burn_reset", "tier", "n"), lambda b: (b.tier, b.n)),
+    TierState: (_put("tier", "name"), lambda t: (t.name,)),
 }
+"""Of a value: the statement that writes its row, and the columns beside its body."""
 
 
 def bind(model: type[pw.Model], database: pw.Database) -> type[pw.Model]:

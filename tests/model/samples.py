@@ -6,6 +6,7 @@ from sando.model.answers import Refusal
 from sando.model.clock import Instant
 from sando.model.policy import Vouched
 from sando.model.release import Release
+from sando.model.tier import NodeState
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 T0 = Instant(NOON, "one", 1000.0)
@@ -23,3 +24,8 @@ def refused(answer: object) -> tuple[int, str]:
     assert answer.detail
     assert answer.hint
     return answer.status, answer.code
+
+
+def node_on(name, version, **more):
+    """A node that is, as far as was seen, on what is recorded."""
+    return NodeState(name, version, version, **more)

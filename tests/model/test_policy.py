@@ -24,9 +24,9 @@ from sando.model.policy import (
     vouch,
 )
 from sando.model.release import Release
-from sando.model.tier import Half, Mark, NodeState, TierState
+from sando.model.tier import Half, Mark, TierState
 from sando.model.topology import GateSpec, NodeSpec, TierSpec
-from tests.model.samples import NOON, T0, refused, release
+from tests.model.samples import NOON, T0, node_on, refused, release
 
 DAY = 86400.0
 RIPE = T0.plus(DAY)
@@ -308,7 +308,7 @@ def target(current: str | None = "1.0.0", half: str | None = None, **on: str | N
     if current:
         state = state.enter(release(current), 30, T0)
     for name in ("n1", "n2"):
-        state = state.with_node(NodeState(name, on.get(name, current)))
+        state = state.with_node(node_on(name, on.get(name, current)))
     return replace(state, half=Half(half, 43) if half else None)
 
 
@@ -350,10 +350,10 @@ def test_what_is_current_on_every_node_is_current_already_and_force_deploys_it_a
 @pytest.mark.parametrize(
     "node",
     [
-        NodeState("n2", "1.0.0"),
-        NodeState("n2", None),
-        NodeState("n2", "2.0.0", status="unknown"),
-        NodeState("n2", "2.0.0", status="failed"),
+        node_on("n2", "1.0.0"),
+        node_on("n2", None),
+        node_on("n2", "2.0.0", status="unknown"),
+        node_on("n2", "2.0.0", status="failed"),
     ],
 )
 def test_only_the_nodes_that_lack_the_current_version_are_repaired_without_a_vouch(node: NodeState) -> None:

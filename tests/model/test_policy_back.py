@@ -6,9 +6,9 @@ from msgspec.structs import replace
 from sando.model.answers import Refusal
 from sando.model.policy import RollbackPlan, confirmable, plan_rollback
 from sando.model.stay import Stay
-from sando.model.tier import Half, Mark, NodeState, TierState
+from sando.model.tier import Half, Mark, TierState
 from sando.model.topology import GateSpec, NodeSpec, TierSpec
-from tests.model.samples import NOON, T0, refused, release
+from tests.model.samples import NOON, T0, node_on, refused, release
 
 B = TierSpec("b", provisioned=True, nodes=tuple(NodeSpec(n, "local", f"/srv/{n}") for n in ("n1", "n2")))
 MM = TierSpec("mm", provisioned=True)
@@ -21,7 +21,7 @@ def on(*versions: str, half: str | None = None, **nodes: str | None) -> TierStat
     for n, version in enumerate(versions):
         state = state.enter(release(version), n, T0.plus(n))
     for name in ("n1", "n2"):
-        state = state.with_node(NodeState(name, nodes.get(name, state.current_version)))
+        state = state.with_node(node_on(name, nodes.get(name, state.current_version)))
     return replace(state, half=Half(half, 43) if half else None)
 
 
@@ -54,24 +54,24 @@ def test_a_tier_that_half_holds_a_version_is_made_whole_first_and_that_version_i
 
 @pytest.mark.parametrize("status", ["failed", "unknown"])
 def test_a_half_failed_rollback_is_made_whole_first_and_marks_nothing(status: str) -> None:
-    state = on("1", "2").with_node(NodeState("n2", "2", status=status))  # type: ignore[arg-type]
+    state = on("1", "2").with_node(node_on("n2", "2", status=status))  # type: ignore[arg-type]
     assert where(planned(state)) == ("2", ("n2",), True, None)
     assert where(planned(state, "2")) == ("2", ("n2",), True, None)
 
 
 def test_a_redeploy_of_the_current_version_that_stopped_half_way_marks_nothing() -> None:
-    state = on("1", "2", half="2").with_node(NodeState("n2", "2", status="failed"))
+    state = on("1", "2", half="2").with_node(node_on("n2", "2", status="failed"))
     assert where(planned(state)) == ("2", ("n2",), True, None)
 
 
 def test_a_node_that_is_away_does_not_keep_a_tier_from_stepping_back() -> None:
-    state = on("1", "2").with_node(NodeState("n2", "1", reachable=False))
+    state = on("1", "2").with_node(node_on("n2", "1", reachable=False))
     assert where(planned(state)) == ("1", ("n1", "n2"), False, "2")
 
 
 def test_a_node_that_is_left_out_takes_no_part() -> None:
     spec = replace(B, nodes=(B.nodes[0], replace(B.nodes[1], out=True)))
-    state = on("1", "2").with_node(NodeState("n2", "1"))
+    state = on("1", "2").with_node(node_on("n2", "1"))
     assert where(planned(state, spec=spec)) == ("1", ("n1",), False, "2")
 
 
@@ -112,7 +112,7 @@ def test_twice_the_same_rollback_with_its_version_does_no_harm() -> None:
     state = on("1", "2", "3")
     plan = planned(state, "2")
     state = state.pop_to(plan.stay, Mark("3", NOON, "max", "", 4), T0.plus(9))
-    state = state.with_node(NodeState("n1", "2")).with_node(NodeState("n2", "2"))
+    state = state.with_node(node_on("n1", "2")).with_node(node_on("n2", "2"))
     assert refused(plan_rollback(B, state, "2")) == (409, "already_current")
     assert where(planned(state)) == ("1", ("n1", "n2"), False, "2")
 
