@@ -90,7 +90,7 @@ def daemon(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
 
     monkeypatch.setattr(Actor, "__init__", noted)
     made = Daemon(folder, actors)
-    until(lambda: len(made.living("a", *REST)) == len(REST) + 1)
+    until(lambda: len(made.living("a", "a-1", *REST)) == len(REST) + 2)
     yield made
     if made.root.is_alive():
         made.stop()
@@ -105,6 +105,7 @@ def test_a_push_goes_all_the_way_on_real_threads_and_nothing_is_left(daemon: Dae
     deploy = daemon.ask(Promote("a"))
     assert daemon.ended(deploy.operation.id) is Status.SUCCEEDED
     assert daemon.world.links("a") == {"a-1": "1.0"}
+    until(lambda: not daemon.runner.held())
     reply = Reply()
     post(daemon.root, Shutdown(reply))
     assert isinstance(reply.wait(SOON), Told)
@@ -127,7 +128,7 @@ def test_a_bug_ends_one_actor_and_it_comes_back(daemon: Daemon, kind: type[BaseE
     assert after is not before
     assert daemon.living(*REST) == others
     told = until(lambda: [e for e in daemon.board.events if e.type == "ActorRestarted"])
-    assert told[0].data["actor"] == "a"
+    assert told[0].tier == "a"
     assert isinstance(daemon.ask(LockTier("a", "still here")), Told)
 
 
