@@ -7,26 +7,16 @@ one from Python costs more than SQLite takes to answer it, at every commit and i
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import peewee as pw
 
-from sando.model.events import Event
 from sando.model.gates import GateRun
 from sando.model.operation import Operation
 from sando.model.policy import Lock
-from sando.model.release import Release
 from sando.model.rollout import Rollout
 from sando.model.stay import BurnReset, Stay
 from sando.model.tier import TierState
 
 SCHEMA = 1
-
-# Made while one thread runs: msgspec (0.22) works out a type at its first use, and two threads that use a new type
-# at once crash the process.
-DECODERS: dict[type, msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind)
-    for kind in (BurnReset, Event, GateRun, Lock, Operation, Release, Rollout, Stay, TierState)
-}
 
 
 class Row(pw.Model):
