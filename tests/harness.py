@@ -247,13 +247,14 @@ class Stage:
         self.died: list[str] = []
         self.daemons = 0
         self.replies: list[Reply] = []
+        self.store = FlakyStore(path, synchronous="OFF")
         self._up()
 
     # -- the daemon's life -----------------------------------------------------------------------------------
 
     def _up(self) -> None:
-        self.store = FlakyStore(self.path, synchronous="OFF")
-        self.store.open()
+        self.store.open()  # numbers its operations anew, from what the file says
+        self.store.away = self.store.bug_after = self.store.revision = 0
         self.runner = ManualRunner()
         self.timer = ManualTimer(self.clock)
         self.actors: list[Any] = []
@@ -294,7 +295,7 @@ class Stage:
         return actor.actor_ref
 
     def ready(self) -> list[Any]:
-        return [a for a in self.actors if not a.actor_stopped.is_set() and not a.actor_inbox.empty()]
+        return [a for a in self.actors if a.actor_inbox.queue and not a.actor_stopped.is_set()]
 
     def step(self) -> bool:
         ready = self.ready()

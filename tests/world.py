@@ -25,7 +25,6 @@ class SimNode:
     current: str | None = None
     releases: set[str] = field(default_factory=set)
     did: list[tuple[Step, str]] = field(default_factory=list)
-    at_work: int = 0
 
 
 class Link:
@@ -53,6 +52,14 @@ class World:
         self.adopted = 0
         self.built: list[str] = []
         self.wrong: dict[str, tuple[str, str]] = {}
+
+    def copy(self) -> "World":
+        """Another one in the same state, so that two runs may begin alike."""
+        other = World(self.running)
+        other.tip, other.commits = self.tip, dict(self.commits)
+        other.folders, other.built = set(self.folders), list(self.built)
+        other.nodes = {k: SimNode(n.current, set(n.releases), list(n.did)) for k, n in self.nodes.items()}
+        return other
 
     # -- what happens out there --------------------------------------------------------------------------------
 

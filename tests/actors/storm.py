@@ -3,7 +3,6 @@
 import random
 import tempfile
 from collections.abc import Callable
-from copy import deepcopy
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -80,7 +79,7 @@ def stage_of(path: Path, number: int, seed: int, *, empty: bool) -> Stage:
         return Stage(path, topology_of(number), seed)
     store, world = history_of(number)
     path.write_bytes(store)
-    return Stage(path, topology_of(number), seed, deepcopy(world))
+    return Stage(path, topology_of(number), seed, world.copy())
 
 
 class Storm:
@@ -272,7 +271,6 @@ class Storm:
         self.replies = [(m, r) for m, r in self.replies if r.given is not None]
         self.crashes = 0
         self.stage.restart(reboot=self.random.random() < 0.3)
-        self.stage.store.away = self.stage.store.bug_after = 0
         self._watch()
 
     # -- the end -----------------------------------------------------------------------------------------------
