@@ -55,8 +55,6 @@ class Deploys:
         self.stashed: list[Any] = []
         self.declared = TierSpec("", provisioned=True)
         """The tier as sando.toml had it when the operation began: a reload changes nothing under it."""
-        self.over: RollbackWish | None = None
-        """A rollback that waits for the promotion it stopped."""
         self.asked_again = False
 
     @property
@@ -275,27 +273,26 @@ class Deploys:
         self._roll(plan, wish)
 
     def _rollback_over(self, running: Operation, wish: RollbackWish) -> None:
-        """`abort_running` stops a promotion at its node boundary; the rollback is handled when it has ended."""
-        if running.kind == "rollback" or self.over or not wish.abort_running:
-            return self.tier.publish(wish.reply, tier_busy(self.tier.name, running))
-        self.over = wish
-        try:
-            self._stop(f"aborted by {wish.actor}'s rollback")
-        except BaseException:
-            self.over = None
-            raise
-        self.tier.hold(wish.reply)
+        """`abort_running` stops a promotion at its node boundary; the operation says what comes after it."""
+        if running.kind == "rollback" or not wish.abort_running:
+            return self.tier.publish(wish.reply, busy_for_rollback(self.tier.name, running))
+        then = {"version": wish.version, "force": wish.force, "actor": wish.actor, "reason": wish.reason}
+        self._stop(wish, f"aborted by {wish.actor}'s rollback", {"then": "rollback", "rollback": then})
+        answer = self.tier.site.store.operation(running.id)
+        self.tier.publish(wish.reply, Accepted(answer or running, 202, "aborting"))
 
     def _roll_over(self, ended: Operation) -> None:
         """The promotion has ended: where its own revert made the tier whole, there is nothing left to do."""
-        wish, self.over = self.over, None
-        if wish is None:
+        then = ended.details.get("rollback")
+        if not isinstance(then, dict) or self.tier.draining:
             return
         whole = not lacking(self.tier.spec, self.tier.state)
-        if whole and wish.version is None and ended.status is not Status.SUCCEEDED:
-            self.tier.publish(wish.reply, Accepted(ended, 200, "made_whole"))
-        else:
-            post(self.tier.actor_ref, wish)
+        if whole and then["version"] is None and ended.status is not Status.SUCCEEDED:
+            return
+        wish = RollbackWish(
+            self.tier.name, then["version"], then["force"], actor=then["actor"], reason=then["reason"]
+        )
+        post(self.tier.actor_ref, wish)
 
     def _roll(self, plan: RollbackPlan, wish: RollbackWish) -> None:
         tier, stay = self.tier, plan.stay
@@ -305,6 +302,7 @@ class Deploys:
             "whole": plan.whole,
             "marks": plan.marks,
             "stay": stay.n,
+            "named": wish.version is not None,
         }
         operation = self._new(number, "rollback", stay.version, stay.sha, wish.actor, wish.reason, details)
         rollout = Rollout(
@@ -390,18 +388,40 @@ class Deploys:
 
     def drain(self) -> None:
         """Whoever waits for a promotion to end will not see it."""
-        waiting = [*self.stashed, *([self.over] if self.over else [])]
-        self.stashed, self.over = [], None
+        waiting, self.stashed = self.stashed, []
         for message in waiting:
             self.tier.publish(message.reply, draining())
 
     def _node_ended(self, rollout: Rollout, node: NodePlan, step: Step, facts: NodeFacts) -> None:
         rows: list[Any] = []
         known = self.tier.state.nodes.get(node.name)
-        if step is Step.PREFLIGHT and known and known.version != facts.current and self.operation:
+        looked = step in {Step.PREFLIGHT, Step.OBSERVE}
+        strange = looked and known is not None and facts.current not in {known.version, known.observed}
+        if strange and known and not node.touched and self.operation:
             data = {"recorded": known.version, "observed": facts.current}
             rows.append(self.tier.event("DriftDetected", self.operation, node=node.name, data=data))
-        self._drive(machine.ended(rollout, node.name, step, facts), *rows)
+        rollout = machine.ended(rollout, node.name, step, facts)
+        rollout, operation = self._whole_first(rollout, self.operation)
+        self._drive(rollout, *rows, operation=operation)
+
+    def _whole_first(self, rollout: Rollout, operation: Operation | None) -> tuple[Rollout, Operation | None]:
+        """What the preflight saw outweighs what was recorded: a tier that is not whole does not step back (SPEC 7)."""
+        current = self.tier.state.current
+        if not rollout.going_back or rollout.phase == "preflight" or operation is None or current is None:
+            return rollout, operation
+        said = operation.details
+        begun = any(n.touched for n in rollout.nodes)
+        astray = [n for n in rollout.nodes if n.seen and n.now != current.version]
+        if not astray or begun or said.get("whole") or said.get("named") or said.get("stepped"):
+            return rollout, operation
+        details = {**said, "whole": True, "marks": None, "stay": current.n}
+        operation = replace(operation, version=current.version, sha=current.sha, details=details)
+        nodes = tuple(NodePlan(n.name, now=n.now, seen=True, tries=n.tries) for n in astray)
+        before = next((n.now for n in astray if n.now), None)
+        rollout = replace(
+            rollout, version=current.version, previous=before, nodes=nodes, phase="preflight", error=None
+        )
+        return rollout, operation
 
     def _node_failed(self, node: NodePlan, step: Step, said: str, *, errored: bool) -> None:
         if self.rollout:
@@ -422,9 +442,15 @@ class Deploys:
             log.warning("tier %s: %s: %s", self.tier.name, done.node, done.outcome.error)
         self.tier.site.runner.forget(done.key)
 
-    def _drive(self, rollout: Rollout, *rows: Any, state: TierState | None = None) -> None:
+    def _drive(
+        self,
+        rollout: Rollout,
+        *rows: Any,
+        state: TierState | None = None,
+        operation: Operation | None = None,
+    ) -> None:
         """Save what is, start what is due. While draining nothing new is begun: the next start settles it."""
-        tier, before, operation = self.tier, self.rollout, self.operation
+        tier, before, operation = self.tier, self.rollout, operation or self.operation
         if operation is None:
             raise RuntimeError("no operation to drive")
         tasks = tuple(t for t in machine.due(rollout) if not tier.draining or t[1] is Step.START)
@@ -507,15 +533,17 @@ class Deploys:
                 operation,
             )
             return self.tier.publish(wish.reply, refusal)
-        self._stop(f"aborted by {wish.actor}" + (f": {wish.reason}" if wish.reason else ""))
+        self._stop(wish, f"aborted by {wish.actor}" + (f": {wish.reason}" if wish.reason else ""), {})
         answer = self.tier.site.store.operation(operation.id)
         self.tier.publish(wish.reply, Accepted(answer or operation))
 
-    def _stop(self, why: str) -> None:
-        rollout = self.rollout
-        if rollout is None or rollout.going_back or rollout.aborted:
+    def _stop(self, wish: AbortOperation | RollbackWish, why: str, then: dict[str, object]) -> None:
+        rollout, operation = self.rollout, self.operation
+        if rollout is None or operation is None or rollout.going_back or (rollout.aborted and not then):
             return
-        self._drive(machine.abort(rollout, why))
+        details = {**operation.details, "abort": wish.actor, "abort_reason": wish.reason, **then}
+        stopped = rollout if rollout.aborted else machine.abort(rollout, why)
+        self._drive(stopped, operation=replace(operation, details=details))
         for node in self.rollout.nodes if self.rollout else ():
             if node.doing in {Step.UPLOAD, Step.PREFLIGHT, Step.HOLD}:
                 self.tier.cancel(node.name, self._key(node))
@@ -634,9 +662,8 @@ def _wish(message: Any) -> Wish:
 def _node_state(known: NodeState, plan: NodePlan) -> NodeState:
     """What the tier says of a node while and after a rollout has its hands on it."""
     if plan.status in {"pending", "checked", "uploaded"}:
-        return (
-            known if plan.now is None else replace(known, version=plan.now, observed=plan.now, reachable=True)
-        )
+        status: Any = "ok" if known.status == "unknown" else known.status
+        return replace(known, observed=plan.now, reachable=True, status=status) if plan.seen else known
     if plan.status in {"switched", "started", "ok", "reverted"}:
         detail = plan.detail if plan.at_fault and plan.status != "reverted" else ""
         return NodeState(plan.name, plan.now, plan.now, status="failed" if detail else "ok", detail=detail)
@@ -644,7 +671,17 @@ def _node_state(known: NodeState, plan: NodePlan) -> NodeState:
         return replace(known, reachable=False, status="unknown", detail=plan.detail)
     if plan.broken:
         return NodeState(plan.name, plan.now, plan.now, status="failed", detail=plan.detail)
-    return replace(known, detail=plan.detail)
+    return replace(known, observed=plan.now if plan.seen else known.observed, detail=plan.detail)
+
+
+def busy_for_rollback(tier: str, running: Operation) -> Refusal:
+    """At 3 a.m. the next step is what counts: a rollback may stop a promotion, but not another rollback."""
+    refusal = tier_busy(tier, running)
+    if running.kind != "promote":
+        return refusal
+    return replace(
+        refusal, hint=f"`abort_running`: true stops it at its next node; or wait for /operations/{running.id}"
+    )
 
 
 def parked(state: TierState) -> Refusal:

@@ -164,11 +164,18 @@ class Gates:
 
     def after_deploy(self, state: TierState, rollout: Rollout, operation: Operation) -> Begun:
         """A version has arrived: its active gates run, as an operation of their own."""
-        made_whole = rollout.going_back and operation.details.get("whole")
-        if operation.status is not Status.SUCCEEDED or rollout.mode == "repair" or made_whole:
+        if operation.status is not Status.SUCCEEDED or rollout.mode == "repair":
             return [], state, _nothing
         names = [g.name for g in self.tier.spec.active_gates()]
+        if rollout.going_back and operation.details.get("whole"):
+            names = [n for n in names if self._unjudged(state, n)]
         return self._begin(state, names, f"{rollout.version} arrived by operation {rollout.operation}", {})
+
+    @staticmethod
+    def _unjudged(state: TierState, name: str) -> bool:
+        """A rollback that made the tier whole is no new stay: what was judged stays, what never was is now."""
+        run = state.current.gate(name) if state.current else None
+        return run is None or run.outcome is Outcome.ABORTED
 
     def _begin(self, state: TierState, wanted: Any, reason: str, details: dict[str, object]) -> Begun:
         """An operation of its own for those of the wanted gates that are not green."""
@@ -384,6 +391,8 @@ class Gates:
                 said = f"{done.node}: {facts.detail}" if facts.green is False else None
             case Failed(error):
                 said = f"{done.node}: {error}"
+                if error.errored:
+                    gating = replace(gating, errored=(*gating.errored, done.node))
             case _:
                 said = f"{done.node}: stopped"
                 gating = replace(gating, stopped=True)
@@ -396,6 +405,7 @@ class Gates:
         if self._silent(gating):
             return False
         reds = [r for r in gating.nodes.values() if r]
+        said_no = any(red and node not in gating.errored for node, red in gating.nodes.items())
         if gating.aborted:
             self._ended(gating, Outcome.ABORTED, "stopped", "aborted")
         elif gating.stopped:
@@ -403,7 +413,8 @@ class Gates:
         else:
             count = len(gating.nodes)
             message = "; ".join(reds) or f"green on {count} node{'s' if count > 1 else ''}"
-            self._ended(gating, Outcome.FAILED if reds else Outcome.PASSED, message)
+            red = Outcome.FAILED if said_no else Outcome.ERRORED
+            self._ended(gating, red if reds else Outcome.PASSED, message)
         return True
 
     def _why_stopped(self) -> str:

@@ -18,7 +18,9 @@ def again(nodes: tuple[NodePlan, ...]) -> tuple[NodePlan, ...]:
 
 def observed(rollout: Rollout, node: NodePlan, facts: NodeFacts) -> NodePlan:
     """The node said what its link names: moved or not is now known, and what has to be done about it."""
-    known = replace(node, now=facts.current, look=False)
+    known = replace(node, now=facts.current, look=False, seen=True)
+    if rollout.phase == "preflight" or (rollout.phase == "revert" and node.broken):
+        return replace(known, status="failed")
     if facts.current != rollout.version:
         return _not_there(known, was_there=node.touched and (node.moved or node.now == rollout.version))
     if rollout.phase != "settle" or node.at_fault:

@@ -30,6 +30,8 @@ class NodePlan(Struct, frozen=True):
     look: bool = False
     """Its link has to be read before anything is said of it (its switch failed, or the daemon died)."""
     detail: str = ""
+    seen: bool = False
+    """Its link was read in this operation: `now` is what it named, also where it named nothing."""
     touched: bool = False
     """Its switch was begun in this operation: only such a node is ever restarted or taken back."""
     proof: Step | None = None
@@ -104,8 +106,9 @@ def result(rollout: Rollout) -> Result | None:
         rollout.going_back or rollout.aborted or not rollout.error
     ):
         return Result("succeeded", None, rolled_back=False, recovered=rollout.recovered)
-    # After a halt some nodes stay on the new version: that is mixed, and not rolled back.
-    reverted = any(n.status == "reverted" for n in rollout.nodes) and not rollout.first_moved
+    # After a halt some nodes stay on the new version, and one may not come back: then it is not rolled back.
+    stuck = rollout.first_moved or any(n.broken for n in rollout.nodes)
+    reverted = any(n.status == "reverted" for n in rollout.nodes) and not stuck
     error = rollout.error or "not every node is on the target"
     return Result(_bad_status(rollout), error, rolled_back=reverted, recovered=rollout.recovered)
 

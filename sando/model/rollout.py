@@ -71,14 +71,14 @@ def ended(rollout: Rollout, name: str, step: Step, facts: NodeFacts) -> Rollout:
             former = node.former if node.touched else facts.current
             ready = "uploaded" if facts.has_release else "checked"
             node = replace(
-                node, status=ready, former=former, now=facts.current, has_release=facts.has_release
+                node, status=ready, former=former, now=facts.current, has_release=facts.has_release, seen=True
             )
         case Step.UPLOAD:
             node = replace(node, status="uploaded", has_release=True)
         case Step.ONCE:
             rollout = replace(rollout, once=False, once_ran=True, phase="switch")
         case Step.SWITCH:
-            node = replace(node, status="switched", now=rollout.version)
+            node = replace(node, status="switched", now=rollout.version, seen=True)
         case Step.START:
             node = replace(node, status="started" if _holds(rollout, name) else "ok")
         case Step.HOLD:
@@ -116,7 +116,9 @@ def failed(rollout: Rollout, name: str, step: Step, error: str, *, errored: bool
             node, status="failed", at_fault=True, look=not rollout.going_back, broken=rollout.going_back
         )
     else:
-        node = replace(node, status="failed", at_fault=True, broken=node.touched)
+        # What its link names after a preflight or a revert that failed is not known before it has been read.
+        look = step in {Step.PREFLIGHT, Step.REVERT}
+        node = replace(node, status="failed", at_fault=True, broken=node.touched, look=look)
     first = rollout.error is None
     rollout = replace(rollout, error=rollout.error or told, errored=errored if first else rollout.errored)
     return advance(_set(rollout, node))
@@ -144,6 +146,8 @@ def advance(rollout: Rollout) -> Rollout:
 
 
 def _after_preparing(rollout: Rollout) -> Rollout:
+    if any(n.look for n in rollout.nodes):
+        return rollout
     left = any(n.status in {"pending", "checked", "uploaded"} for n in rollout.nodes)
     if rollout.error and not (rollout.going_back and left):
         return _finish(rollout)

@@ -56,6 +56,8 @@ class Gating(Struct, frozen=True):
     aborted: bool = False
     nodes: dict[str, str | None] = {}
     """Of a gate that runs on the nodes: what each said; None is green, a text red, a missing one is at work."""
+    errored: tuple[str, ...] = ()
+    """Of these nodes: those on which it could not run."""
     stopped: bool = False
     """Of a gate that runs on the nodes: on one of them it was stopped, so that nothing is known."""
 

@@ -8,7 +8,8 @@ def due(rollout: Rollout) -> tuple[tuple[str, Step], ...]:
     """The steps to start now. Each is a job of its own; nothing is due twice while `doing` says so."""
     match rollout.phase:
         case "preflight":
-            return _all(rollout, "pending", Step.PREFLIGHT)
+            unsure = tuple((n.name, Step.OBSERVE) for n in rollout.nodes if n.look and not n.doing)
+            return (*_all(rollout, "pending", Step.PREFLIGHT), *unsure)
         case "upload":
             return _all(rollout, "checked", Step.UPLOAD)
         case "once":
@@ -62,8 +63,8 @@ def _turn(rollout: Rollout) -> tuple[NodePlan, ...]:
 def _to_revert(rollout: Rollout, node: NodePlan) -> bool:
     if node.doing:
         return False
-    if node.look:
-        return True
+    if node.look or node.broken:
+        return node.look
     if rollout.on_failure == "halt":
         return node.at_fault and node.touched and node.moved
     return node.touched and node.moved

@@ -24,7 +24,7 @@ from sando.model.policy import (
     vouch,
 )
 from sando.model.release import Release
-from sando.model.tier import Half, Mark, TierState
+from sando.model.tier import Half, Mark, NodeState, TierState
 from sando.model.topology import GateSpec, NodeSpec, TierSpec
 from tests.model.samples import NOON, T0, node_on, refused, release
 

@@ -167,6 +167,9 @@ def test_a_node_that_cannot_be_prepared_ends_it_before_any_switch(
     if step is Step.UPLOAD:
         rollout = does(does(rollout, "a", Step.PREFLIGHT), "b", Step.PREFLIGHT)
     rollout = fails(rollout, "a", step, "disk full", errored=errored)
+    if step is Step.PREFLIGHT:
+        rollout = does(rollout, "a", Step.OBSERVE, current="1.0.0")
+        assert (rollout.node("a").seen, rollout.node("a").now) == (True, "1.0.0")
     end = result(rollout)
     assert end
     assert (end.status, end.error, end.rolled_back) == (status, "a: disk full", False)
@@ -188,7 +191,9 @@ def test_reverting_goes_on_when_one_revert_fails() -> None:
     rollout = does(fails(rollout, "a", Step.REVERT, "connection lost", errored=True), "b", Step.REVERT)
     assert [n.broken for n in rollout.nodes] == [True, False, False]
     assert statuses(rollout) == ["failed", "reverted", "uploaded"]
-    assert result(rollout) == Result("failed", "b: probe is red", rolled_back=True, recovered=False)
+    rollout = does(rollout, "a", Step.OBSERVE, current=OLD["a"])
+    assert (rollout.node("a").status, rollout.node("a").now) == ("failed", OLD["a"])
+    assert result(rollout) == Result("failed", "b: probe is red", rolled_back=False, recovered=False)
 
 
 def test_halt_takes_back_the_failing_node_only() -> None:
@@ -262,6 +267,7 @@ def test_a_word_of_the_source_that_comes_after_the_abort_starts_nothing() -> Non
 def test_a_rollback_takes_all_nodes_at_once_and_goes_on_without_those_that_fail() -> None:
     rollout = rollout_of(mode="rollback", hold_s=9.0)
     rollout = fails(rollout, "a", Step.PREFLIGHT, "connection refused", errored=True)
+    rollout = does(rollout, "a", Step.OBSERVE, current="3.0.0")
     for name in "bc":
         rollout = does(rollout, name, Step.PREFLIGHT, has_release=True, current="3.0.0")
     assert due(rollout) == (("b", Step.SWITCH), ("c", Step.SWITCH))
