@@ -119,14 +119,14 @@ def check_memory(stage: Stage) -> None:
     assert not supervisor.leaving
     assert supervisor.reloads.wish is None
     build = stage.actor("build")
-    assert (build.flight, build.waiting, build.looking, list(build.asked)) == (None, None, "", [])
+    assert (build.flight, build.waiting, build.lookups.looking, list(build.lookups.asked)) == (None, None, "", [])
     assert stage.actor("backup").operation is None
     for spec in supervisor.topology.tiers:
         tier = stage.actor(spec.name)
         assert tier.state == stage.store.tier(spec.name), spec.name
         assert tier.topology is supervisor.topology
         assert (tier.deploys.operation, tier.deploys.rollout, tier.deploys.checking) == (None, None, None)
-        assert (tier.deploys.stashed, tier.deploys.over, tier.state.gating) == ([], None, None)
+        assert (tier.deploys.stashed, tier.state.gating) == ([], None)
         assert set(tier.children) == {n.name for n in spec.nodes}
         for node in spec.nodes:
             actor = stage.actor(node.name, spec.name)

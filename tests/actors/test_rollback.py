@@ -93,8 +93,10 @@ def test_a_rollback_that_reaches_no_node_changes_nothing(stage: Stage) -> None:
     operation = stage.accepted(Rollback("b")).id
     for node in ("b-1", "b-2", "b-3"):
         step(stage, node, "preflight", LOST)
+        step(stage, node, "observe", LOST)
     assert stage.operation(operation).status is Status.FAILED
-    assert shown(stage)[0] == "3.0"
+    assert (shown(stage)[0], shown(stage)[2]) == ("3.0", "degraded")
+    assert [n["reachable"] for n in stage.tier("b")["nodes"]] == [False, False, False]
     assert stage.tier("b")["marked_bad"] == []
 
 
@@ -137,13 +139,15 @@ def test_a_running_promotion_is_busy_unless_it_is_to_be_aborted(stage: Stage) ->
     stage.finish_all("preflight", "upload")
     steps(stage, "b-1", "switch", "start")
     assert stage.refused(Rollback("b")) == (409, "tier_busy")
-    reply = stage.tell(Rollback("b", abort_running=True))
-    stage.drain()
-    assert stage.refused(Rollback("b", abort_running=True)) == (409, "tier_busy")
+    for _ in range(2):  # the answer comes at once, and asking again does no harm
+        reply = stage.tell(Rollback("b", abort_running=True))
+        stage.drain()
+        answer = reply.given
+        assert isinstance(answer, Accepted)
+        assert (answer.status, answer.code, answer.operation.id) == (202, "aborting", promotion)
+        assert answer.operation.details["then"] == "rollback"
     stage.finish_all()
-    answer = reply.given
-    assert isinstance(answer, Accepted)
-    assert (answer.code, answer.operation.id) == ("made_whole", promotion)
+    assert not stage.store.operations(kind="rollback")
     assert stage.operation(promotion).status is Status.ABORTED
     assert shown(stage) == ("3.0", "2.0", "steady")
     assert set(stage.world.links("b").values()) == {"3.0"}
@@ -158,9 +162,8 @@ def test_aborting_a_halting_promotion_makes_the_tier_whole(stage_of: Callable[..
     steps(stage, "b-1", "switch", "start")
     reply = stage.tell(Rollback("b", abort_running=True))
     stage.finish_all()
-    answer = reply.given
-    assert isinstance(answer, Accepted)
-    assert stage.operation(answer.operation.id).kind == "rollback"
+    assert isinstance(reply.given, Accepted)
+    assert [o.status for o in stage.store.operations(kind="rollback")] == [Status.SUCCEEDED]
     assert shown(stage) == ("1.0", None, "steady")
     assert stage.tier("b")["marked_bad"] == ["2.0"]
 
@@ -223,6 +226,7 @@ def test_a_node_that_was_switched_and_cannot_be_looked_at_after_a_kill_is_not_sa
     stage.drain()
     for node in ("b-1", "b-2", "b-3"):
         step(stage, node, "preflight", LOST)
+        step(stage, node, "observe", LOST)
     assert stage.operation(operation).status is Status.FAILED
     assert shown(stage)[2] == "degraded"
 
@@ -262,3 +266,38 @@ def test_a_tier_that_is_unknown_or_not_provisioned_has_no_way_back(stage_of: Cal
     answer = stage.answer(Rollback("b"))
     assert isinstance(answer, Refusal)
     assert answer.code == "no_previous_version"
+
+
+def test_a_tier_whose_node_was_found_elsewhere_is_made_whole_before_it_steps_back(stage: Stage) -> None:
+    stage.world.node("b", "b-2").current = None
+    operation = stage.accepted(Rollback("b")).id
+    stage.finish_all()
+    ended = stage.operation(operation)
+    assert (ended.status, ended.version, ended.details["whole"]) == (Status.SUCCEEDED, "3.0", True)
+    assert [n.name for n in ended.nodes] == ["b-2"]
+    assert shown(stage) == ("3.0", "2.0", "steady")
+    assert stage.tier("b")["marked_bad"] == []
+    assert set(stage.world.links("b").values()) == {"3.0"}
+    drift = [e.data for e in stage.store.events(0, 10_000) if e.type == "DriftDetected"]
+    assert drift == [{"recorded": "3.0", "observed": None}]
+
+
+def test_a_rollback_to_a_named_version_goes_there_whatever_a_node_was_found_on(stage: Stage) -> None:
+    stage.world.node("b", "b-2").current = None
+    assert rolled_back(stage, "2.0").status is Status.SUCCEEDED
+    assert set(stage.world.links("b").values()) == {"2.0"}
+
+
+def test_a_rollback_that_takes_over_a_promotion_survives_the_death_of_its_tier(
+    stage_of: Callable[..., Stage],
+) -> None:
+    stage = stage_of(topology(tier("b", 3, on_failure="halt")))
+    up_to(stage, "b", "1.0")
+    built(stage, "2.0")
+    stage.accepted(Promote("b"))
+    stage.finish_all("preflight", "upload")
+    steps(stage, "b-1", "switch")
+    stage.accepted(Rollback("b", abort_running=True))
+    stage.crash(stage.actor("b"))
+    stage.finish_all()
+    assert shown(stage) == ("1.0", None, "steady")
