@@ -158,7 +158,7 @@ def test_a_late_return_does_not_undo_a_newer_build(stage: Stage) -> None:
     stage.accepted(Rebuild(), 200)
     green(stage, 3, "3.0")
     build = stage.actor("build")
-    build._tell_return(stage.store.release("1.0"), Rebuild().reply)
+    build.requests.tell_return(stage.store.release("1.0"), Rebuild().reply)
     stage.drain()
     assert mm.state.current_version == "3.0"
 
