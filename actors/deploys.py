@@ -179,6 +179,10 @@ class Deploys:
             ask.wish.reply.answer(unavailable())
 
     def _no_release(self, ask: Admit, code: str, problem: str) -> None:
+        store = self.tier.site.store
+        release = store.release(ask.vouched.version)
+        if code == "release_missing" and release and release.present:
+            store.save(replace(release, present=False))  # so that a push of its sha builds it again
         detail = f"the release {ask.vouched.version} in the store is not what was built: {problem}"
         hint = "build it again: POST /rebuild with its sha, and `force`"
         self.tier.publish(ask.wish.reply, Refusal(409, code, detail, hint))

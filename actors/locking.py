@@ -6,7 +6,7 @@ from actors.messages import LockTier, Reply, UnlockTier
 from sando.model.answers import Refusal, Told
 from sando.model.clock import stamp
 from sando.model.events import Event
-from sando.model.names import EVERY_TIER
+from sando.model.names import EVERY_TIER, visible
 from sando.model.policy import Lock
 from sando.model.record import Unset
 
@@ -43,7 +43,9 @@ class Locks:
         for name in names:
             held = self.held.get(name)
             if held and held.holds(now) and held.actor != wish.actor:
-                detail = f"tier {name} is locked by {held.actor} since {stamp(held.at)}: {held.reason}"
+                detail = (
+                    f"tier {name} is locked by {held.actor} since {stamp(held.at)}: {visible(held.reason)}"
+                )
                 return self.supervisor.publish(
                     wish.reply, Refusal(423, "locked", detail, f"DELETE /lock/{name} lifts it first")
                 )

@@ -3,6 +3,8 @@
 import logging
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from actors.base import post
 from actors.messages import Configured, Reload, Shutdown
 from actors.tier import Tier
@@ -66,7 +68,9 @@ class Reloads:
                 self.supervisor.publish(wish.reply, draining())
 
     def _apply(self, wish: Reload, topology: Topology, daemon: DaemonSpec, needs_restart: list[str]) -> None:
-        store = self.supervisor.site.store
+        store, old = self.supervisor.site.store, self.supervisor.topology
+        stale = [*needs_restart, *(["repo"] if topology.repo != old.repo else [])]
+        topology = replace(topology, repo=old.repo)  # hook and watch are of the old one until the restart
         states = {t.name: store.tier(t.name, recent=1) for t in self.supervisor.topology.tiers}
         busy = {o.tier: o for o in store.unfinished() if o.kind in {"promote", "rollback"}}
         change = compare(self.supervisor.topology, topology, states, busy, force=wish.force)
@@ -79,7 +83,7 @@ class Reloads:
             return self._reject(wish, change)
         body: dict[str, object] = {
             "changed": list(change.changed), "removed": list(change.removed), "added": list(change.added),
-            "needs_restart": [*needs_restart, *change.needs_restart],
+            "needs_restart": stale,
         }  # fmt: skip
         store.save(Event("ConfigReloaded", self.supervisor.site.clock().at, actor=wish.actor, data=body))
         self._take_over(topology, change)

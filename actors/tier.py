@@ -124,6 +124,8 @@ class Tier(Actor):
                 self.deploys.drive_on()
             case Tick("gates"):
                 self.gates.drive_on()
+            case Tick("configured"):
+                self.gates.configured()
             case Configured(topology):
                 self._configure(topology)
             case ChildFailed():
@@ -224,7 +226,9 @@ class Tier(Actor):
     def _word(self, word: Confirm | Reject) -> None:
         gate = confirmable(self.spec, self.state, word.version)
         if isinstance(gate, Refusal):
-            return self.publish(word.reply, gate)
+            busy = self.deploys.operation
+            hint = busy and f"{busy.kind} {busy.id} of {busy.version} runs there: try again when it has ended"
+            return self.publish(word.reply, replace(gate, hint=hint or gate.hint, operation=busy))
         stay, now = self._current(), self.site.clock().at
         yes = isinstance(word, Confirm)
         approval = Approval(gate.name, word.actor, word.reason, now, yes=yes)
@@ -280,8 +284,10 @@ class Tier(Actor):
                 self._raise_node(node, fresh=False)
         for name in changed:
             self._node_reborn(name)
-        self.gates.configured()
         self.gates.schedule_burn()
+        post(
+            self.actor_ref, Tick("configured")
+        )  # of its own: tried again later, this one would bring back the old
 
     def _abort(self, wish: AbortOperation) -> None:
         if self.deploys.operation and self.deploys.operation.id == wish.operation:

@@ -60,7 +60,7 @@ class ReasonBody(Body, frozen=True):
 
 
 class LockBody(Body, frozen=True):
-    reason: Reason
+    reason: Annotated[str, Meta(min_length=1, max_length=1000)]
     expires: Annotated[datetime, Meta(tz=True)] | None = None
 
 

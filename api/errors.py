@@ -107,7 +107,7 @@ def _of_falcon(
 def _words(req: falcon.Request, status: int, said: str) -> tuple[str, str]:
     match status:
         case 404:
-            return f"nothing is at {req.path}", "GET /openapi.json lists every path"
+            return f"nothing is at {req.path}", "the README lists every path that there is"
         case 405:
             return f"{req.method} is not possible at {req.path}", "the header Allow lists what is"
         case _:

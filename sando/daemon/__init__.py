@@ -6,12 +6,14 @@ Nothing imports it, and it decides nothing: it only makes the parts and introduc
 import argparse
 import os
 import sys
+from pathlib import Path
 
 import sando
 from sando import config, logs
 from sando.daemon.instance import OnlyOne
 from sando.daemon.life import Daemon, load_topology
 from sando.model.errors import ConfigError, SandoError
+from sando.model.topology import DaemonSpec
 
 DEFAULT_CONFIG = "/etc/sando/daemon.toml"
 SWITCH_S = 0.0005
@@ -29,12 +31,21 @@ def main(argv: list[str] | None = None) -> int:
         logs.set_up(daemon.log_format)
         os.umask(0o022)  # what is private says so itself; nodes and their services must be able to read
         sys.setswitchinterval(SWITCH_S)
-        with OnlyOne(daemon.db_path):
+        with OnlyOne(_locks(daemon)):
             return Daemon(path, daemon, topology).run()
     except (ConfigError, SandoError, OSError) as error:
         for line in str(error).splitlines():
             print(f"sandod: {line}", file=sys.stderr)  # noqa: T201
         return 1
+
+
+def _locks(daemon: DaemonSpec) -> tuple[Path, ...]:
+    """The repository's own comes once it has been made, see `Daemon`."""
+    return (
+        Path(f"{daemon.db_path}.lock"),
+        Path(daemon.workdir, ".sandod.lock"),
+        Path(daemon.release_root, ".sandod.lock"),
+    )
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -56,5 +67,5 @@ def _check(path: str) -> int:
     for line in warnings:
         print(f"warning: {line}", file=sys.stderr)  # noqa: T201
     if not problems:
-        print(f"{path}: ok")  # noqa: T201
+        print(f"{path}: ok, and so is {config.load_daemon(path).topology_path}")  # noqa: T201
     return 1 if problems else 0

@@ -1,36 +1,52 @@
-"""One sandod a state: a lock on a file beside the database, which names its holder. It knows nothing of the state."""
+"""One sandod a state: locks on files beside all that it writes, which name their holder. It knows nothing of the state."""
 
 import fcntl
 import os
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 from sando.model.errors import SandoError
 
 
 class StateInUse(SandoError):
-    """Another sandod holds the state; the text names its pid."""
+    """Another sandod holds a part of the state; the text names the part and its pid."""
 
 
 class OnlyOne:
-    """One sandod a state: a lock on a file beside the database, which names the holder."""
+    """Held while it is entered: the store, the work folder, the releases, the repository, each by its own lock.
 
-    def __init__(self, db_path: str) -> None:
-        self._path = Path(f"{db_path}.lock")
+    Two daemons that share any one of them would overwrite each other's builds, releases and hook.
+    """
+
+    def __init__(self, locks: Iterable[Path]) -> None:
+        self._paths = tuple(locks)
+        self._stack = ExitStack()
 
     def __enter__(self) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = self._path.open("a+")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "unknown"
-            raise StateInUse(
-                f"another sandod (pid {holder}) runs on this state; stop it first, or use another db_path"
-            ) from None
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        with ExitStack() as stack:
+            for path in self._paths:
+                stack.enter_context(_take(path))
+            self._stack = stack.pop_all()
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._stack.close()
+
+
+def _take(path: Path) -> IO[str]:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise StateInUse(
+            f"another sandod (pid {holder}) uses {path.parent}; stop it first, or give this one folders of its own"
+        ) from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file

@@ -6,6 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from api.board import Board, News
 from api.collaborators import Collaborators
 from api.server import Server
 from sando import config
+from sando.daemon.instance import OnlyOne
 from sando.daemon.signals import Signals
 from sando.metrics import Metrics
 from sando.model.clock import stamp
@@ -86,6 +88,7 @@ class Daemon:
         self.timer = Timer()
         self.runner = Runner()
         self.exit_code = 0
+        self._held = ExitStack()
         self.hook_secret = secrets.token_urlsafe(32)
         self.hook_token = TokenSpec("hook", "build", hashlib.sha256(self.hook_secret.encode()).hexdigest())
         self.server = self._server()
@@ -192,6 +195,7 @@ class Daemon:
 
     def _prepare(self) -> None:
         self.work.prepare(self.topology)
+        self._held.enter_context(OnlyOne([Path(self.topology.repo.bare_path, "sando", "lock")]))
         host = f"[{self.spec.host}]" if ":" in self.spec.host else self.spec.host
         url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '[::]'} else host}:{self.server.port}"  # noqa: S104
         hook.install(
@@ -246,6 +250,7 @@ class Daemon:
         self.server.close()
         self.store.close()
         self.keepers.close()
+        self._held.close()
 
 
 def _inboxes() -> dict[str, int]:

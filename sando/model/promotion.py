@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from sando.model.answers import Refusal
 from sando.model.clock import stamp
+from sando.model.names import visible
 from sando.model.operation import Operation
 from sando.model.release import Release
 from sando.model.tier import Mark, TierState
@@ -154,7 +155,7 @@ def _locked(lock: Lock) -> Refusal:
     return Refusal(
         423,
         "locked",
-        f"tier {lock.tier} is locked by {lock.actor} since {stamp(lock.at)}{until}: {lock.reason}",
+        f"tier {lock.tier} is locked by {lock.actor} since {stamp(lock.at)}{until}: {visible(lock.reason)}",
         f"DELETE /lock/{lock.tier} lifts it",
     )
 

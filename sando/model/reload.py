@@ -11,12 +11,11 @@ from sando.model.topology import TierSpec, Topology
 
 
 class Change(Struct, frozen=True):
-    """Names of tiers, and of sections that only a restart can change."""
+    """Names of tiers."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
-    needs_restart: tuple[str, ...] = ()
 
 
 def compare(
@@ -45,7 +44,6 @@ def compare(
         added=tuple(t.name for t in new.tiers if old.tier(t.name) is None),
         removed=tuple(t.name for t in old.tiers if new.tier(t.name) is None),
         changed=tuple(t.name for t in both if new.tier(t.name) != t),
-        needs_restart=("repo",) if old.repo != new.repo else (),
     )
 
 

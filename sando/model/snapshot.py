@@ -86,7 +86,7 @@ def _tier(
 ) -> dict[str, Any]:
     state = facts.tiers.get(spec.name) or TierState(spec.name)
     current, previous = state.current, state.previous
-    before, after = topology.predecessor(spec.name), topology.successor(spec.name)
+    before = topology.predecessor(spec.name)
     views = judge(spec, current, now, state.tried)
     holder = next(
         (o for o in facts.unfinished if o.tier == spec.name and o.kind in {"promote", "rollback"}), None
@@ -104,7 +104,7 @@ def _tier(
         "since": current and stamp(current.entered_at),
         "burn_in_started_at": current.burn and stamp(current.burn.started_at) if current else None,
         "gates": [_gate(spec, view, current, clocks) for view in views],
-        "promotable": _promotable(spec, current, after, judge(spec, current, now)),
+        "promotable": _promotable(topology, facts, spec, current, judge(spec, current, now)),
         "lock": _lock(lock) if lock and lock.holds(now.at) else None,
         "freeze": frozen and {"until": stamp(frozen)},
         "operation": holder and holder.id,
@@ -158,9 +158,15 @@ def _gate(
 
 
 def _promotable(
-    spec: TierSpec, current: Stay | None, after: TierSpec | None, views: tuple[GateView, ...]
+    topology: Topology, facts: Facts, spec: TierSpec, current: Stay | None, views: tuple[GateView, ...]
 ) -> dict[str, Any]:
+    """What keeps the current version here: gates that are not green, and a mark on the way to the next tier."""
+    after = topology.successor(spec.name)
     blocking = [v.name for v in views if v.outcome != "passed"]
+    on_the_way = (*topology.earlier(after.name), after) if after else ()
+    marked = {v for t in on_the_way if t.name in facts.tiers for v in facts.tiers[t.name].marks}
+    if current and current.version in marked:
+        blocking.append("version_marked_bad")
     ready = after is not None and current is not None and spec.provisioned and not blocking
     return {"ready": ready, "to": after and after.name, "blocking": blocking}
 

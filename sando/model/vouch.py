@@ -60,7 +60,7 @@ def vouch(
             f"{version} was never on tier {spec.name}",
             clears=f"bring it to {spec.name} first",
         )
-        checks = (never, *checks)
+        checks = (never, *(checks if tried else ()))  # gates that would run for another version clear nothing
     blocking = tuple(c for c in checks if c.verdict == "blocked")
     skipped = "; ".join(f"{c.gate}: {c.detail}" for c in checks if c.verdict == "warning")
     refusal = _not_passed(spec.name, version, blocking) if blocking else None
