@@ -1,6 +1,7 @@
 """The source's word: may this version leave the tier (SPEC 6)? It knows nothing of the target."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sando.model.answers import Check, Refusal
 from sando.model.clock import Instant
@@ -60,7 +61,8 @@ def vouch(
             f"{version} was never on tier {spec.name}",
             clears=f"bring it to {spec.name} first",
         )
-        checks = (never, *(checks if tried else ()))  # gates that would run for another version clear nothing
+        # A gate that is run there now would run for another version: it clears nothing.
+        checks = (never, *(replace(c, clears=never.clears) for c in checks))
     blocking = tuple(c for c in checks if c.verdict == "blocked")
     skipped = "; ".join(f"{c.gate}: {c.detail}" for c in checks if c.verdict == "warning")
     refusal = _not_passed(spec.name, version, blocking) if blocking else None
