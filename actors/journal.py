@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from actors.base import Actor, Site
+from actors.base import Actor, Site, post
 from actors.messages import Begin, Configured, Publish, Ref, Tick
 from sando.model.operation import Operation
 from sando.model.snapshot import Facts, compose
@@ -43,8 +43,10 @@ class Journal(Actor):
                 if reply is not None and answer is not None:
                     reply.answer(answer)
             case Configured(topology):
-                self.topology = topology
-                self._publish()
+                self.topology, self.revision = topology, -1
+                post(
+                    self.actor_ref, Publish()
+                )  # of its own: tried again later, this one would bring back the old
             case Tick("draining"):
                 self.daemon = {**self.daemon, "draining": True}
                 self._publish()

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from actors.messages import (
     AbortOperation,
@@ -178,3 +179,22 @@ def test_sandod_stops_also_when_the_store_is_away(stage: Stage) -> None:
     reply = stage.shut_down()
     stage.drain()
     assert getattr(reply.given, "status", None) == 200
+
+
+def test_a_topology_that_is_told_again_later_does_not_bring_back_the_old_one(stage: Stage) -> None:
+    base = stage.world.running
+    for tiers in ((*base.tiers, tier("c", 1)), base.tiers):
+        stage.world.declared = replace(base, tiers=tiers)
+        reply = stage.tell(Reload(force=True))
+        while not stage.runner.running("reload/"):
+            stage.step()
+        stage.runner.finish("reload/")
+        supervisor = stage.actor("supervisor")
+        supervisor.on_receive(supervisor.actor_inbox.get().message)
+        stage.store.away, stage.store.reads_too = 1, True
+        stage.actor("journal").on_receive(stage.actor("journal").actor_inbox.get().message)
+        stage.drain()
+        assert reply.given is not None
+    stage.advance(5)
+    assert stage.board.latest is not None
+    assert [t["name"] for t in stage.board.latest.state["tiers"]] == ["mm", "a", "b"]
