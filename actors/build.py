@@ -29,8 +29,8 @@ from actors.messages import (
     Shutdown,
     Tick,
 )
+from actors.people import People
 from actors.requests import Requests
-from sando.model.answers import Accepted, Refusal, draining
 from sando.model.builds import ATTEMPTS, attempts, end_events, queued_again, stopping
 from sando.model.events import Event
 from sando.model.operation import Operation, Status
@@ -51,6 +51,7 @@ class Build(Actor):
         self.waiting: Operation | None = None
         self.lookups = Lookups(self)
         self.requests = Requests(self)
+        self.people = People(self)
         self.draining = False
 
     def handle(self, message: Any) -> None:
@@ -66,9 +67,9 @@ class Build(Actor):
             case GatesDone():
                 self._gated(message)
             case RunGate():
-                self._gate_again(message)
+                self.people.gate_again(message)
             case AbortOperation():
-                self._abort(message)
+                self.people.abort(message)
             case Tick("tip"):
                 self.lookups.watch()
             case Tick("again"):
@@ -270,53 +271,7 @@ class Build(Actor):
         fresh = self.new("build", ended.actor, f"operation {ended.id} was interrupted", ended.sha, None)
         return queued_again(ended, fresh, drained=self.draining)
 
-    # -- a gate of the build tier, once more ------------------------------------------------------------------
-
-    def _gate_again(self, wish: RunGate) -> None:
-        if self.draining:
-            return self.publish(wish.reply, draining())
-        if holder := self.flight or self.waiting:
-            detail = f"operation {holder.id} ({holder.kind} of {(holder.sha or '')[:7]}) has the build slot"
-            hint = f"wait for /operations/{holder.id}, or abort it"
-            return self.publish(wish.reply, Refusal(409, "build_running", detail, hint, holder))
-        current = self.site.store.tier(self.tier, recent=1).current
-        if current is None:
-            return self.publish(
-                wish.reply,
-                Refusal(409, "tier_empty", f"nothing is on tier {self.tier} yet", "push a commit"),
-            )
-        now = self.site.clock().at
-        operation = self.new("gate", wish.actor, wish.reason, current.sha, current.version)
-        operation = replace(
-            operation, status=Status.RUNNING, started_at=now, step="gates", details={"gate": wish.gate}
-        )
-        self.site.store.save(operation)
-        self.flight = operation
-        post(self.parent, GateAgain(operation, wish.gate))
-        self.publish(wish.reply, Accepted(operation))
-
     # -- stopping ---------------------------------------------------------------------------------------------
-
-    def _abort(self, wish: AbortOperation) -> None:
-        now = self.site.clock().at
-        if self.waiting and self.waiting.id == wish.operation:
-            ended = replace(
-                self.waiting, status=Status.ABORTED, error=f"aborted by {wish.actor}", finished_at=now
-            )
-            self.site.store.save(ended)
-            self.waiting = None
-            return self.publish(wish.reply, Accepted(ended))
-        flight = self.flight
-        if flight is None or flight.id != wish.operation:
-            detail = f"operation {wish.operation} has ended"
-            return self.publish(
-                wish.reply, Refusal(409, "not_running", detail, f"GET /operations/{wish.operation} tells how")
-            )
-        flight = replace(flight, details={**flight.details, "abort": wish.actor, "abort_reason": wish.reason})
-        self.site.store.save(flight)
-        self.flight = flight
-        self.stop_flight()
-        self.publish(wish.reply, Accepted(flight))
 
     def _drain(self) -> None:
         self.draining = True

@@ -301,12 +301,16 @@ class Stage:
         ready = self.ready()
         if not ready:
             return False
-        actor = self._pick(ready)
+        self.handle(self._pick(ready))
+        return True
+
+    def handle(self, actor: Any) -> None:
+        """The next message of this actor."""
         message = actor.actor_inbox.get().message
         if isinstance(message, messages._ActorStop):
             self._gone(actor)
             actor.on_stop()
-            return True
+            return
         self.store.handling, self.store.spared = True, actor.name == "root"
         try:
             actor.on_receive(message)
@@ -317,7 +321,6 @@ class Stage:
             actor.on_failure(type(bug), bug, None)
         finally:
             self.store.handling = False
-        return True
 
     def _pick(self, ready: list[Any]) -> Any:
         """The Journal, which composes all of /state, mostly waits until there is nothing else to do."""

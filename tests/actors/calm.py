@@ -119,7 +119,12 @@ def check_memory(stage: Stage) -> None:
     assert not supervisor.leaving
     assert supervisor.reloads.wish is None
     build = stage.actor("build")
-    assert (build.flight, build.waiting, build.lookups.looking, list(build.lookups.asked)) == (None, None, "", [])
+    assert (build.flight, build.waiting, build.lookups.looking, list(build.lookups.asked)) == (
+        None,
+        None,
+        "",
+        [],
+    )
     assert stage.actor("backup").operation is None
     for spec in supervisor.topology.tiers:
         tier = stage.actor(spec.name)

@@ -144,7 +144,7 @@ def test_a_return_to_a_green_sha_survives_that_sandod_is_killed_before_the_tier_
     stage.runner.finish("lookup")
     build = stage.actor("build")
     while stage.store.fact("returning") is None:
-        build.on_receive(build.actor_inbox.get().message)
+        stage.handle(build)
     stage.restart()
     stage.finish_all()
     assert stage.tier("mm")["current_version"] == "1.0"

@@ -145,10 +145,10 @@ def test_a_deploy_that_begins_in_the_instant_of_its_tiers_removal_gets_its_end(s
     reply = stage.tell(Rollback("b"))
     for name in ("root", "supervisor"):
         actor = stage.actor(name)
-        actor.on_receive(actor.actor_inbox.get().message)
+        stage.handle(actor)
     stage.runner.finish("reload/")
     supervisor = stage.actor("supervisor")
-    supervisor.on_receive(supervisor.actor_inbox.get().message)
+    stage.handle(supervisor)
     stage.finish_all()
     assert reply.given is not None
     assert stage.store.unfinished() == []
@@ -212,7 +212,7 @@ def test_a_journal_that_died_meanwhile_shows_the_new_topology(stage: Stage) -> N
     stage.crash(stage.actor("journal"))
     stage.runner.finish("reload/")
     supervisor = stage.actor("supervisor")
-    supervisor.on_receive(supervisor.actor_inbox.get().message)
+    stage.handle(supervisor)
     stage.drain()
     assert names(stage) == ["mm", "a", "b", "c"]
 

@@ -38,7 +38,7 @@ def test_whoever_waits_for_an_actor_that_dies_is_told_to_try_again(stage: Stage)
         actor = stage.actor(name)
         for _ in range(len(replies)):
             if not actor.actor_inbox.empty():
-                actor.on_receive(actor.actor_inbox.get().message)
+                stage.handle(actor)
     stage.crash(stage.actor("a"), instead=True)
     stage.crash(stage.actor("mm"), instead=True)
     stage.drain()
