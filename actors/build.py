@@ -59,7 +59,7 @@ class Build(Actor):
             case Begin(fresh):
                 self._take_up(fresh=fresh)
             case Rebuild():
-                self.lookups.ask(message)
+                self.lookups.take(message)
             case JobDone(key, outcome) if key == self.lookups.looking:
                 self.lookups.found(outcome)
             case JobDone(key, outcome):

@@ -33,9 +33,9 @@ class Lookups:
 
     def look_at_tip(self) -> None:
         """A push that nobody told of is no different from one that the hook told of."""
-        self.ask(Rebuild(moved=True, actor="git", reason="the branch moved"), quiet=True)
+        self.take(Rebuild(moved=True, actor="git", reason="the branch moved"), quiet=True)
 
-    def ask(self, wish: Rebuild, *, quiet: bool = False) -> None:
+    def take(self, wish: Rebuild, *, quiet: bool = False) -> None:
         if self.build.draining:
             return self.build.publish(wish.reply, draining())
         if quiet and self.asked:

@@ -1,0 +1,123 @@
+"""The life of the actors themselves: birth, death, the end of a job, the passing of time, and what is published."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from actors.messages.reply import Reply, new_reply
+from sando.model.answers import Answer
+from sando.model.events import Event
+from sando.work.outcome import Outcome
+
+
+class Life:
+    """One life of an actor, held by its parent: once it is over, nothing more is done in it, nor in those below.
+
+    An actor that is told to stop would first handle all that its inbox holds. Its successor may already be
+    at work on the same rows by then, so each message is handled in a `turn`, and there are none after the end.
+    """
+
+    __slots__ = ("_below", "_over", "_turn")
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._over = False
+        self._below: list[Life] = []
+
+    def begin_below(self) -> "Life":
+        """The life of a child; called by its parent, in a turn of the parent's own."""
+        life = Life()
+        self._below = [*(b for b in self._below if not b.over), life]
+        return life
+
+    @property
+    def over(self) -> bool:
+        return self._over
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """One message is handled, if what this gives is true."""
+        with self._turn:
+            yield not self._over
+
+    def end(self) -> None:
+        """The message in hand is finished first; that takes as long as a handler does, which never waits."""
+        with self._turn:
+            self._over = True
+            below, self._below = self._below, []
+        for life in below:
+            life.end()
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """parent -> child: load your state and take up what is unfinished.
+
+    `fresh` says that the daemon has just started: what was running then died with the old one.
+    """
+
+    fresh: bool = False
+    life: Life = field(default_factory=Life, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChildFailed:
+    """dying child -> parent: a bug ended me; `name` is what the parent calls me, `ref` which of my lives it was."""
+
+    name: str
+    ref: Any
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Supervisor -> Root: an actor without which there is no daemon failed too often."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """daemon -> Root -> Supervisor -> children: begin nothing more, and say when you are idle."""
+
+    reply: Reply = new_reply()
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """child -> parent: nothing of mine is in motion any more."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """any -> itself: a fact to keep as soon as the store takes it; what it tells of has happened already."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """job thread -> owner: the one end of the job `key`."""
+
+    key: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """timer -> actor: the time for `what` has come; `number` tells an outdated one from the one waited for."""
+
+    what: str
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """any -> Journal: something was committed; publish it, then give `answer` to `reply`."""
+
+    reply: Reply | None = field(default=None, compare=False, repr=False)
+    answer: Answer | None = None
