@@ -212,7 +212,9 @@ class Deploys:
         operation = self._new(
             number, "promote", release.version, release.sha, wish.actor, wish.reason, details
         )
-        told = [tier.event("DeployStart", operation, data=self._about(rollout, operation))]
+        told: list[Any] = [tier.event("DeployStart", operation, data=self._about(rollout, operation))]
+        if not release.present:  # its folder was put back
+            told.append(replace(release, present=True))
         if wish.hotfix:
             told.append(
                 tier.event(

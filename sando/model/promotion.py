@@ -72,7 +72,7 @@ def admit(
     missing = lacking(spec, state)
     if not repair and vouched.refusal:
         return vouched.refusal
-    if release is None or not release.present:
+    if release is None:  # whether its folder is there, and right, is looked at before it is promised
         return Refusal(
             409,
             "release_missing",

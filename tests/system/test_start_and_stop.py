@@ -66,7 +66,9 @@ def test_a_second_sandod_on_the_same_state_ends_at_once_and_names_the_first(sand
 def test_a_port_that_is_taken_ends_it_with_the_address(sandod, tmp_path):
     sandod.configure().start()
     (tmp_path / "other").mkdir()
-    text = sandod.config.read_text().replace("/ws/sando.db", "/other/sando.db")
+    text = sandod.config.read_text()
+    for mine in ("sando.db", "work", "releases"):
+        text = text.replace(f"/ws/{mine}", f"/other/{mine}")
     other = tmp_path / "other" / "daemon.toml"
     other.write_text(text)
     sandod.config, mine = other, sandod.config
