@@ -333,7 +333,7 @@ class Deploys:
             ended,
             tier.event("Rollback", ended, data={"from": left, "to": ended.version, "reason": wish.reason}),
         )
-        tier.gates.schedule_burn()
+        tier.gates.burning.schedule()
         tier.publish(wish.reply, Accepted(ended))
 
     def _step_back(self, state: TierState, operation: Operation) -> TierState:
@@ -570,7 +570,7 @@ class Deploys:
             state, more = self._succeed(state, rollout, operation, now, about)
         else:
             state, more = self._fail(state, rollout, operation, about)
-        gate_rows, state, gate_start = tier.gates.after_deploy(state, rollout, operation)
+        gate_rows, state, gate_start = tier.gates.arrivals.after_deploy(state, rollout, operation)
         tier.become(state, operation, Unset(Rollout, operation.id), *rows, *more, *gate_rows)
         self.operation = self.rollout = None
         gate_start()
@@ -578,7 +578,7 @@ class Deploys:
             self._tell_success(rollout, operation)
         self._unstash()
         self._roll_over(operation)
-        tier.gates.schedule_burn()
+        tier.gates.burning.schedule()
         tier.publish()
         tier.drained()
 

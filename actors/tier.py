@@ -88,8 +88,8 @@ class Tier(Actor):
                 self.deploys.admit(message)
             case VouchedAgain():
                 self.deploys.vouched(message)
-            case NodeDone() if self.gates.waits_for(message):
-                self.gates.node_done(message)
+            case NodeDone() if self.gates.nodes.waits_for(message):
+                self.gates.nodes.done(message)
             case NodeDone():
                 self.deploys.node_done(message)
             case JobDone(key, outcome) if key.startswith("node/"):
@@ -103,11 +103,11 @@ class Tier(Actor):
             case Confirm() | Reject():
                 self._word(message)
             case RunGate():
-                self.gates.run_again(message)
+                self.gates.arrivals.run_again(message)
             case EnterBuildTier():
-                self.gates.enter_build_tier(message)
+                self.gates.arrivals.enter_build_tier(message)
             case GateAgain():
-                self.gates.gate_again(message)
+                self.gates.arrivals.gate_again(message)
             case AbortGates(operation):
                 self.gates.abort(operation)
             case ReturnTo():
@@ -119,13 +119,13 @@ class Tier(Actor):
             case BurnWasReset():
                 self._burn_was_reset()
             case Tick("burn", number):
-                self.gates.burn_tick(number)
+                self.gates.burning.tick(number)
             case Tick("drive"):
                 self.deploys.drive_on()
             case Tick("gates"):
-                self.gates.drive_on()
+                self.gates.arrivals.drive_on()
             case Tick("configured"):
-                self.gates.configured()
+                self.gates.nodes.configured()
             case Configured(topology):
                 self._configure(topology)
             case ChildFailed():
@@ -183,7 +183,7 @@ class Tier(Actor):
 
     def _node_reborn(self, name: str) -> None:
         """What is under way on a node goes on with its new actor; what nobody waits for is stopped."""
-        mine = {*self.deploys.take_up_node(name), *self.gates.take_up_node(name)}
+        mine = {*self.deploys.take_up_node(name), *self.gates.nodes.take_up(name)}
         for key in self.site.runner.held(self.jobs_of(name)):
             if key not in mine:
                 self.site.runner.cancel(key)
@@ -260,7 +260,7 @@ class Tier(Actor):
                 gates = tuple(g for g in last.gates if g.kind != "burn_in") if last else ()
                 state = state.enter(back.release, back.release.operation, now, gates)
             self.become(state, done)
-            self.gates.schedule_burn()
+            self.gates.burning.schedule()
         self.publish(back.reply, back.answer)
 
     def _lift(self, version: str) -> None:
@@ -270,7 +270,7 @@ class Tier(Actor):
 
     def _burn_was_reset(self) -> None:
         self.state = self.site.store.tier(self.name)
-        self.gates.schedule_burn()
+        self.gates.burning.schedule()
 
     def _configure(self, topology: Topology) -> None:
         """New nodes are raised, nodes that are gone or changed are let go; what runs keeps its plan."""
@@ -284,7 +284,7 @@ class Tier(Actor):
                 self._raise_node(node, fresh=False)
         for name in changed:
             self._node_reborn(name)
-        self.gates.schedule_burn()
+        self.gates.burning.schedule()
         post(
             self.actor_ref, Tick("configured")
         )  # of its own: tried again later, this one would bring back the old
