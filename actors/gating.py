@@ -11,14 +11,13 @@ from msgspec.structs import replace
 from actors.arrivals import Arrivals, Begun
 from actors.base import post
 from actors.burning import Burning
+from actors.gate_stops import GateStops
 from actors.messages import (
-    AbortOperation,
     GatesDone,
     JobDone,
     Tick,
 )
 from actors.node_gates import NodeGates
-from sando.model.answers import Accepted, Refusal
 from sando.model.events import Event
 from sando.model.gates import GateRun, Outcome, Verdict
 from sando.model.operation import Status
@@ -43,10 +42,10 @@ _ENDS = {
 class Gates:
     def __init__(self, tier: "Tier") -> None:
         self.tier = tier
-        self.cut: Gating | None = None
         self.nodes = NodeGates(self)
         self.burning = Burning(tier)
         self.arrivals = Arrivals(self)
+        self.stops = GateStops(self)
 
     @property
     def gating(self) -> Gating | None:
@@ -78,7 +77,7 @@ class Gates:
         """The Runner forgets no job before its end is committed: where nobody holds it, it was never begun."""
         known = self.tier.adopt_job(self.key(gating))
         if gating.aborted and known:
-            self.cancel(gating)
+            self.stops.cancel(gating)
         elif not known and (gating.aborted or spec is None):
             self.ended(gating, Outcome.ABORTED, "stopped", "aborted")
         elif not known and spec:
@@ -172,7 +171,7 @@ class Gates:
     def ended(self, gating: Gating, outcome: Outcome, message: str, how: str | None = None) -> None:
         """A gate has its outcome: save it with the start of the next one, or with the end of all."""
         tier = self.tier
-        rows, state = self._close(tier.state, gating, outcome, message)
+        rows, state = self.close(tier.state, gating, outcome, message)
         if how is None and outcome is Outcome.PASSED and gating.queue and tier.draining:
             more, state, then = self.finish(state, gating, "interrupted", "sandod was stopped")
         elif how is None and outcome is Outcome.PASSED:
@@ -184,7 +183,7 @@ class Gates:
         tier.publish()
         tier.drained()
 
-    def _close(
+    def close(
         self, state: TierState, gating: Gating, outcome: Outcome, message: str
     ) -> tuple[list[Any], TierState]:
         run = self._last_run(state, gating, gating.running or "")
@@ -250,63 +249,6 @@ class Gates:
             sha=sha,
             data=data,
         )
-
-    # -- stopping ----------------------------------------------------------------------------------------------------
-
-    def cut_off(self, state: TierState) -> tuple[list[Any], TierState]:
-        """A deploy or a rollback takes the tier: gates under way are aborted, in its transaction."""
-        self.cut = gating = state.gating
-        if gating is None:
-            return [], state
-        rows, state = self._close(state, gating, Outcome.ABORTED, "a deploy or rollback of the tier began")
-        more, state, _ = self.finish(
-            state, replace(gating, candidate=None), "aborted", "a deploy or rollback began"
-        )
-        return [*rows, *more], state
-
-    def cancel_cut_off(self) -> None:
-        gating, self.cut = self.cut, None
-        if gating:
-            self.cancel(gating)
-
-    def cancel(self, gating: Gating) -> None:
-        spec = self.tier.spec.gate(gating.running or "")
-        if spec and self.nodes.on_nodes(spec):
-            for node in self.tier.spec.nodes:
-                self.tier.cancel(node.name, self.nodes.key(gating, node.name))
-        else:
-            self.tier.site.runner.cancel(self.key(gating))
-
-    def abort(self, operation: int) -> None:
-        """Build asks: a newer push came, or a person stopped the build."""
-        gating = self.gating
-        if gating is None or gating.operation != operation:
-            entered = any(s.operation == operation for s in self.tier.state.stays)
-            done = "passed" if entered else "aborted"
-            post(self.tier.parent, GatesDone(operation, done, "no gate was running"))
-            return
-        self.tier.become(replace(self.tier.state, gating=replace(gating, aborted=True)))
-        self.cancel(gating)
-
-    def abort_by(self, wish: AbortOperation) -> None:
-        gating = self.gating
-        operation = self.tier.site.store.operation(wish.operation)
-        if gating is None or gating.operation != wish.operation or operation is None:
-            refusal = Refusal(
-                409,
-                "not_running",
-                f"operation {wish.operation} has ended",
-                f"GET /operations/{wish.operation} tells how",
-            )
-            return self.tier.publish(wish.reply, refusal)
-        self.tier.become(replace(self.tier.state, gating=replace(gating, aborted=True)))
-        self.cancel(gating)
-        self.tier.publish(wish.reply, Accepted(operation))
-
-    def drain(self) -> None:
-        self.burning.stop()
-        if self.gating:
-            self.cancel(self.gating)
 
 
 _AGAIN = Tick("gates")

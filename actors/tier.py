@@ -40,15 +40,10 @@ from actors.messages import (
     VouchedAgain,
 )
 from actors.node import Node
-from sando.model.answers import Refusal, Told
-from sando.model.clock import stamp
+from actors.words import Words
 from sando.model.errors import WorkError
 from sando.model.events import Event
-from sando.model.gates import Approval
 from sando.model.operation import Operation
-from sando.model.policy import confirmable, vouch
-from sando.model.record import Fact
-from sando.model.stay import Stay
 from sando.model.tier import TierState
 from sando.model.topology import NodeSpec, TierSpec, Topology
 from sando.work.outcome import Failed
@@ -63,6 +58,7 @@ class Tier(Actor):
         self.state = TierState(name)
         self.deploys = Deploys(self)
         self.gates = Gates(self)
+        self.words = Words(self)
         self.draining = False
 
     @property
@@ -81,11 +77,11 @@ class Tier(Actor):
             case Begin(fresh):
                 self._take_up(fresh=fresh)
             case Vouch():
-                self._vouch(message)
+                self.words.vouch(message)
             case VouchAgain():
-                self._vouch_again(message)
+                self.words.vouch_again(message)
             case Admit():
-                self.deploys.admit(message)
+                self.deploys.admissions.admit(message)
             case VouchedAgain():
                 self.deploys.vouched(message)
             case NodeDone() if self.gates.nodes.waits_for(message):
@@ -94,14 +90,14 @@ class Tier(Actor):
                 self.deploys.node_done(message)
             case JobDone(key, outcome) if key.startswith("node/"):
                 self.handle(NodeDone(key.split("/")[2], key, outcome))
-            case JobDone() if self.deploys.waits_for(message.key):
-                self.deploys.checked(message)
+            case JobDone() if self.deploys.admissions.waits_for(message.key):
+                self.deploys.admissions.checked(message)
             case JobDone():
                 self.gates.job_done(message)
             case Rollback():
-                self.deploys.rollback(message)
+                self.deploys.rollbacks.begin(message)
             case Confirm() | Reject():
-                self._word(message)
+                self.words.word(message)
             case RunGate():
                 self.gates.arrivals.run_again(message)
             case EnterBuildTier():
@@ -109,9 +105,9 @@ class Tier(Actor):
             case GateAgain():
                 self.gates.arrivals.gate_again(message)
             case AbortGates(operation):
-                self.gates.abort(operation)
+                self.gates.stops.abort(operation)
             case ReturnTo():
-                self._return_to(message)
+                self.words.return_to(message)
             case AbortOperation():
                 self._abort(message)
             case LiftMark(version):
@@ -204,64 +200,7 @@ class Tier(Actor):
         if not post(self.children.get(node), CancelJob(key)):
             self.site.runner.cancel(key)
 
-    # -- vouching: my word on a version that wants to leave ------------------------------------------------------
-
-    def _vouch(self, ask: Vouch) -> None:
-        wish = ask.wish
-        release = self.site.store.release(wish.version) if wish.version else None
-        word = vouch(self.spec, self.state, wish.version, release, self.site.clock(), hotfix=wish.hotfix)
-        if isinstance(word, Refusal):
-            return self.publish(wish.reply, word)
-        post(ask.target, Admit(wish, word, ask.marks, ask.lock, ask.frozen_until))
-
-    def _vouch_again(self, ask: VouchAgain) -> None:
-        release = self.site.store.release(ask.version)
-        word = vouch(self.spec, self.state, ask.version, release, self.site.clock(), hotfix=ask.hotfix)
-        refusal = word if isinstance(word, Refusal) else word.refusal
-        told = ask.refusal or (refusal.detail if refusal else None)
-        post(ask.target, VouchedAgain(ask.operation, told))
-
-    # -- a person's word -----------------------------------------------------------------------------------------
-
-    def _word(self, word: Confirm | Reject) -> None:
-        gate = confirmable(self.spec, self.state, word.version)
-        if isinstance(gate, Refusal):
-            busy = self.deploys.operation
-            hint = busy and f"{busy.kind} {busy.id} of {busy.version} runs there: try again when it has ended"
-            return self.publish(word.reply, replace(gate, hint=hint or gate.hint, operation=busy))
-        stay, now = self._current(), self.site.clock().at
-        yes = isinstance(word, Confirm)
-        approval = Approval(gate.name, word.actor, word.reason, now, yes=yes)
-        told = Event(
-            "ManualConfirm" if yes else "Rejected", now, tier=self.name, version=stay.version, sha=stay.sha,
-            actor=word.actor, data={"gate": gate.name, "reason": word.reason},
-        )  # fmt: skip
-        self.become(self.state.update(stay.approve(approval)), told)
-        body: dict[str, object] = {
-            "tier": self.name, "version": stay.version, "gate": gate.name, "outcome": "passed" if yes else "failed",
-            "actor": word.actor, "reason": word.reason, "at": stamp(now),
-        }  # fmt: skip
-        self.publish(word.reply, Told(body))
-
-    def _current(self) -> Stay:
-        current = self.state.current
-        if current is None:
-            raise LookupError(f"tier {self.name} is empty")
-        return current
-
     # -- small changes told by others --------------------------------------------------------------------------
-
-    def _return_to(self, back: ReturnTo) -> None:
-        """The build tier only: a green sha was pushed again, its version is current with the gates it had."""
-        if self.site.store.fact(back.fact) == back.release.version:
-            state, done = self.state, Fact(back.fact, None)
-            if state.current_version != back.release.version:
-                last, now = state.judged(back.release.version), self.site.clock()
-                gates = tuple(g for g in last.gates if g.kind != "burn_in") if last else ()
-                state = state.enter(back.release, back.release.operation, now, gates)
-            self.become(state, done)
-            self.gates.burning.schedule()
-        self.publish(back.reply, back.answer)
 
     def _lift(self, version: str) -> None:
         if version in self.state.marks:
@@ -291,16 +230,16 @@ class Tier(Actor):
 
     def _abort(self, wish: AbortOperation) -> None:
         if self.deploys.operation and self.deploys.operation.id == wish.operation:
-            self.deploys.abort(wish)
+            self.deploys.stops.abort(wish)
         else:
-            self.gates.abort_by(wish)
+            self.gates.stops.abort_by(wish)
 
     # -- the end -----------------------------------------------------------------------------------------------
 
     def _drain(self) -> None:
         self.draining = True
-        self.deploys.drain()
-        self.gates.drain()
+        self.deploys.admissions.drain()
+        self.gates.stops.drain()
         for ref in self.children.values():
             post(ref, Shutdown())
         self.drained()

@@ -63,6 +63,12 @@ def interrupt(rollout: Rollout, why: str) -> Rollout:
     return replace(rollout, nodes=nodes, phase="settle", interrupted=True, error=rollout.error or why)
 
 
+def without_nodes(rollout: Rollout) -> Rollout:
+    """At a start whose sando.toml names none of its nodes there is nobody to ask."""
+    error = "sando.toml names none of its nodes any more"
+    return replace(rollout, nodes=(), phase="done", interrupted=True, error=error)
+
+
 def ended(rollout: Rollout, name: str, step: Step, facts: NodeFacts) -> Rollout:
     """A step did what it should."""
     node = replace(rollout.node(name), doing=None, proof=None, detail=facts.detail)

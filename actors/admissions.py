@@ -1,0 +1,155 @@
+"""Whether a promotion that was vouched for may begin: judged, the release checked, judged again. On the tier's thread."""
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from actors.base import post
+from actors.messages import Admit, JobDone
+from actors.parked import parked
+from sando.model.answers import Refusal, draining, unavailable
+from sando.model.errors import StoreUnavailable
+from sando.model.policy import Admission, Wish, admit
+from sando.model.rollout import NodePlan, Rollout
+from sando.work.outcome import Done, Failed
+
+if TYPE_CHECKING:
+    from actors.deploys import Deploys
+
+log = logging.getLogger(__name__)
+
+
+class Admissions:
+    """One release is checked at a time; what comes meanwhile is `stashed`, in its order."""
+
+    def __init__(self, deploys: "Deploys") -> None:
+        self.deploys = deploys
+        self.tier = deploys.tier
+        self.checking: tuple[str, Admit] | None = None
+        self.stashed: list[Any] = []
+
+    def admit(self, ask: Admit) -> None:
+        tier, wish = self.tier, ask.wish
+        if tier.draining:
+            return tier.publish(wish.reply, draining())
+        if self.checking:
+            self.stashed.append(ask)
+            tier.hold(wish.reply)
+            return None
+        verdict = self._judge(ask)
+        if isinstance(verdict, Refusal):
+            return tier.publish(wish.reply, verdict)
+        tier.hold(wish.reply)
+        self.checking = (tier.new_key(f"tier/{tier.name}/verify/"), ask)
+        tier.start_job(self.checking[0], partial(tier.site.work.verify, ask.vouched.version))
+
+    def _judge(self, ask: Admit) -> Admission | Refusal:
+        tier = self.tier
+        if tier.state.parked:
+            return parked(tier.state)
+        release = tier.site.store.release(ask.vouched.version)
+        return admit(
+            tier.spec, tier.state, _wish(ask.wish), ask.vouched, release,
+            marks={**ask.marks, tier.name: tuple(tier.state.marks.values())},
+            busy=self.deploys.operation, lock=ask.lock, frozen_until=ask.frozen_until,
+        )  # fmt: skip
+
+    def waits_for(self, key: str) -> bool:
+        return self.checking is not None and self.checking[0] == key
+
+    def checked(self, done: JobDone) -> None:
+        """The release was hashed against its manifest before anything is promised."""
+        if self.checking is None:
+            return
+        key, ask = self.checking
+        match done.outcome:
+            case Done(None) if not self.tier.draining:
+                self._accept_or_say(ask)
+            case Done((code, problem)):
+                self._no_release(ask, code, problem)
+            case Failed(error):
+                self._no_release(ask, "release_corrupt", str(error))
+            case _:
+                self.tier.publish(ask.wish.reply, draining())
+        self.checking = None
+        self.tier.site.runner.forget(key)
+        self.unstash()
+
+    def unstash(self) -> None:
+        for message in self.stashed:
+            post(self.tier.actor_ref, message)
+        self.stashed = []
+
+    def _accept_or_say(self, ask: Admit) -> None:
+        """While the release was checked a reload may have changed what there is to be admitted to."""
+        try:
+            verdict = self._judge(ask)
+            if isinstance(verdict, Refusal):
+                self.tier.publish(ask.wish.reply, verdict)
+            else:
+                self._accept(ask, verdict)
+        except StoreUnavailable as error:
+            log.error(
+                "tier %s: cannot admit %s, the store is away: %s", self.tier.name, ask.vouched.version, error
+            )
+            ask.wish.reply.answer(unavailable())
+
+    def _no_release(self, ask: Admit, code: str, problem: str) -> None:
+        store = self.tier.site.store
+        release = store.release(ask.vouched.version)
+        if code == "release_missing" and release and release.present:
+            store.save(replace(release, present=False))  # so that a push of its sha builds it again
+        detail = f"the release {ask.vouched.version} in the store is not what was built: {problem}"
+        hint = "build it again: POST /rebuild with its sha, and `force`"
+        self.tier.publish(ask.wish.reply, Refusal(409, code, detail, hint))
+
+    def _accept(self, ask: Admit, verdict: Admission) -> None:
+        tier, wish, spec = self.tier, ask.wish, self.tier.spec
+        number, release = tier.site.store.new_operation_id(), tier.site.store.release(verdict.version)
+        if release is None:
+            raise LookupError(verdict.version)
+        repair = verdict.kind == "repair"
+        half = tier.state.half
+        ran = half is not None and half.version == release.version and half.once_done
+        rollout = Rollout(
+            operation=number, tier=tier.name, mode="repair" if repair else "promote", version=release.version,
+            previous=tier.state.current_version, nodes=tuple(NodePlan(n) for n in verdict.nodes),
+            canary=spec.canary, hold_s=spec.canary_hold_s, on_failure=spec.on_failure,
+            once=spec.once is not None and not repair and not ran, once_ran=ran,
+        )  # fmt: skip
+        details: dict[str, object] = {
+            "kind": rollout.mode,
+            "source": ask.vouched.source,
+            "source_stay": ask.vouched.stay,
+        }
+        if wish.hotfix:
+            details |= {"hotfix": True, "skipped": ask.vouched.skipped}
+        details |= {k: True for k in ("reset_burn_in", "force", "override_freeze") if getattr(wish, k)}
+        operation = self.deploys.new(
+            number, "promote", release.version, release.sha, wish.actor, wish.reason, details
+        )
+        told: list[Any] = [tier.event("DeployStart", operation, data=self.deploys.about(rollout, operation))]
+        if not release.present:  # its folder was put back
+            told.append(replace(release, present=True))
+        if wish.hotfix:
+            told.append(
+                tier.event(
+                    "HotfixUsed", operation, data={"skipped": ask.vouched.skipped, "reason": wish.reason}
+                )
+            )
+        self.deploys.launch(operation, rollout, wish.reply, *told)
+
+    def drain(self) -> None:
+        """Whoever waits for a promotion to end will not see it."""
+        waiting, self.stashed = self.stashed, []
+        for message in waiting:
+            self.tier.publish(message.reply, draining())
+
+
+def _wish(message: Any) -> Wish:
+    return Wish(
+        message.tier, message.version, message.hotfix, message.reset_burn_in, message.force, message.override_freeze,
+        message.actor, message.reason,
+    )  # fmt: skip

@@ -1,0 +1,127 @@
+"""The end of a deploy or a rollback: what it means for the tier, told in one transaction. On the tier's thread."""
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from actors.base import post
+from actors.messages import Do, Promoted
+from sando.model.clock import Instant
+from sando.model.events import Event
+from sando.model.operation import Operation, Status
+from sando.model.record import Unset
+from sando.model.retention import kept_of
+from sando.model.rollout import NodePlan, Result, Rollout
+from sando.model.stay import BurnReset
+from sando.model.task import NodeTask, Step
+from sando.model.tier import Half, TierState
+
+if TYPE_CHECKING:
+    from actors.deploys import Deploys
+
+
+class Endings:
+    def __init__(self, deploys: "Deploys") -> None:
+        self.deploys = deploys
+        self.tier = deploys.tier
+
+    def finish(
+        self, state: TierState, rollout: Rollout, operation: Operation, ended: Result, *rows: Any
+    ) -> None:
+        tier, now = self.tier, self.tier.site.clock()
+        seconds = (now.at - operation.created_at).total_seconds()
+        operation = replace(
+            operation, status=Status(ended.status), step="", error=ended.error, finished_at=now.at,
+            rolled_back=ended.rolled_back, recovered=ended.recovered, nodes=tuple(n.report() for n in rollout.nodes),
+        )  # fmt: skip
+        about = {**self.deploys.about(rollout, operation), "seconds": seconds}
+        if ended.status == "succeeded":
+            state, more = self._succeed(state, rollout, operation, now, about)
+        else:
+            state, more = self._fail(state, rollout, operation, about)
+        gate_rows, state, gate_start = tier.gates.arrivals.after_deploy(state, rollout, operation)
+        tier.become(state, operation, Unset(Rollout, operation.id), *rows, *more, *gate_rows)
+        self.deploys.operation = self.deploys.rollout = None
+        gate_start()
+        if ended.status == "succeeded":
+            self._tell_success(rollout, operation)
+        self.deploys.admissions.unstash()
+        self.deploys.rollbacks.after(operation)
+        tier.gates.burning.schedule()
+        tier.publish()
+        tier.drained()
+
+    def _succeed(
+        self, state: TierState, rollout: Rollout, operation: Operation, now: Instant, about: dict[str, Any]
+    ) -> tuple[TierState, list[Any]]:
+        tier = self.tier
+        ok = tier.event("DeployOk", operation, data=about)
+        if rollout.going_back:
+            data = {
+                "from": rollout.previous,
+                "to": rollout.version,
+                "whole": bool(operation.details.get("whole")),
+                "reason": operation.reason,
+            }
+            return replace(state, half=None), [ok, tier.event("Rollback", operation, data=data)]
+        if rollout.mode == "repair":
+            return state, [ok]
+        release = tier.site.store.release(rollout.version)
+        if release is None:
+            raise LookupError(rollout.version)
+        state = state.enter(release, operation.id, now)
+        rows: list[Any] = [ok, tier.event("PromoteComplete", operation, data=about)]
+        if operation.details.get("force"):
+            state = state.lifted(rollout.version)
+        if operation.details.get("reset_burn_in"):
+            source = str(operation.details["source"])
+            rows.append(BurnReset(source, int(str(operation.details["source_stay"])), now, operation.id))
+            rows.append(
+                Event(
+                    "BurnInReset", now.at, operation.id, source, actor=operation.actor, data={"by": tier.name}
+                )
+            )
+        return state, rows
+
+    def _fail(
+        self, state: TierState, rollout: Rollout, operation: Operation, about: dict[str, Any]
+    ) -> tuple[TierState, list[Any]]:
+        tier = self.tier
+        about = {
+            **about,
+            "error": operation.error,
+            "status": operation.status,
+            "rolled_back": operation.rolled_back,
+        }
+        rows: list[Any] = [tier.event("DeployFailed", operation, data=about)]
+        if rollout.going_back:
+            rows.append(tier.event("RollbackFailed", operation, data=about))
+        nodes = [state.nodes[n.name] for n in tier.spec.nodes_in() if n.name in state.nodes]
+        if rollout.going_back:
+            held = state.half is not None and any(n.version == state.half.version for n in nodes)
+            half = state.half if held else None
+        else:
+            held = rollout.version != state.current_version and any(
+                n.version == rollout.version for n in nodes
+            )
+            half = Half(rollout.version, operation.id, rollout.once_ran) if held else None
+        return replace(state, half=half), rows
+
+    def _tell_success(self, rollout: Rollout, operation: Operation) -> None:
+        tier, details = self.tier, operation.details
+        reset = str(details["source"]) if details.get("reset_burn_in") and rollout.mode == "promote" else None
+        post(tier.parent, Promoted(tier.name, rollout.version, bool(details.get("force")), reset))
+        keep = tuple(sorted(kept_of(tier.state, tier.spec.keep_releases)))
+        for node in rollout.nodes:
+            task = self._prune_task(node, operation, keep)
+            if task and node.name in tier.children and not tier.draining:
+                tier.order(node.name, Do(f"{tier.jobs_of(node.name)}{operation.id}/prune", task))
+
+    def _prune_task(self, node: NodePlan, operation: Operation, keep: tuple[str, ...]) -> NodeTask | None:
+        spec = self.tier.spec.node(node.name)
+        if spec is None or operation.version is None:
+            return None
+        return NodeTask(
+            operation=operation.id, tier=self.tier.name, node=spec, step=Step.PRUNE, version=operation.version, former=None,
+            previous=None, store=self.tier.site.work.release_root, log=self.tier.site.work.log_path(operation.id), keep=keep,
+        )  # fmt: skip

@@ -1,0 +1,141 @@
+"""Rollbacks: where they go, what comes after a promotion that one stopped, and the step back itself. On the tier's thread."""
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from actors.base import post
+from actors.messages import Rollback as RollbackWish
+from actors.parked import parked
+from sando.model.answers import Accepted, Refusal, draining
+from sando.model.operation import Operation, Status
+from sando.model.policy import RollbackPlan, lacking, plan_rollback, tier_busy
+from sando.model.rollout import NodePlan, Rollout
+from sando.model.tier import Mark, TierState
+
+if TYPE_CHECKING:
+    from actors.deploys import Deploys
+
+
+class Rollbacks:
+    def __init__(self, deploys: "Deploys") -> None:
+        self.deploys = deploys
+        self.tier = deploys.tier
+
+    def begin(self, wish: RollbackWish) -> None:
+        tier = self.tier
+        if tier.draining:
+            return tier.publish(wish.reply, draining())
+        if self.deploys.operation:
+            return self._rollback_over(self.deploys.operation, wish)
+        if self.deploys.admissions.checking:
+            self.deploys.admissions.stashed.append(wish)
+            tier.hold(wish.reply)
+            return None
+        plan = plan_rollback(tier.spec, tier.state, wish.version)
+        if tier.state.parked:
+            plan = parked(tier.state)
+        if isinstance(plan, Refusal):
+            return tier.publish(wish.reply, plan)
+        self._roll(plan, wish)
+
+    def _rollback_over(self, running: Operation, wish: RollbackWish) -> None:
+        """`abort_running` stops a promotion at its node boundary; the operation says what comes after it."""
+        if running.kind == "rollback" or not wish.abort_running:
+            return self.tier.publish(wish.reply, busy_for_rollback(self.tier.name, running))
+        then = {"version": wish.version, "force": wish.force, "actor": wish.actor, "reason": wish.reason}
+        self.deploys.stops.stop(
+            wish, f"aborted by {wish.actor}'s rollback", {"then": "rollback", "rollback": then}
+        )
+        answer = self.tier.site.store.operation(running.id)
+        self.tier.publish(wish.reply, Accepted(answer or running, 202, "aborting"))
+
+    def after(self, ended: Operation) -> None:
+        """The promotion has ended: where its own revert made the tier whole, there is nothing left to do."""
+        then = ended.details.get("rollback")
+        if not isinstance(then, dict) or self.tier.draining:
+            return
+        whole = not lacking(self.tier.spec, self.tier.state)
+        if whole and then["version"] is None and ended.status is not Status.SUCCEEDED:
+            return
+        wish = RollbackWish(
+            self.tier.name, then["version"], then["force"], actor=then["actor"], reason=then["reason"]
+        )
+        post(self.tier.actor_ref, wish)
+
+    def _roll(self, plan: RollbackPlan, wish: RollbackWish) -> None:
+        tier, stay = self.tier, plan.stay
+        number = tier.site.store.new_operation_id()
+        details: dict[str, object] = {
+            "kind": "rollback",
+            "whole": plan.whole,
+            "marks": plan.marks,
+            "stay": stay.n,
+            "named": wish.version is not None,
+        }
+        operation = self.deploys.new(
+            number, "rollback", stay.version, stay.sha, wish.actor, wish.reason, details
+        )
+        rollout = Rollout(
+            operation=number, tier=tier.name, mode="rollback", version=stay.version,
+            previous=tier.state.half.version if plan.whole and tier.state.half else tier.state.current_version,
+            nodes=tuple(NodePlan(n) for n in plan.nodes),
+        )  # fmt: skip
+        if tier.is_build_tier:
+            return self._roll_pointer(operation, wish)
+        told = tier.event("DeployStart", operation, data=self.deploys.about(rollout, operation))
+        self.deploys.launch(operation, rollout, wish.reply, told)
+
+    def _roll_pointer(self, operation: Operation, wish: RollbackWish) -> None:
+        """On the build tier only the pointer moves."""
+        tier = self.tier
+        left = tier.state.current_version
+        state = self.step_back(tier.state, operation)
+        now = tier.site.clock().at
+        ended = replace(operation, status=Status.SUCCEEDED, step="", finished_at=now)
+        tier.become(
+            state,
+            ended,
+            tier.event("Rollback", ended, data={"from": left, "to": ended.version, "reason": wish.reason}),
+        )
+        tier.gates.burning.schedule()
+        tier.publish(wish.reply, Accepted(ended))
+
+    def step_back(self, state: TierState, operation: Operation) -> TierState:
+        """The history as it is once the first node has switched; to make whole only marks what was half there."""
+        now = self.tier.site.clock()
+        bad = operation.details.get("marks")
+        mark = Mark(str(bad), now.at, operation.actor, operation.reason, operation.id) if bad else None
+        if operation.details.get("whole"):
+            return state.marked(mark) if mark else state
+        target = next(s for s in state.stays if s.n == operation.details["stay"])
+        return state.pop_to(target, mark, now, keep_gates=self.tier.is_build_tier)
+
+    def whole_first(self, rollout: Rollout, operation: Operation | None) -> tuple[Rollout, Operation | None]:
+        """What the preflight saw outweighs what was recorded: a tier that is not whole does not step back (SPEC 7)."""
+        current = self.tier.state.current
+        if not rollout.going_back or rollout.phase == "preflight" or operation is None or current is None:
+            return rollout, operation
+        said = operation.details
+        begun = any(n.touched for n in rollout.nodes)
+        astray = [n for n in rollout.nodes if n.seen and n.now != current.version]
+        if not astray or begun or said.get("whole") or said.get("named") or said.get("stepped"):
+            return rollout, operation
+        details = {**said, "whole": True, "marks": None, "stay": current.n}
+        operation = replace(operation, version=current.version, sha=current.sha, details=details)
+        nodes = tuple(NodePlan(n.name, now=n.now, seen=True, tries=n.tries) for n in astray)
+        before = next((n.now for n in astray if n.now), None)
+        rollout = replace(
+            rollout, version=current.version, previous=before, nodes=nodes, phase="preflight", error=None
+        )
+        return rollout, operation
+
+
+def busy_for_rollback(tier: str, running: Operation) -> Refusal:
+    """At 3 a.m. the next step is what counts: a rollback may stop a promotion, but not another rollback."""
+    refusal = tier_busy(tier, running)
+    if running.kind != "promote":
+        return refusal
+    return replace(
+        refusal, hint=f"`abort_running`: true stops it at its next node; or wait for /operations/{running.id}"
+    )
