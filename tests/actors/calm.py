@@ -130,7 +130,11 @@ def check_memory(stage: Stage) -> None:
         tier = stage.actor(spec.name)
         assert tier.state == stage.store.tier(spec.name), spec.name
         assert tier.topology is supervisor.topology
-        assert (tier.deploys.operation, tier.deploys.rollout, tier.deploys.admissions.checking) == (None, None, None)
+        assert (tier.deploys.operation, tier.deploys.rollout, tier.deploys.admissions.checking) == (
+            None,
+            None,
+            None,
+        )
         assert (tier.deploys.admissions.stashed, tier.state.gating) == ([], None)
         assert set(tier.children) == {n.name for n in spec.nodes}
         for node in spec.nodes:
