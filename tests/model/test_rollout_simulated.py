@@ -182,7 +182,7 @@ class World:
                 assert self.vouches, "switched without the source's second word"
             ready = {"uploaded", "switched", "started", "ok"}
             if rollout.going_back or self.begun:
-                ready |= {"failed"}
+                ready |= {"failed", "unknown"}
             assert all(n.status in ready for n in rollout.nodes), "switched before all were uploaded"
         if step is Step.ONCE:
             assert not self.begun
