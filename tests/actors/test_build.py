@@ -12,9 +12,9 @@ from tests.factories import CARGO, SMOKE, sha, tier, topology
 from tests.harness import Stage
 
 
-def push(stage: Stage, number: int, declared: str = "1.0", **more: bool) -> int:
+def push(stage: Stage, number: int, declared: str = "1.0", *, force: bool = False) -> int:
     stage.world.push(sha(number), declared)
-    return stage.accepted(Rebuild(**more)).id
+    return stage.accepted(Rebuild(force=force)).id
 
 
 def green(stage: Stage, number: int, declared: str = "1.0") -> int:

@@ -26,7 +26,7 @@ def rolled_back(stage: Stage, version: str | None = None) -> Operation:
     return stage.operation(operation.id)
 
 
-def shown(stage: Stage) -> tuple[str, str, str]:
+def shown(stage: Stage) -> tuple[str | None, str | None, str]:
     state = stage.tier("b")
     return state["current_version"], state["previous_version"], state["status"]
 
