@@ -51,9 +51,10 @@ class Store(Reader):
                 raise StoreRefusedError(
                     f"{self.path}: written by a newer sando (schema {version}, this one knows {SCHEMA}); install that one again"
                 )
-            with self._db.atomic("IMMEDIATE"):
-                self._db.create_tables([bind(m, self._db) for m in TABLES])
-                self._db.pragma("user_version", SCHEMA)
+            if version < SCHEMA:
+                with self._db.atomic("IMMEDIATE"):
+                    self._db.create_tables([bind(m, self._db) for m in TABLES])
+                    self._db.pragma("user_version", SCHEMA)
             last = self._rows("SELECT max(id) FROM operation")[0][0] or 0
             self._ids = itertools.count(last + 1)
         except (pw.DatabaseError, sqlite3.Error, OSError) as error:

@@ -15,7 +15,7 @@ from tests.actors.storm import Storm
 
 ORDERS = int(os.environ.get("SANDO_ORDERS", "2000"))
 CHUNK = 20
-ACTS = 60
+ACTS = 30
 
 
 def storm_of(seed: int) -> None:
