@@ -15,6 +15,8 @@ def habits(topology: Topology) -> Iterator[str]:
     yield from _of_last(topology)
     if topology.backup is None:
         yield from _of_rehearsals(topology)
+    elif topology.backup.schedule_s is not None:
+        yield "backup: schedule is not followed by this version: POST /backup/fetch, from cron for instance"
 
 
 def _of_tier(tier: TierSpec) -> Iterator[str]:

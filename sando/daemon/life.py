@@ -208,6 +208,8 @@ class Daemon:
                 orphan,
                 self.spec.topology_path,
             )
+        if self.spec.notify:
+            log.warning("[[notify]] is not sent by this version: follow GET /events instead")
         for line in config.warnings(self.topology):
             log.warning("%s", line)
 
