@@ -33,4 +33,8 @@ class Cancelled(SandoError):
 
 
 class StoreUnavailable(SandoError):
-    """The store cannot take or give anything just now (disk full, locked, I/O error); nothing was written."""
+    """The store cannot take or give anything just now (disk full, locked, I/O error); nothing was written.
+
+    An exception although it is expected: actors meet it at one place, their message boundary. As a value it
+    would have to be looked at after each of some forty saves, and one forgotten look would tell what is not so.
+    """
