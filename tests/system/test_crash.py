@@ -8,6 +8,7 @@ import pytest
 
 from tests.system.sandod import ENDED, until
 from tests.system.workspace import SICK, tier
+from tests.work.pushing import git
 
 STARTS = {
     "BuildStart": {"BuildOk", "BuildFailed", "BuildAborted"},
@@ -23,10 +24,13 @@ def unfinished(sandod):
 
 
 def at_rest(sandod):
-    """Waits for the end of all operations, in the daemon where one runs."""
+    """Waits for the end of all operations, in the daemon where one runs; a push that it did not hear is one of them."""
+    tip = git("rev-parse", "main", cwd=sandod.root / "mnw.git").strip()
 
     def rest():
         running = unfinished(sandod)
+        if not any(o["sha"] == tip for o in sandod.operations() if o["kind"] == "build"):
+            return False
         if running:
             sandod.get(f"/operations/{running[0]['id']}?wait=5")
         return not running
