@@ -104,6 +104,7 @@ class Keepers:
         """Start a command and return while it runs; the caller ends it. WorkError when it cannot be started."""
         running = self._hand_over({"argv": list(argv), "cwd": str(cwd), "env": dict(env)}, log, step)
         answer = running.begun(_BEGIN_S)
+        self._make_spare()
         if running.pid:
             return running
         running.close()
@@ -180,7 +181,7 @@ class Keepers:
         return running
 
     def _take(self, step: str) -> socket.socket:
-        """The keeper that was forked ahead of time, or a new one; and the next one is ordered.
+        """The keeper that was forked ahead of time, or a new one.
 
         It costs a push the fork of a Python, which is most of what a start takes.
         """
@@ -190,9 +191,13 @@ class Keepers:
             taken, self._spare = self._spare, None
             if taken is None or _hung_up(taken):
                 taken = self._keeper()
-            with contextlib.suppress(OSError):
-                self._spare = self._keeper()
             return taken
+
+    def _make_spare(self) -> None:
+        """For the next start; only now, since its fork would take the time of the one just asked for."""
+        with self._lock, contextlib.suppress(OSError):
+            if self._spare is None and not self._closed:
+                self._spare = self._keeper()
 
     def _keeper(self) -> socket.socket:
         try:
