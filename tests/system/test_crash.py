@@ -19,21 +19,16 @@ NODES = SICK + f"restart = '{STEP}'\nbefore_switch = '{STEP}'\n"
 REST_S = 30.0
 
 
-def unfinished(sandod):
-    return [o for o in sandod.operations() if o["status"] not in ENDED]
-
-
 def at_rest(sandod):
     """Waits for the end of all operations, in the daemon where one runs; a push that it did not hear is one of them."""
     tip = git("rev-parse", "main", cwd=sandod.root / "mnw.git").strip()
 
     def rest():
-        running = unfinished(sandod)
-        if not any(o["sha"] == tip for o in sandod.operations() if o["kind"] == "build"):
-            return False
+        known = sandod.operations()  # one look: between two of them the build of the tip could begin
+        running = [o for o in known if o["status"] not in ENDED]
         if running:
             sandod.get(f"/operations/{running[0]['id']}?wait=5")
-        return not running
+        return not running and any(o["sha"] == tip for o in known if o["kind"] == "build")
 
     until(rest, REST_S, "for all operations to end")
 
