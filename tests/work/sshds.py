@@ -5,6 +5,7 @@ import os
 import pwd
 import random
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import pytest
 
@@ -20,7 +21,9 @@ from tests.work.wild import until
 
 PROGRAM = "/usr/sbin/sshd"
 DEADLINE_S = 10.0
+# SHLVL: a bash that sshd starts at the outermost level reads the user's .bashrc, which is not the tests' business.
 OPTIONS = """
+SetEnv SHLVL=2
 UsePAM no
 StrictModes no
 PidFile none
@@ -35,7 +38,7 @@ LogLevel VERBOSE
 MaxStartups 200
 MaxSessions 100
 AllowTcpForwarding yes
-Subsystem sftp internal-sftp
+Subsystem sftp /usr/lib/openssh/sftp-server
 """
 
 
@@ -152,7 +155,7 @@ class Sshd:
         self._keys = {kind: pair(kind, "host") for kind in host_keys}
         (folder / "authorized_keys").write_text(pair("ed25519", "client").public + "\n")
         self.known_hosts.write_text("")
-        self.trust(self.port)
+        self.through(self.port)
         self._write()
         self.start()
 
@@ -164,10 +167,11 @@ class Sshd:
     def log(self) -> str:
         return (self.folder / "sshd.log").read_text(errors="replace")
 
-    def trust(self, port: int) -> None:
-        """Its host keys become known under another port too: that of a wire before it."""
+    def through(self, port: int) -> str:
+        """The target by another port of its address, that of a wire before it; its host keys are known there too."""
         with self.known_hosts.open("a") as file:
             file.writelines(f"[{self.host}]:{port} {key.public}\n" for key in self._keys.values())
+        return f"{self.user}@{self.host}:{port}"
 
     def _write(self) -> None:
         lines = [*self._options, f"ListenAddress {self.host}:{self.port}"]
@@ -177,7 +181,7 @@ class Sshd:
             script = self.folder / "shell"
             script.write_text(f"#!/bin/sh\n{self._shell}\n")
             script.chmod(0o755)
-            lines += [f"ForceCommand '{script}'"]
+            lines += [f"ForceCommand {shlex.quote(str(script))}"]
         text = "\n".join(lines) + OPTIONS + _options_of_this_version()
         (self.folder / "sshd_config").write_text(text)
 
@@ -194,7 +198,11 @@ class Sshd:
                 stdout=log,
                 stderr=log,
             )
-        until(lambda: self._listens(begin), DEADLINE_S)
+        try:
+            until(lambda: self._listens(begin), DEADLINE_S)
+        except AssertionError:
+            self.stop()
+            raise
         return self
 
     def _listens(self, begin: int) -> bool:
@@ -266,7 +274,8 @@ class Sshd:
 
     def freeze(self) -> None:
         """Connections stay open and nobody answers, until `thaw`."""
-        _signal([self._pid, *self._serving()], signal.SIGSTOP)
+        _signal([self._pid], signal.SIGSTOP)  # first, so that it forks no session meanwhile
+        _signal(self._serving(), signal.SIGSTOP)
 
     def thaw(self) -> None:
         _signal([self._pid, *self._serving()], signal.SIGCONT)
@@ -282,6 +291,7 @@ class Sshd:
             "UserKnownHostsFile": f'"{self.known_hosts}"',
             "GlobalKnownHostsFile": "/dev/null",
             "ConnectTimeout": "10",
+            "KexAlgorithms": "curve25519-sha256",  # the usual one costs 0.1 s
         }
         settings = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
         where = ["-i", str(self.identity), "-p", str(port or self.port), f"{self.user}@{self.host}"]
@@ -300,6 +310,118 @@ class Sshd:
         )
 
 
+# -- login shells and odd nodes ------------------------------------------------------------------------------
+
+# Texts for `shell=`; each of the functions puts lines before one of them, so that they go together.
+RUN = """[ -n "${SSH_ORIGINAL_COMMAND+x}" ] || exec sh
+exec sh -c "$SSH_ORIGINAL_COMMAND"
+"""
+
+
+def login(program: str) -> str:
+    """The user's shell is that program; what it keeps for itself stays beside the wrapper, not in the user's home."""
+    return f"""SHELL=$(command -v {program}) XDG_CONFIG_HOME=${{0%/*}}/config XDG_DATA_HOME=${{0%/*}}/data
+export SHELL XDG_CONFIG_HOME XDG_DATA_HOME
+[ -n "${{SSH_ORIGINAL_COMMAND+x}}" ] || exec "$SHELL"
+exec "$SHELL" -c "$SSH_ORIGINAL_COMMAND"
+"""
+
+
+MOTD = "Welcome to this node.\n\t* updates: 3 (2 of them security)\n"
+# A command runs under each of them, and what it prints is its own.
+SHELLS = {program: login(program) for program in ("sh", "bash", "tcsh", "fish")}
+# A command runs, among what nobody asked for.
+NOISY = {
+    "motd": f"printf '{MOTD}'\n" + RUN,
+    "rc that complains": "echo '/etc/profile: line 7: lolcat: command not found' >&2\n" + RUN,
+    "no newline at the end": "printf 'Last login: today'\n" + RUN,
+    "bytes that are no text": "printf '\\033[2J\\377\\000\\r\\n'\n" + RUN,
+    "flood": "yes motd | head -c 3000000; yes error | head -c 3000000 >&2\n" + RUN,
+}
+# No command runs, and the connection ends.
+CLOSED = {
+    "nologin": "exec /usr/sbin/nologin\n",
+    "false": "exec false\n",
+    "expired": "echo 'WARNING: Your password has expired.' >&2; exit 1\n",
+    "lacks": "exec /usr/bin/a-shell-that-is-not-here\n",
+}
+# No command runs, and nothing ends by itself.
+ENDLESS = {"mute": "exec sleep 1000\n", "endless": "exec yes\n"}
+
+
+def on_path(folder: Path, shell: str = RUN) -> str:
+    """A node whose programs are those of this folder alone."""
+    return f"PATH={shlex.quote(str(folder))}; export PATH\n{shell}"
+
+
+def busybox(folder: Path) -> Path:
+    """For `on_path`: all programs are BusyBox's."""
+    folder.mkdir(parents=True)
+    subprocess.run(["busybox", "--install", "-s", str(folder)], check=True)
+    return folder
+
+
+def tools(folder: Path, without: tuple[str, ...]) -> Path:
+    """For `on_path`: what is on this machine, without some programs."""
+    folder.mkdir(parents=True)
+    found = [Path(place) for place in ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")]
+    for program in (program for place in found for program in place.iterdir()):
+        with suppress(FileExistsError):
+            if program.name not in without:
+                (folder / program.name).symlink_to(program)
+    return folder
+
+
+def no_file_over(kilobytes: int, shell: str = RUN) -> str:
+    """For any user: a longer file fails with EFBIG, or SIGXFSZ where that is not ignored, as with a quota of files."""
+    return f"ulimit -f $(({kilobytes} * 2)) # blocks of 512 bytes, says POSIX\n{shell}"
+
+
+class Disk(NamedTuple):
+    """`folder` as the node names it, `seen` the same as a test does. The shell of a server that has it: `on(shell)`."""
+
+    folder: Path
+    seen: Path
+    holder: int | None = None
+
+    def on(self, shell: str = RUN) -> str:
+        if self.holder is None:
+            return shell
+        enter = f"nsenter --preserve-credentials -U -m -t {self.holder}"
+        # The same script again, inside; the folder that it begins in is lost on the way.
+        return f"""[ -n "$ON_SMALL_DISK" ] || ON_SMALL_DISK=1 exec {enter} sh "$0"
+unset ON_SMALL_DISK
+cd || :
+{shell}"""
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: float, options: str = "mode=0755") -> Iterator[Disk]:
+    """A file system of that size; `options` are those of tmpfs (`noexec`, `ro`, `nr_inodes=50`).
+
+    Root mounts it. Any other user has it in a namespace of mounts that only sessions of `Disk.on` enter. Where
+    neither is allowed (containers; Ubuntu 24.04 for users) the test is skipped, and `no_file_over` is what is left.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={int(megabytes * 1024)}k,{options}", "tmpfs", str(folder)]
+    told = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if told.returncode == 0:
+        try:
+            yield Disk(folder, folder)
+        finally:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+        return
+    inside = ["unshare", "--map-current-user", "--keep-caps", "--mount"]
+    script = f"{shlex.join(mount)} && echo ready && exec sleep 3600"
+    with subprocess.Popen([*inside, "sh", "-c", script], stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            if holder.stdout.readline() != "ready\n":
+                pytest.skip(f"no file system can be mounted here: {told.stderr.strip()}")
+            yield Disk(folder, Path(f"/proc/{holder.pid}/root{folder}"), holder.pid)
+        finally:
+            holder.kill()
+
+
 # -- for tests -----------------------------------------------------------------------------------------------
 
 
@@ -310,11 +432,9 @@ class Farm:
         self.folder = folder
         self.servers: list[Sshd] = []
 
-    def __call__(
-        self, address: str = "127.0.0.1", options: tuple[str, ...] = (), shell: str | None = None
-    ) -> Sshd:
+    def __call__(self, *words: Any, **keys: Any) -> Sshd:
         folder = self.folder / f"sshd-{len(self.servers) + 1}"
-        self.servers.append(Sshd(folder, address, options, shell))
+        self.servers.append(Sshd(folder, *words, **keys))
         return self.servers[-1]
 
     def end(self) -> None:
