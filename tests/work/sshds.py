@@ -212,13 +212,18 @@ class Sshd:
 
     def stop(self) -> None:
         """The listener and all connections; commands that it ran may live on, as after a crash of sshd."""
-        if self.process is None:
-            return
-        self.process.send_signal(signal.SIGSTOP)  # so that it forks no session while they are counted
-        _signal(self._serving(), signal.SIGKILL)
-        self.process.kill()
-        self.process.wait(DEADLINE_S)
+        if self.process and self.process.poll() is None:
+            self._hold()
+            _signal(self._serving(), signal.SIGKILL)
+            self.process.kill()
+            self.process.wait(DEADLINE_S)
         self.process = None
+
+    def _hold(self) -> None:
+        """The listener forks no session while they are counted."""
+        _signal([self._pid], signal.SIGSTOP)
+        stat = Path(f"/proc/{self._pid}/stat")
+        until(lambda: stat.read_text().rpartition(")")[2].split()[0] in "TZ", DEADLINE_S)
 
     def end(self) -> None:
         """Stop, and kill what its sessions left behind."""
@@ -274,7 +279,7 @@ class Sshd:
 
     def freeze(self) -> None:
         """Connections stay open and nobody answers, until `thaw`."""
-        _signal([self._pid], signal.SIGSTOP)  # first, so that it forks no session meanwhile
+        self._hold()
         _signal(self._serving(), signal.SIGSTOP)
 
     def thaw(self) -> None:

@@ -46,6 +46,11 @@ def test_a_line_of_the_test_wins_over_the_usual_one(sshd):
     assert "Permission denied" in done.stderr
 
 
+def test_a_server_that_does_not_start_says_why(sshd):
+    with pytest.raises(AssertionError, match="Bad configuration option: Nonsense"):
+        sshd(options=("Nonsense yes",))
+
+
 def test_a_node_may_have_a_host_key_of_another_kind(sshd):
     node = sshd(host_keys=("ecdsa",))
     assert node.run("echo hello").stdout == "hello\n"
