@@ -10,6 +10,8 @@ REQUIRES = [
     "waitress>=3,<4",  # the HTTP server; api/connection.py stands on a seam of version 3
     "simple-websocket>=1.1,<2",  # WebSocket handshake, ping and close on a plain socket
     "peewee>=4.5,<5",  # SQLite: schema, queries, a connection per thread
+    "paramiko>=5,<6",  # SSH: connections that live in the daemon, so that a rollback pays no handshake
+    "backports.zstd>=1.8,<2; python_version<'3.14'",  # patches between releases, and compression of what travels
     "prometheus-client>=0.26,<1",  # the exposition format of /metrics
     "tomlkit>=0.15,<1",  # TOML that remembers where a key stood
     "inotify-simple>=2,<3",  # hears of a push from the file system, before the hook has started
@@ -24,6 +26,7 @@ TESTS = [
     "hypothesis>=6.170,<7",  # properties of the pure model
     "ruff>=0.17,<0.18",
     "mypy>=2.4,<3",
+    "types-paramiko>=4,<6",
     "build>=1.6,<2",
 ]
 
@@ -36,7 +39,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["sando*", "actors*", "api*", "tui*"]),
-    package_data={"sando.work": ["*.sh"]},
+    package_data={"sando.work": ["*.sh"], "sando.work.hosts": ["*.sh"]},
     install_requires=REQUIRES,
     extras_require={"tests": TESTS},
     entry_points={"console_scripts": ["sandod = sando.daemon:main"]},

@@ -43,10 +43,10 @@ def room(house: str, third: str = "", stdlib: str | None = None, sealed: str = "
 ROOMS = {
     "sando.model": room(
         "sando.model",
-        stdlib="abc bisect collections dataclasses datetime difflib enum fnmatch functools hashlib heapq itertools"
+        stdlib="abc bisect collections dataclasses datetime difflib enum fnmatch functools hashlib heapq ipaddress itertools"
         " json math operator re statistics string textwrap types typing unicodedata zoneinfo",
     ),
-    "sando.work": room("sando.model sando.work", "paramiko backports inotify_simple"),
+    "sando.work": room("sando.model sando.work", "paramiko backports compression inotify_simple"),
     "sando.config": room("sando.model sando.config", "tomlkit"),
     "sando.store": room("sando.model sando.store", "peewee playhouse"),
     "sando.metrics": room("sando.model sando.metrics", "prometheus_client"),

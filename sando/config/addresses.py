@@ -7,9 +7,9 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from sando.config.values import Bad, shown, text
+from sando.model.target import target_of
 from sando.model.topology import LOCAL
 
-SSH_PORT = 22
 _USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?")
@@ -102,8 +102,8 @@ def machine(target: str) -> tuple[str, int]:
     """Which machine a valid ssh_target means, whoever logs in there."""
     if target == LOCAL:
         return (LOCAL, 0)
-    found = address(target.partition("@")[2])
-    return (found.host, found.port or SSH_PORT)
+    found = target_of(target)
+    return (found.host, found.port)
 
 
 def web_url(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sando.model.topology import LOCAL, TierSpec, Topology
+from sando.model.topology import TierSpec, Topology
 
 
 def habits(topology: Topology) -> Iterator[str]:
@@ -11,7 +11,6 @@ def habits(topology: Topology) -> Iterator[str]:
         yield f'tier {topology.build_tier.name}: has no gates, so every build is green; add {{ kind = "cargo_test" }}'
     for tier in topology.tiers:
         yield from _of_tier(tier)
-        yield from _not_yet(tier)
     yield from _of_last(topology)
     if topology.backup is None:
         yield from _of_rehearsals(topology)
@@ -30,14 +29,6 @@ def _of_tier(tier: TierSpec) -> Iterator[str]:
             f"tier {tier.name}: {', '.join(blind[:3])}{' …' if len(blind) > 3 else ''} without a probe, and no "
             "boot_smoke gate: a release that does not start counts as deployed; add probe = { http = … }"
         )
-
-
-def _not_yet(tier: TierSpec) -> Iterator[str]:
-    """What is valid, and this version does not do: said aloud, so that nobody relies on it."""
-    if far := [node.name for node in tier.nodes if node.ssh_target != LOCAL]:
-        yield f'tier {tier.name}: {", ".join(far[:3])}: this version deploys to ssh_target = "local" only'
-    if tier.confirm_within_s is not None:
-        yield f"tier {tier.name}: confirm_within is not armed by this version: no node goes back by itself"
 
 
 def _of_last(topology: Topology) -> Iterator[str]:

@@ -45,7 +45,10 @@ class NodeTask(Struct, frozen=True):
     before_switch: Command | None = None
     hold_s: float = 0.0
     force: bool = False
-    needs_upload: bool = True
+    confirm_within_s: float | None = None
+    """The tier's dead-man switch, where it is armed for this operation."""
+    settles: bool = False
+    """An observation within an operation, from which it is decided how that ends."""
     keep: tuple[str, ...] = ()
     gate: GateSpec | None = None
     run: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from sando.model.clock import span
 from sando.model.errors import WorkError
@@ -13,12 +14,29 @@ from sando.model.names import visible
 from sando.model.topology import Command, Probe
 from sando.work.cancel import CancelToken
 from sando.work.log import OpLog, read_log
-from sando.work.probe import wait_green
-from sando.work.process import Exit, Keepers, Running, command_argv
+from sando.work.probe import OpenTcp, wait_green
+from sando.work.process import Exit, command_argv
 
 TERM_GRACE_S = 10.0
 _WATCH_S = 0.5  # what answers and falls over at once (its port was taken, and the owner answered) is red
 _TAIL_LINES = 50
+
+
+class Process(Protocol):
+    """Something that was started: `Running` on this machine, `Remote` on another."""
+
+    stuck: tuple[str, ...]
+
+    def poll(self) -> Exit | None: ...
+    def wait(self, seconds: float, /) -> Exit | None: ...
+    def ask_end(self, grace: float, /) -> None: ...
+    def end(self, grace: float, /) -> Exit: ...
+
+
+class Starter(Protocol):
+    def spawn(
+        self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], log: OpLog, step: str
+    ) -> Process: ...
 
 
 def boot(
@@ -30,14 +48,16 @@ def boot(
     settle_s: float,
     timeout_s: float,
     log: OpLog,
-    keepers: Keepers,
+    starter: Starter,
     cancel: CancelToken,
     step: str = "boot_smoke",
     port: int | None = None,
+    open_tcp: OpenTcp | None = None,
 ) -> Verdict:
     """Green: it answers `probe` (or lives on after `settle_s` without one), then ends within 10 s of SIGTERM.
 
-    `env` is its whole environment; `PORT` is added, and `{port}` in `argv` and `probe` stands for it.
+    `starter` says where, `open_tcp` how it is reached there. `env` is its whole environment on this machine; `PORT` is
+    added, and `{port}` in `argv` and `probe` stands for it.
     Raises Cancelled, and WorkError when it could not be started.
     """
     cancel.check()
@@ -46,8 +66,10 @@ def boot(
     probe = probe and with_port(probe, port)
     log.say(f"{step}: start {' '.join(argv)} with PORT={port}")
     offset = log.size()
-    running = keepers.spawn(argv, cwd=cwd, env={**env, "PORT": str(port)}, log=log, step=step)
-    trial = _Trial(running, keepers, cwd, {**env, "PORT": str(port)}, log, cancel, step)
+    running = starter.spawn(argv, cwd=cwd, env={**env, "PORT": str(port)}, log=log, step=step)
+    trial = _Trial(
+        running, starter, cwd, {**env, "PORT": str(port)}, log, cancel, step, open_tcp or connect_tcp
+    )
     drop = cancel.on_cancel(lambda: running.ask_end(TERM_GRACE_S))
     try:
         verdict = _serves(trial, probe, settle_s, timeout_s) or _ends(trial)
@@ -85,20 +107,21 @@ def with_port(probe: Probe, port: int) -> Probe:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    running: Running
-    keepers: Keepers
+    running: Process
+    starter: Starter
     cwd: str
     env: Mapping[str, str]
     log: OpLog
     cancel: CancelToken
     step: str
+    open_tcp: OpenTcp
 
     def ended(self) -> bool:
         return self.running.poll() is not None
 
     def ask(self, command: Command, timeout: float) -> tuple[bool, str]:
         """A probe command, contained like what it asks."""
-        asked = self.keepers.spawn(
+        asked = self.starter.spawn(
             command_argv(command), cwd=self.cwd, env=self.env, log=self.log, step=self.step
         )
         ended = asked.wait(timeout)
@@ -115,7 +138,7 @@ def _serves(trial: _Trial, probe: Probe | None, settle_s: float, timeout_s: floa
         ended = trial.running.wait(settle_s)
         return _died(ended, f"after {span(settle_s)} it is to be alive") if ended else None
     green, said = wait_green(
-        probe, connect_tcp, trial.ask, deadline=begun + timeout_s, cancel=trial.cancel, over=trial.ended
+        probe, trial.open_tcp, trial.ask, deadline=begun + timeout_s, cancel=trial.cancel, over=trial.ended
     )
     if green:
         ended = trial.running.wait(_WATCH_S)

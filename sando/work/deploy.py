@@ -7,11 +7,13 @@ from sando.model.errors import WorkError
 from sando.model.release import MANIFEST, FileEntry
 from sando.model.task import NodeFacts, NodeTask, Step
 from sando.work.cancel import CancelToken
+from sando.work.dead_man import confirm, dead_man_of, reach, take_over
 from sando.work.digest import listed
-from sando.work.hosts.base import CURRENT, MARGIN, RELEASES, Current, Host
+from sando.work.hosts.base import CURRENT, MARGIN, RELEASES, Current, DeadMan, Host, refuse_foreign
 from sando.work.log import OpLog
 from sando.work.node_gate import run_gate
 from sando.work.post import PROBE_S, Post
+from sando.work.probe import address_of
 from sando.work.process import Keepers
 
 
@@ -41,6 +43,8 @@ def _preflight(post: Post) -> NodeFacts:
         raise _cannot(f"release {task.version} is not in the store ({task.store}), and on the node: {wrong}")
     size = sum(f.size for f in files or ())
     host.prepare(need=2 * size + MARGIN if wrong else 0, files=2 * len(files or ()) + 64 if wrong else 0)
+    if where := task.probe and address_of(task.probe):
+        host.check_forwarding(*where)
     detail = _strange(current)
     post.say(
         f"preflight ok, current is {current.version or current.foreign or 'not there'}{detail and '; ' + detail}"
@@ -69,18 +73,20 @@ def _once(post: Post) -> NodeFacts:
 
 
 def _switch(post: Post) -> NodeFacts:
-    task, host = post.task, post.host
-    _refuse_foreign(post, host.read_current())
+    task = post.task
     if task.before_switch is not None:
+        _refuse_foreign(post, post.host.read_current())
         post.command("before_switch", task.before_switch, task.version, task.previous)
     post.cancel.check()
-    return NodeFacts(current=task.version, has_release=True, detail=_point(post, task.version))
+    said = _point(post, task.version, dead_man_of(post))
+    return NodeFacts(current=task.version, has_release=True, detail=said)
 
 
 def _start(post: Post) -> NodeFacts:
     task = post.task
     green, said = _bring_up(post, task.version, task.previous)
-    return NodeFacts(current=post.host.read_current().version, has_release=True, green=green, detail=said)
+    confirm(post)
+    return NodeFacts(current=task.version, has_release=True, green=green, detail=said)
 
 
 def _hold(post: Post) -> NodeFacts:
@@ -95,11 +101,12 @@ def _hold(post: Post) -> NodeFacts:
 
 def _revert(post: Post) -> NodeFacts:
     task, host = post.task, post.host
+    reach(post)
+    take_over(post)
     if task.former is None:
         back = host.unlink(task.operation)
         post.say(f"removed {CURRENT}: this node had none" if back is None else f"put {CURRENT} back: {back}")
         return NodeFacts(detail=f"{CURRENT} is {back} again" if back else "")
-    _refuse_foreign(post, host.read_current())
     if task.former not in host.releases():
         _bring(post, task.former, _in_store(task, task.former))
     _point(post, task.former)
@@ -112,6 +119,9 @@ def _revert(post: Post) -> NodeFacts:
 
 
 def _observe(post: Post) -> NodeFacts:
+    if post.task.settles:
+        reach(post)
+        take_over(post)
     current = post.host.read_current()
     return NodeFacts(current=current.version, detail=_strange(current))
 
@@ -168,9 +178,10 @@ def _bring(post: Post, version: str, files: Sequence[FileEntry] | None) -> None:
     post.say(f"uploaded {version}, sha256 verified")
 
 
-def _point(post: Post, version: str) -> str:
+def _point(post: Post, version: str, dead_man: DeadMan | None = None) -> str:
     """Switch the link; the answer tells of a foreign one that was put aside."""
-    kept = post.host.switch(version, post.task.operation)
+    task = post.task
+    kept = post.host.switch(version, task.operation, force=task.force, dead_man=dead_man)
     post.say(f"switched {CURRENT} -> {RELEASES}/{version}")
     if kept is None:
         return ""
@@ -190,10 +201,7 @@ def _bring_up(post: Post, version: str, previous: str | None) -> tuple[bool | No
 
 def _refuse_foreign(post: Post, current: Current) -> None:
     if current.foreign and not post.task.force:
-        raise _cannot(
-            f"{post.host.root}/{CURRENT} is {current.foreign}, no link into {RELEASES}/: "
-            "move it away, or promote with force (it is then kept beside)"
-        )
+        raise refuse_foreign(post.host.root, current.foreign)
 
 
 def _refuse_in_use(post: Post, current: Current, wrong: str) -> None:

@@ -4,8 +4,6 @@ How a connection is made and where a command runs come as arguments, so that a p
 """
 
 import io
-import socket
-import ssl
 import time
 from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
@@ -15,8 +13,9 @@ from urllib.parse import quote, urlsplit
 from sando.model.names import visible
 from sando.model.topology import Command, Probe
 from sando.work.cancel import CancelToken
+from sando.work.stream import Stream, Tls
 
-OpenTcp: TypeAlias = Callable[[str, int, float], socket.socket]
+OpenTcp: TypeAlias = Callable[[str, int, float], Stream]
 RunCommand: TypeAlias = Callable[[Command, float], tuple[bool, str]]
 
 LOOK_S = 5.0
@@ -68,15 +67,22 @@ def wait_green(
         interval = min(interval * 1.5, _LONGEST_PAUSE_S)
 
 
+def address_of(probe: Probe) -> tuple[str, int] | None:
+    """Where a probe connects; None where it is a command."""
+    if probe.http is not None:
+        parts = urlsplit(probe.http)
+        return parts.hostname or "127.0.0.1", parts.port or (443 if parts.scheme == "https" else 80)
+    return _address(probe.tcp) if probe.tcp else None
+
+
 def _http(url: str, open_tcp: OpenTcp, until: float) -> tuple[bool, str]:
     parts = urlsplit(url)
-    secure = parts.scheme == "https"
-    host = parts.hostname or "127.0.0.1"
-    sock = open_tcp(host, parts.port or (443 if secure else 80), _left(until))
+    host, port = address_of(Probe(http=url)) or ("", 0)
+    sock = open_tcp(host, port, _left(until))
     try:
-        if secure:
+        if parts.scheme == "https":
             sock.settimeout(_left(until))
-            sock = _unverified().wrap_socket(sock, server_hostname=host)
+            sock = Tls(sock, host)
         path = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_SAFE)
         name = parts.netloc.rpartition("@")[2]
         sock.settimeout(_left(until))
@@ -88,8 +94,8 @@ def _http(url: str, open_tcp: OpenTcp, until: float) -> tuple[bool, str]:
         sock.close()
 
 
-def _judge(url: str, sock: socket.socket, until: float) -> tuple[bool, str]:
-    response = HTTPResponse(_Stream(sock, until), method="GET")  # type: ignore[arg-type]
+def _judge(url: str, sock: Stream, until: float) -> tuple[bool, str]:
+    response = HTTPResponse(_File(sock, until), method="GET")  # type: ignore[arg-type]
     response.begin()
     said = f"{url} answered {response.status}"
     if 200 <= response.status < 400:
@@ -102,10 +108,10 @@ def _judge(url: str, sock: socket.socket, until: float) -> tuple[bool, str]:
     return False, f"{said}: {body}" if body else said
 
 
-class _Stream(io.RawIOBase):
+class _File(io.RawIOBase):
     """A socket as a file with one deadline for all reads: a server that trickles does not hold the look."""
 
-    def __init__(self, sock: socket.socket, until: float) -> None:
+    def __init__(self, sock: Stream, until: float) -> None:
         self._sock = sock
         self._until = until
 
@@ -127,14 +133,6 @@ def _left(until: float) -> float:
     if left <= 0:
         raise TimeoutError
     return left
-
-
-def _unverified() -> ssl.SSLContext:
-    # A probe asks the node's own service, most often by its loopback address, which no certificate names.
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -17,32 +17,11 @@ from sando.work import backup, deploy, digest, git
 from sando.work.build import Order, Workshop, build, discard, sweep
 from sando.work.cancel import CancelToken
 from sando.work.gates.table import GateContext, run_gate
-from sando.work.hosts import Host, connect
+from sando.work.hosts import Link, Parcels, connect
 from sando.work.log import OpLog
 from sando.work.process import Keepers, clean_env
 
 Loaded = tuple[Topology, DaemonSpec, list[str]]
-
-
-class Link:
-    """The connection to one node, made by the first job that needs it and kept for the next ones."""
-
-    def __init__(self, node: NodeSpec) -> None:
-        self._node = node
-        self._host: Host | None = None
-        self._making = threading.Lock()
-
-    def host(self) -> Host:
-        with self._making:
-            if self._host is None:
-                self._host = connect(self._node)
-            return self._host
-
-    def close(self) -> None:
-        with self._making:
-            if self._host is not None:
-                self._host.close()
-                self._host = None
 
 
 class Workbench:
@@ -61,6 +40,7 @@ class Workbench:
         self._read = read
         self._apply = apply
         self._in_checkout = threading.Lock()
+        self._parcels = Parcels(daemon.workdir)
 
     def log_path(self, operation: int) -> str:
         return f"{self.workdir}/logs/{operation}.log"
@@ -160,10 +140,10 @@ class Workbench:
     # -- nodes ---------------------------------------------------------------------------------------------
 
     def link(self, node: NodeSpec) -> Link:
-        return Link(node)
+        return connect(node, self._parcels)
 
     def perform(self, task: NodeTask, link: Link, cancel: CancelToken) -> NodeFacts:
-        return deploy.perform(task, link.host(), self._keepers, cancel)
+        return deploy.perform(task, link.host(cancel), self._keepers, cancel)
 
     # -- the rest ------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +22,7 @@ from sando.model.topology import NodeSpec
 from sando.work.cancel import CancelToken
 from sando.work.deploy import perform
 from sando.work.digest import scan
-from sando.work.hosts.local import LocalHost
+from sando.work.hosts import Host, Link, Parcels, connect
 from sando.work.log import tail
 
 SERVER = f"""#!{sys.executable} -IS
@@ -60,6 +61,25 @@ class Shop:
     keepers: Any = None
     cancel: CancelToken = field(default_factory=CancelToken)
     operation: int = 7
+    sshd: Any = None
+    """A `Sshd` of the tests, where the node is reached over SSH."""
+    port: int | None = None
+    """Of a wire before it."""
+
+    @cached_property
+    def node(self) -> NodeSpec:
+        if self.sshd is None:
+            return NodeSpec("a-1", "local", str(self.root))
+        target = self.sshd.through(self.port) if self.port else self.sshd.target
+        keys = {"identity_file": str(self.sshd.identity), "known_hosts": str(self.sshd.known_hosts)}
+        return NodeSpec("a-1", target, str(self.root), **keys)
+
+    @cached_property
+    def link(self) -> Link:
+        return connect(self.node, Parcels(str(self.folder)))
+
+    def host(self) -> Host:
+        return self.link.host(self.cancel)
 
     @property
     def store(self) -> Path:
@@ -78,17 +98,12 @@ class Shop:
         return tail(self.folder / "op.log", 1000)
 
     def task(self, step: Step, version: str = "1.0", **keys: Any) -> NodeTask:
-        node = NodeSpec("a-1", "local", str(self.root))
         keys = {"former": None, "previous": None, **keys}
         where = {"store": str(self.store), "log": str(self.folder / "op.log")}
-        return NodeTask(self.operation, "a", node, step, version, **where, **keys)
+        return NodeTask(self.operation, "a", self.node, step, version, **where, **keys)
 
-    def do(
-        self, step: Step, version: str = "1.0", *, host: LocalHost | None = None, **keys: Any
-    ) -> NodeFacts:
-        return perform(
-            self.task(step, version, **keys), host or LocalHost(str(self.root)), self.keepers, self.cancel
-        )
+    def do(self, step: Step, version: str = "1.0", *, host: Host | None = None, **keys: Any) -> NodeFacts:
+        return perform(self.task(step, version, **keys), host or self.host(), self.keepers, self.cancel)
 
     def deploy(self, version: str, **keys: Any) -> None:
         """All steps that bring a version to the node, its release included."""

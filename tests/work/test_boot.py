@@ -43,7 +43,7 @@ def start(tmp_path, keepers):
             settle_s=settle_s,
             timeout_s=timeout_s,
             log=OpLog(tmp_path / "log"),
-            keepers=keepers,
+            starter=keepers,
             cancel=cancel or CancelToken(),
             **keys,
         )

@@ -18,6 +18,7 @@ from sando.work.hosts.base import MARGIN
 from sando.work.hosts.local import LocalHost
 from sando.work.process import Keepers
 from tests.work.nodes import SERVER, Answering, Shop, alive, kill, names, until, write_release
+from tests.work.sshds import farm
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +28,19 @@ def keepers():
     keepers.close()
 
 
-@pytest.fixture
-def shop(tmp_path, keepers):
-    return Shop(tmp_path, keepers)
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    """One machine for all tests; each has a release root of its own there."""
+    with farm(tmp_path_factory.mktemp("sshd")) as sshd:
+        yield sshd("127.0.0.3")
+
+
+@pytest.fixture(params=["local", "ssh"])
+def shop(tmp_path, keepers, request):
+    """The same scenarios, whatever the transport, with equal results."""
+    shop = Shop(tmp_path, keepers, sshd=None if request.param == "local" else request.getfixturevalue("node"))
+    yield shop
+    shop.link.close()
 
 
 def failing(shop, step, version="1.0", **keys) -> WorkError:
@@ -567,7 +578,8 @@ def test_pruning_removes_nothing_where_current_is_not_understood(shop):
     assert names(shop.root / "releases") == ["1.0", "2.0"]
 
 
-def test_pruning_goes_on_past_a_release_that_cannot_be_removed(shop, monkeypatch):
+def test_pruning_goes_on_past_a_release_that_cannot_be_removed(tmp_path, keepers, monkeypatch):
+    shop = Shop(tmp_path, keepers)
     for version in ("1.0", "1.1", "2.0"):
         shop.deploy(version)
     rename = Path.rename

@@ -16,9 +16,10 @@ from sando.model.task import Step
 from sando.model.topology import NodeSpec
 from sando.work.cancel import CancelToken
 from sando.work.digest import listed, verify
-from sando.work.hosts import connect
+from sando.work.hosts import Parcels, connect
 from sando.work.hosts.base import MARGIN, named_by
 from sando.work.hosts.local import LocalHost
+from sando.work.hosts.ssh.host import SshLink
 from tests.work.nodes import Shop, names, write_release
 
 
@@ -40,11 +41,10 @@ def put(shop, host, version, operation=7, cancel=None):
     host.put_release(version, source, listed(source), operation, cancel or CancelToken())
 
 
-def test_a_node_that_is_not_local_is_not_supported_yet():
-    assert isinstance(connect(NodeSpec("a-1", "local", "/srv/mnw")), LocalHost)
-    with pytest.raises(WorkError, match=r"b-1: ssh nodes are not supported yet") as caught:
-        connect(NodeSpec("b-1", "deploy@b-1:22", "/srv/mnw"))
-    assert caught.value.errored
+def test_the_target_says_which_transport_a_node_has():
+    parcels = Parcels()
+    assert isinstance(connect(NodeSpec("a-1", "local", "/srv/mnw"), parcels), LocalHost)
+    assert isinstance(connect(NodeSpec("b-1", "deploy@b-1:22", "/srv/mnw"), parcels), SshLink)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_hundred_thousand_reads_by_two_readers_during_a_thousand_switches_neve
     for version in ("1.0", "2.0"):
         write_release(shop.store, version, {"VERSION": version, "again": version})
         put(shop, host, version)
-    host.switch("1.0", 1)
+    host.switch("1.0", 1, force=True)
     fork = multiprocessing.get_context("fork")
     out, done = fork.Queue(), fork.Event()
     readers = [fork.Process(target=read, args=(str(shop.root), 50_000, done, out)) for _ in range(2)]
@@ -108,7 +108,7 @@ def test_a_hundred_thousand_reads_by_two_readers_during_a_thousand_switches_neve
     while switches < 1000 or out.empty():
         switches += 1
         version = ("2.0", "1.0")[switches % 2]
-        host.switch(version, 1)
+        host.switch(version, 1, force=True)
         assert shop.names() == f"releases/{version}"
         if switches == 1000:
             done.set()
@@ -134,7 +134,7 @@ def test_a_switch_is_read_back_and_another_hand_on_the_link_is_told(shop, host, 
     with pytest.raises(
         WorkError, match=r"names releases/other right after it was switched to releases/1.0: who else"
     ):
-        host.switch("1.0", 1)
+        host.switch("1.0", 1, force=True)
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch, lambda p: p.symlink_to("/etc")])
@@ -143,7 +143,7 @@ def test_a_foreign_current_is_kept_beside_and_put_back(shop, host, make):
     make(shop.current)
     before = host.read_current()
     assert before.foreign
-    assert host.switch("1.0", 7) == "current.kept-7"
+    assert host.switch("1.0", 7, force=True) == "current.kept-7"
     assert host.read_current().version == "1.0"
     assert host.unlink(7) == before.foreign
     assert host.read_current() == before
@@ -155,7 +155,7 @@ def test_what_is_kept_is_never_overwritten(shop, host):
     (shop.root / "current.kept-7").write_text("mine")
     shop.current.mkdir()
     with pytest.raises(WorkError, match=r"current.kept-7 is there already"):
-        host.switch("1.0", 7)
+        host.switch("1.0", 7, force=True)
     assert shop.current.is_dir()
     assert (shop.root / "current.kept-7").is_symlink() is False
 
@@ -172,7 +172,7 @@ def test_a_switch_that_cannot_be_made_leaves_a_foreign_folder_where_it_was(shop,
 
     monkeypatch.setattr(Path, "rename", full)
     with pytest.raises(WorkError, match=r"cannot switch .*current: No space left on device"):
-        host.switch("1.0", 7)
+        host.switch("1.0", 7, force=True)
     assert shop.current.is_dir()
     assert not shop.current.is_symlink()
 
@@ -348,7 +348,7 @@ def test_a_release_is_checked_against_the_stores_list_or_its_own(shop, host):
 
 def test_what_current_names_cannot_be_removed_nor_what_is_no_release(shop, host):
     put(shop, host, "1.0")
-    host.switch("1.0", 1)
+    host.switch("1.0", 1, force=True)
     with pytest.raises(WorkError, match=r"releases/1.0 is what current names"):
         host.remove("1.0", 1)
     outside = shop.folder / "outside"

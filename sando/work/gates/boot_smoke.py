@@ -25,7 +25,7 @@ def boot_smoke(context: GateContext, cancel: CancelToken) -> Verdict:
         settle_s=spec.settle_s,
         timeout_s=spec.timeout_s or _TIMEOUT_S,
         log=context.log,
-        keepers=shop.keepers,
+        starter=shop.keepers,
         cancel=cancel,
         step=spec.name,
     )

@@ -1,17 +1,14 @@
-"""Transports to the nodes: one `Host` interface, one module a transport."""
+"""Transports to the nodes: one `Host` interface, one room a transport."""
 
-from sando.model.errors import WorkError
 from sando.model.topology import LOCAL, NodeSpec
-from sando.work.hosts.base import Host
+from sando.work.hosts.base import Host, Link
 from sando.work.hosts.local import LocalHost
+from sando.work.hosts.parcel import Parcels
+from sando.work.hosts.ssh.host import SshLink
 
-__all__ = ["Host", "connect"]
+__all__ = ["Host", "Link", "Parcels", "connect"]
 
 
-def connect(node: NodeSpec) -> Host:
-    """The transport that the node's `ssh_target` asks for. WorkError (errored) when it cannot be reached."""
-    if node.ssh_target == LOCAL:
-        return LocalHost(node.release_root)
-    raise WorkError(
-        "connect", f"{node.name}: ssh nodes are not supported yet ({node.ssh_target})", errored=True
-    )
+def connect(node: NodeSpec, parcels: Parcels) -> Link:
+    """The way to a node that its `ssh_target` names; nothing is opened before the first call."""
+    return LocalHost(node.release_root) if node.ssh_target == LOCAL else SshLink(node, parcels)

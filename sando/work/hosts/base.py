@@ -1,19 +1,22 @@
 """What a deploy asks of a node, whatever the transport. Paths are the node's; nothing beyond this touches it."""
 
-import socket
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
+from sando.model.errors import WorkError
 from sando.model.gates import Verdict
 from sando.model.names import is_version, visible
 from sando.model.release import FileEntry
 from sando.model.topology import Command, Probe
 from sando.work.cancel import CancelToken
+from sando.work.environment import command_argv
 from sando.work.log import OpLog
 from sando.work.process import Exit, Keepers
+from sando.work.stream import Stream
 
 RELEASES = "releases"
 CURRENT = "current"
@@ -33,11 +36,41 @@ class Current:
     """It names a release whose folder is not there."""
 
 
-class Host(Protocol):
-    """One node. Every call has a deadline, and raises WorkError (errored) when the node cannot do it."""
+@dataclass(frozen=True, slots=True)
+class DeadMan:
+    """What a node does by itself `seconds` after its switch, unless the switch is claimed before: back to `former`.
+
+    `former` None: back to no `current`. `restart` runs then in its folder, with `env` over what the node gives.
+    """
+
+    seconds: float
+    former: str | None
+    restart: Command | None
+    env: Mapping[str, str]
+
+    def words(self) -> tuple[str, ...]:
+        """What `arm` of node.sh takes: seconds, former, and the command that restarts."""
+        argv = command_argv(self.restart) if self.restart is not None and self.former else ()
+        env = ("env", *(f"{k}={v}" for k, v in self.env.items())) if argv else ()
+        return f"{self.seconds:g}", self.former or "", *env, *argv
+
+
+Claim: TypeAlias = Literal["ours", "fired", "firing", "none"]
+"""Who has the dead-man switch: we (it does nothing any more), it went off (and is done, or at it), nobody armed it."""
+
+
+class Link(Protocol):
+    """The way to one node, kept between jobs."""
+
+    def host(self, cancel: CancelToken) -> "Host":
+        """The node for one job: cancelling its token ends every call. It connects when it is first asked."""
 
     def close(self) -> None:
-        """Let go of the connection. The host may be used again: it connects anew."""
+        """Let go of the connection. The link may be used again: it connects anew."""
+
+
+class Host(Protocol):
+    """One node, for one job. Calls end by a deadline, and raise WorkError (errored) when the node cannot do it."""
 
     @property
     def root(self) -> str:
@@ -73,11 +106,16 @@ class Host(Protocol):
         One of that name that is there and wrong is replaced. The caller knows that it is not `current`.
         """
 
-    def switch(self, version: str, operation: int) -> str | None:
-        """Point `current` at a release, atomically, and read it back.
+    def switch(
+        self, version: str, operation: int, *, force: bool, dead_man: DeadMan | None = None
+    ) -> str | None:
+        """Point `current` at a release, atomically, and read it back; the dead-man switch is armed before.
 
-        A foreign `current` is kept under the name that is answered. The caller has asked whether it may be moved.
+        A foreign `current` is refused; with `force` it is kept under the name that is answered.
         """
+
+    def claim(self, operation: int) -> Claim:
+        """Take the dead-man switch of this operation, before it goes off: by a rename that one of two can win."""
 
     def unlink(self, operation: int) -> str | None:
         """Remove `current`, or put back what `switch` of this operation kept; the answer says what it is now."""
@@ -88,8 +126,11 @@ class Host(Protocol):
     def remove(self, version: str, operation: int) -> None:
         """Remove one release: renamed away first, so that half a one is never seen. Links are never followed."""
 
-    def open_tcp(self, host: str, port: int, timeout: float) -> socket.socket:
-        """A connection as the node makes it."""
+    def open_tcp(self, host: str, port: int, timeout: float) -> Stream:
+        """A connection as the node makes it. OSError where nobody listens, WorkError where it may make none."""
+
+    def check_forwarding(self, host: str, port: int) -> None:
+        """Find out, before anything is switched, whether `open_tcp` may be asked for this address at all."""
 
     def boot(
         self,
@@ -116,6 +157,33 @@ def named_by(target: str, root: str) -> str | None:
     path = PurePosixPath(normpath(PurePosixPath(root, target)))
     inside = path.parent == PurePosixPath(normpath(root), RELEASES)
     return path.name if inside and is_version(path.name) else None
+
+
+def claim_of(said: str) -> Claim:
+    """What `claim` of node.sh answered."""
+    found = re.search("^@claim (ours|fired|firing)$", said, re.MULTILINE)
+    return found[1] if found else "none"  # type: ignore[return-value]
+
+
+def current_of(target: str | None, root: str, *, through_link: bool, dangling: bool) -> Current:
+    """What a `current` is that is a link to `target` (None: there is none)."""
+    if target is None:
+        return Current()
+    version = named_by(target, root)
+    if version is None:
+        return Current(foreign=describe(target))
+    if through_link:
+        return Current(foreign=f"{describe(target)}, and {RELEASES} is a link itself")
+    return Current(version, dangling=dangling)
+
+
+def refuse_foreign(root: str, foreign: str) -> WorkError:
+    return WorkError(
+        "node",
+        f"{root}/{CURRENT} is {foreign}, no link into {RELEASES}/: "
+        "move it away, or promote with force (it is then kept beside)",
+        errored=True,
+    )
 
 
 def describe(target: str) -> str:

@@ -11,16 +11,29 @@ from sando.model.release import FileEntry
 from sando.model.topology import Command, Probe
 from sando.work.boot import boot, connect_tcp
 from sando.work.cancel import CancelToken
-from sando.work.hosts.base import CURRENT, PRIVATE, RELEASES, Current, describe, named_by
+from sando.work.hosts.base import (
+    CURRENT,
+    PRIVATE,
+    RELEASES,
+    Claim,
+    Current,
+    DeadMan,
+    claim_of,
+    current_of,
+    refuse_foreign,
+)
 from sando.work.hosts.copying import sync
+from sando.work.hosts.script import NODE_SH, quoted, words
 from sando.work.hosts.shelf import Shelf, cannot, is_folder, told
 from sando.work.log import OpLog
 from sando.work.process import Exit, Keepers, clean_env, command_argv, run_plain
 from sando.work.tree import remove_tree
 
+_CALL_S = 30.0
+
 
 class LocalHost:
-    """`Host` without a transport. `statvfs` is an argument so that a full disk can be tried."""
+    """`Host` and `Link` without a transport. `statvfs` is an argument so that a full disk can be tried."""
 
     def __init__(self, root: str, statvfs: Callable[[Path], os.statvfs_result] = os.statvfs) -> None:
         self._root = Path(root)
@@ -30,6 +43,11 @@ class LocalHost:
 
     def close(self) -> None:
         """There is no connection to let go of."""
+
+    def host(self, cancel: CancelToken) -> "LocalHost":
+        """What it does takes no time: there is nothing to cancel but commands, which have a token of their own."""
+        cancel.check()
+        return self
 
     @property
     def root(self) -> str:
@@ -76,12 +94,9 @@ class LocalHost:
                 kind = "a folder" if self._current.is_dir() else "a file"
                 return Current(foreign=kind) if self._current.exists() else Current()
             target = str(self._current.readlink())
-        version = named_by(target, self.root)
-        if version is None:
-            return Current(foreign=describe(target))
-        if (self._root / RELEASES).is_symlink():
-            return Current(foreign=f"{describe(target)}, and {RELEASES} is a link itself")
-        return Current(version, dangling=not is_folder(self._shelf.release(version)))
+        through_link = (self._root / RELEASES).is_symlink()
+        dangling = not is_folder(self._shelf.release(Path(target).name))
+        return current_of(target, self.root, through_link=through_link, dangling=dangling)
 
     def check_release(self, version: str, files: Sequence[FileEntry] | None) -> str | None:
         return self._shelf.check(version, files)
@@ -91,7 +106,13 @@ class LocalHost:
     ) -> None:
         self._shelf.put(version, source, files, operation, cancel)
 
-    def switch(self, version: str, operation: int) -> str | None:
+    def switch(
+        self, version: str, operation: int, *, force: bool, dead_man: DeadMan | None = None
+    ) -> str | None:
+        if (foreign := self.read_current().foreign) and not force:
+            raise refuse_foreign(self.root, foreign)
+        if dead_man:
+            self._call("arm", operation, version, *dead_man.words())
         with told(f"cannot switch {self._current}"):
             kept = self._keep(operation)
             target = f"{RELEASES}/{version}"
@@ -111,6 +132,9 @@ class LocalHost:
                 f"{self._current} names {found} right after it was switched to {target}: who else writes it?"
             )
         return kept
+
+    def claim(self, operation: int) -> Claim:
+        return claim_of(self._call("claim", operation))
 
     def unlink(self, operation: int) -> str | None:
         kept = self._kept(operation)
@@ -138,6 +162,9 @@ class LocalHost:
     def open_tcp(self, host: str, port: int, timeout: float) -> socket.socket:
         return connect_tcp(host, port, timeout)
 
+    def check_forwarding(self, host: str, port: int) -> None:
+        """Nobody stands between."""
+
     def boot(
         self,
         argv: Sequence[str],
@@ -159,9 +186,22 @@ class LocalHost:
             settle_s=settle_s,
             timeout_s=timeout_s,
             log=log,
-            keepers=keepers,
+            starter=keepers,
             cancel=cancel,
         )
+
+    def _call(self, *call: object) -> str:
+        """A function of node.sh, for what has to work without sandod. What it leaves running stays."""
+        ended, said = run_plain(
+            ("/bin/sh", "-c", f"root={quoted(self.root)}\n{NODE_SH}\n{words(*call)}"),
+            log=None,
+            cancel=CancelToken(),
+            timeout=_CALL_S,
+            step=str(call[0]),
+        )
+        if not ended.ok:
+            raise cannot(said.strip() or f"sh ended with {ended}")
+        return said
 
     def _kept(self, operation: int) -> Path:
         return self._root / f"{CURRENT}.kept-{operation}"

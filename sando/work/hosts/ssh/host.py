@@ -1,0 +1,226 @@
+"""A node that is reached over SSH: `Host` by calls of node.sh in a shell that stays open there; it decides nothing."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from random import SystemRandom
+
+from paramiko import ChannelException
+
+from sando.model.errors import WorkError
+from sando.model.gates import Verdict
+from sando.model.names import is_version
+from sando.model.release import FileEntry
+from sando.model.target import target_of
+from sando.model.topology import Command, NodeSpec, Probe
+from sando.work.boot import boot
+from sando.work.cancel import CancelToken
+from sando.work.hosts.base import Claim, Current, DeadMan, claim_of, current_of, refuse_foreign
+from sando.work.hosts.parcel import Parcels
+from sando.work.hosts.ssh.calls import CALL_S, Calls
+from sando.work.hosts.ssh.commands import Remote, run_on
+from sando.work.hosts.ssh.inventory import Inventory
+from sando.work.hosts.ssh.keys import Keys
+from sando.work.hosts.ssh.line import Line
+from sando.work.hosts.ssh.trust import Trust
+from sando.work.log import OpLog
+from sando.work.process import Exit, Keepers
+from sando.work.stream import Stream
+
+_FORBIDDEN = 1  # of RFC 4254: administratively prohibited
+_PORTS = range(15000, 32000)  # below those that a kernel gives to clients
+_BOOT_SLACK_S = 60.0
+_CHANCE = SystemRandom()
+
+
+class SshLink:
+    """The connection of one node, and what it has learned of it."""
+
+    def __init__(self, node: NodeSpec, parcels: Parcels) -> None:
+        target = target_of(node.ssh_target)
+        self._line = Line(
+            target, node.release_root, Keys(target, node.identity_file), Trust(target, node.known_hosts)
+        )
+        self._root = node.release_root
+        self._parcels = parcels
+        self._stamps: dict[str, str] = {}
+
+    def host(self, cancel: CancelToken) -> "SshHost":
+        return SshHost(self._line, self._root, self._parcels, self._stamps, cancel)
+
+    def close(self) -> None:
+        self._line.close()
+
+
+class SshHost:
+    """`Host` for one job."""
+
+    def __init__(
+        self, line: Line, root: str, parcels: Parcels, stamps: dict[str, str], cancel: CancelToken
+    ) -> None:
+        self._line = line
+        self._root = root
+        self._cancel = cancel
+        self._calls = Calls(line, cancel)
+        self._inventory = Inventory(self._calls, parcels, stamps)
+
+    @property
+    def root(self) -> str:
+        return self._root
+
+    def run(
+        self,
+        command: Command,
+        *,
+        cwd: str,
+        env: Mapping[str, str],
+        log: OpLog | None,
+        cancel: CancelToken,
+        timeout: float,
+        step: str,
+    ) -> tuple[Exit, str]:
+        return run_on(
+            self._line, command, cwd=cwd, env=env, log=log, cancel=cancel, timeout=timeout, step=step
+        )
+
+    def prepare(self, *, need: int, files: int) -> None:
+        reply = self._calls.ask("prepare", -(-need // 1024))
+        if lacks := self._line.hello and self._line.hello.all("lacks"):
+            raise self._cannot(
+                f"lacks {', '.join(lacks)}; install what has it (coreutils, tar, findutils; or BusyBox)"
+            )
+        free = int(reply.get("free") or need // 1024) * 1024
+        if free < need:
+            raise self._cannot(
+                f"{self._root}: {_mib(free)} MiB free, {_mib(need)} MiB needed; make room there"
+            )
+        inodes = reply.get("inodes") or ""
+        if inodes.isdecimal() and 0 < int(inodes) < files:
+            raise self._cannot(f"{self._root}: {inodes} inodes free, {files} needed; make room there")
+
+    def read_current(self) -> Current:
+        reply = self._calls.ask("current")
+        if foreign := reply.get("foreign"):
+            return Current(foreign=foreign)
+        link = reply.get("link")
+        return current_of(
+            link, self._root, through_link=bool(reply.get("shelf")), dangling=bool(reply.get("dangling"))
+        )
+
+    def check_release(self, version: str, files: Sequence[FileEntry] | None) -> str | None:
+        return self._inventory.check(version, files)
+
+    def put_release(
+        self, version: str, source: Path, files: Sequence[FileEntry], operation: int, cancel: CancelToken
+    ) -> None:
+        cancel.check()
+        self._inventory.put(version, source, files, operation)
+
+    def switch(
+        self, version: str, operation: int, *, force: bool, dead_man: DeadMan | None = None
+    ) -> str | None:
+        armed = dead_man.words() if dead_man else ()
+        reply = self._calls.ask("switch", version, operation, "force" if force else "", *armed)
+        foreign = reply.get("foreign") or (reply.get("link") and f"a link to {reply.get('link')}")
+        if foreign:
+            raise refuse_foreign(self._root, foreign)
+        return reply.get("kept")
+
+    def claim(self, operation: int) -> Claim:
+        return claim_of(f"@claim {self._calls.ask('claim', operation).get('claim')}")
+
+    def unlink(self, operation: int) -> str | None:
+        self._calls.ask("unlink_current", operation)
+        return self.read_current().foreign or None
+
+    def releases(self) -> tuple[str, ...]:
+        return tuple(sorted(v for v in self._inventory.versions() if is_version(v)))
+
+    def remove(self, version: str, operation: int) -> None:  # noqa: ARG002  (the node's trash needs no number)
+        self._inventory.remove(version)
+
+    def open_tcp(self, host: str, port: int, timeout: float) -> Stream:
+        try:
+            channel = self._line.channel(host, port, timeout, self._cancel)
+        except ChannelException as error:
+            if error.code == _FORBIDDEN:
+                raise self._cannot(
+                    f"its sshd forwards no connection to {host}:{port}, so the probe cannot be asked; set "
+                    "AllowTcpForwarding local in its sshd_config, or ask on the node itself: probe = { command = … }"
+                ) from error
+            raise ConnectionRefusedError(None, "connection refused") from error
+        channel.settimeout(timeout)
+        return channel
+
+    def check_forwarding(self, host: str, port: int) -> None:
+        if (host, port) in self._line.forwarded:
+            return
+        with suppress(OSError):  # that nobody listens yet is no news
+            self.open_tcp(host, port, CALL_S).close()
+        self._line.forwarded.add((host, port))
+
+    def boot(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str,
+        env: Mapping[str, str],
+        probe: Probe | None,
+        settle_s: float,
+        timeout_s: float,
+        log: OpLog,
+        keepers: Keepers,  # noqa: ARG002  (contains what runs on this machine)
+        cancel: CancelToken,
+    ) -> Verdict:
+        return boot(
+            argv,
+            cwd=cwd,
+            env=env,
+            probe=probe,
+            settle_s=settle_s,
+            timeout_s=timeout_s,
+            log=log,
+            starter=_Starter(self._line, cancel, timeout_s + settle_s + _BOOT_SLACK_S),
+            cancel=cancel,
+            port=self._free_port() if probe else _CHANCE.choice(_PORTS),
+            open_tcp=self.open_tcp,
+        )
+
+    def _free_port(self) -> int:
+        """A port of the node on which nobody answers now."""
+        for port in _CHANCE.sample(_PORTS, 5):
+            try:
+                self.open_tcp("127.0.0.1", port, CALL_S).close()
+            except OSError:
+                return port
+        raise self._cannot("no free port was found")
+
+    def _cannot(self, detail: str) -> WorkError:
+        return WorkError("node", f"{self._line.target}: {detail}", errored=True)
+
+
+class _Starter:
+    """Starts what boots on the node; the node itself ends it after `limit` seconds, should the connection be lost."""
+
+    def __init__(self, line: Line, cancel: CancelToken, limit: float) -> None:
+        self._line = line
+        self._cancel = cancel
+        self._limit = limit
+
+    def spawn(
+        self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], log: OpLog, step: str
+    ) -> Remote:
+        return Remote(
+            self._line,
+            tuple(argv),
+            cwd=cwd,
+            env=env,
+            log=log,
+            cancel=self._cancel,
+            step=step,
+            limit=self._limit,
+        )
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f}"
