@@ -117,6 +117,7 @@ class Admissions:
             operation=number, tier=tier.name, mode="repair" if repair else "promote", version=release.version,
             previous=tier.state.current_version, nodes=tuple(NodePlan(n) for n in verdict.nodes),
             canary=spec.canary, hold_s=spec.canary_hold_s, on_failure=spec.on_failure,
+            confirm_within_s=spec.confirm_within_s,
             once=spec.once is not None and not repair and not ran, once_ran=ran,
         )  # fmt: skip
         details: dict[str, object] = {

@@ -48,6 +48,7 @@ class Endings:
         self.deploys.admissions.unstash()
         self.deploys.rollbacks.after(operation)
         tier.gates.burning.schedule()
+        tier.observing.soon()
         tier.publish()
         tier.drained()
 

@@ -22,6 +22,8 @@ class Node(Actor):
         self.jobs = jobs
         self.link: Any = None
         self.running: set[str] = set()
+        self.looks: set[str] = set()
+        """Those of no operation, running or waiting."""
         self.waiting: deque[Do] = deque()
         self.draining = False
 
@@ -53,10 +55,21 @@ class Node(Actor):
         return False
 
     def _queue(self, order: Do) -> None:
-        if order.adopt and (order.key in self.running or self._adopt(order.key)):
+        if order.adopt and (self._has(order.key) or self._adopt(order.key)):
             return
+        self._hurry(order)
         self.waiting.append(order)
         self._next()
+
+    def _has(self, key: str) -> bool:
+        return key in self.running or any(o.key == key for o in self.waiting)
+
+    def _hurry(self, order: Do) -> None:
+        """A look takes milliseconds where the node answers; where it does not, an operation does not wait for that."""
+        for key in self.looks - {order.key} if order.task.operation else ():
+            self._cancel(key)
+        if not order.task.operation:
+            self.looks.add(order.key)
 
     def _next(self) -> None:
         if self.waiting and not self.running:
@@ -67,12 +80,14 @@ class Node(Actor):
     def _cancel(self, key: str) -> None:
         for order in [o for o in self.waiting if o.key == key]:
             self.waiting.remove(order)
+            self.looks.discard(key)
             self._tell(key, Aborted())
         self.site.runner.cancel(key)
 
     def _done(self, done: JobDone) -> None:
         """Also the end of a job that nobody here waits for goes up: the tier has it forgotten."""
         self.running.discard(done.key)
+        self.looks.discard(done.key)
         self._tell(done.key, done.outcome)
         self._next()
         self._drained()

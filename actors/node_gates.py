@@ -46,18 +46,18 @@ class NodeGates:
     def configured(self) -> None:
         """A reload changed the nodes that a gate waits for: those that are gone say nothing any more."""
         gating = self.gates.gating
-        spec = gating and gating.running and self.tier.spec.gate(gating.running)
-        if not gating or (not gating.nodes and not spec):
-            return
-        if spec and self.tier.site.runner.held(self.gates.key(gating)):
+        if not gating or not gating.running or self.tier.site.runner.held(self.gates.key(gating)):
             return
         for name in self.silent(gating):
             self.take_up(name)
         self.all_said(gating)
 
     def silent(self, gating: Gating) -> tuple[str, ...]:
-        """The nodes that have not said yet how a gate went on them."""
-        return tuple(n.name for n in self.tier.spec.nodes_in() if n.name not in gating.nodes)
+        """The nodes that have not said yet how a gate went on them. Of one that is no more, no other node is asked."""
+        declared = self.tier.spec.gate(gating.running or "") is not None
+        held = self.tier.site.runner.held
+        left = (n.name for n in self.tier.spec.nodes_in() if n.name not in gating.nodes)
+        return tuple(name for name in left if declared or held(self.key(gating, name)))
 
     def on_nodes(self, spec: GateSpec) -> bool:
         return bool(self.tier.spec.nodes_in()) and (

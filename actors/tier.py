@@ -27,6 +27,7 @@ from actors.messages import (
     GateAgain,
     JobDone,
     LiftMark,
+    Look,
     NodeDone,
     Ref,
     Reject,
@@ -40,6 +41,7 @@ from actors.messages import (
     VouchedAgain,
 )
 from actors.node import Node
+from actors.observing import Observing
 from actors.words import Words
 from sando.model.errors import WorkError
 from sando.model.events import Event
@@ -59,6 +61,7 @@ class Tier(Actor):
         self.deploys = Deploys(self)
         self.gates = Gates(self)
         self.words = Words(self)
+        self.observing = Observing(self)
         self.draining = False
 
     @property
@@ -86,8 +89,12 @@ class Tier(Actor):
                 self.deploys.vouched(message)
             case NodeDone() if self.gates.nodes.waits_for(message):
                 self.gates.nodes.done(message)
+            case NodeDone() if self.observing.is_look(message):
+                self.observing.done(message)
             case NodeDone():
                 self.deploys.node_done(message)
+            case Look(node):
+                self.observing.look(node)
             case JobDone(key, outcome) if key.startswith("node/"):
                 self.handle(NodeDone(key.split("/")[2], key, outcome))
             case JobDone() if self.deploys.admissions.waits_for(message.key):
@@ -157,6 +164,7 @@ class Tier(Actor):
         for key in self.site.runner.held(f"node/{self.name}/"):
             if key not in {*self.deploys.jobs(), *self.gates.jobs()}:
                 self.site.runner.cancel(key)
+        self.observing.begin()
 
     def _raise_node(self, spec: NodeSpec, *, fresh: bool) -> None:
         self.raise_child(spec.name, Node, fresh=fresh, spec=spec, jobs=self.jobs_of(spec.name))
@@ -185,6 +193,7 @@ class Tier(Actor):
                 self.site.runner.cancel(key)
                 if name not in self.children:
                     self.adopt_job(key)
+        self.observing.reborn(name)
         if self.draining:
             post(self.children.get(name), Shutdown())
 
@@ -224,6 +233,7 @@ class Tier(Actor):
         for name in changed:
             self._node_reborn(name)
         self.gates.burning.schedule()
+        self.observing.begin()
         post(
             self.actor_ref, Tick("configured")
         )  # of its own: tried again later, this one would bring back the old

@@ -151,7 +151,8 @@ class World:
 
     def perform(self, task: NodeTask, link: Link, cancel: CancelToken) -> NodeFacts:
         node = self.node(task.tier, task.node.name)
-        node.did.append((task.step, task.version))
+        if task.operation:
+            node.did.append((task.step, task.version))
         match task.step:
             case Step.PREFLIGHT:
                 return NodeFacts(node.current, has_release=task.version in node.releases)

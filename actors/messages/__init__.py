@@ -42,7 +42,7 @@ from actors.messages.moves import (
     VouchAgain,
     VouchedAgain,
 )
-from actors.messages.nodes import CancelJob, Do, NodeDone
+from actors.messages.nodes import CancelJob, Do, Look, NodeDone
 from actors.messages.reply import Ref, Reply
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     "Life",
     "LiftMark",
     "LockTier",
+    "Look",
     "NodeDone",
     "Note",
     "Promote",

@@ -33,3 +33,10 @@ class NodeDone:
     node: str
     key: str
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Tier -> itself, later: time to look at this node again."""
+
+    node: str

@@ -61,6 +61,8 @@ class Rollout(Struct, frozen=True):
     phase: Phase = "preflight"
     canary: Canary = "sequential"
     hold_s: float = 0.0
+    confirm_within_s: float | None = None
+    """The dead-man switch of each node; a rollback, which is never reverted, arms none."""
     on_failure: OnFailure = "rollback"
     once: bool = False
     """The tier declares a `once` command and it has not run for this promotion yet."""

@@ -20,7 +20,7 @@ def check_start(stage: Stage, job: Job) -> None:
         lane = [j.key for j in others if _of_lane(j)]
         assert not lane, f"{job.key} beside {lane}"
     if job.kind == "perform":
-        node = job.key.rsplit("/", 3 if "/gate/" not in job.key else 4)[0].split("/")[:3]
+        node = job.key.split("/")[:3]
         beside = [j.key for j in others if j.key.split("/")[:3] == node]
         assert not beside, f"{job.key} beside {beside}"
 

@@ -75,11 +75,12 @@ def history_of(number: int) -> tuple[bytes, World]:
 
 
 def stage_of(path: Path, number: int, seed: int, *, empty: bool) -> Stage:
+    slow_looks = seed % 2 == 1
     if empty:
-        return Stage(path, topology_of(number), seed)
+        return Stage(path, topology_of(number), seed, slow_looks=slow_looks)
     store, world = history_of(number)
     path.write_bytes(store)
-    return Stage(path, topology_of(number), seed, world.copy())
+    return Stage(path, topology_of(number), seed, world.copy(), slow_looks=slow_looks)
 
 
 class Storm:

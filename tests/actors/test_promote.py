@@ -412,7 +412,7 @@ def test_a_reload_that_takes_a_node_away_while_the_release_is_checked(stage_of: 
     stage.finish_all("reload/")
     stage.finish_all()
     assert stage.tier("a")["current_version"] == OLD
-    assert stage.world.links("a") == {"a-1": OLD}
+    assert stage.world.links("a") == {"a-1": OLD, "a-2": None}
 
 
 # -- the source is asked once more -----------------------------------------------------------------------------------
