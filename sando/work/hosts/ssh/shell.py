@@ -92,7 +92,9 @@ class Shell:
         self._heard.clear()
         body = f"( {line}\n)" + (" || exit" if ends else " </dev/null")
         end = f"printf '\\n%s %s %s\\n' {self._mark.decode()} {self._calls} $?"
-        self._send(f"{body}\n{end}\n".encode(), until)
+        # One compound command: a shell that reads its stdin line by line (bash) has all of it before the call begins,
+        # else what the call reads from stdin would begin with the rest of it.
+        self._send(f"{{ {body}\n{end}\n}}\n".encode(), until)
 
     def answer(self, until: float, cancel: CancelToken) -> Reply:
         """What the last `ask` led to; to be asked for again after a TimeoutError. Raises Cancelled, ShellLost."""
