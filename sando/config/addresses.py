@@ -95,6 +95,12 @@ def ssh_target(value: object) -> str:
             f'is {shown(target)}, must be "local" or user@host[:port]; write "deploy@prod-1.example:22"'
         )
     address(where)
+    try:
+        target_of(target)
+    except ValueError:  # 0x7f.1: a name by the letter, and an address to a resolver
+        raise Bad(
+            f"has {shown(where)}, which a resolver takes for a number; write the address in full"
+        ) from None
     return target
 
 
