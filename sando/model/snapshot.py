@@ -129,8 +129,9 @@ def _status(spec: TierSpec, state: TierState, holder: Operation | None) -> str:
 
 
 def _off(state: TierState, name: str) -> bool:
+    """It is not, or not known to be, on the tier's version; one that merely is away stays what it was."""
     node = state.nodes.get(name)
-    return node is None or node.status != "ok" or node.version != state.current_version
+    return node is None or node.status != "ok" or not node.version == node.observed == state.current_version
 
 
 def _gate(

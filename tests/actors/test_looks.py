@@ -1,0 +1,194 @@
+"""Looks at nodes between operations: what they find is stored and told once, and nobody ever waits for one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from actors.messages import Promote, Rollback
+from actors.observing import AWAY_S, LOOK_S
+from sando.model.errors import WorkError
+from sando.model.operation import Status
+from sando.model.task import NodeFacts
+from sando.work.outcome import Aborted, Done, Failed
+from tests.actors.steps import LOST, built, running, step, up_to
+from tests.factories import tier, topology
+from tests.harness import Stage
+
+OLD, NEW = "1.0", "2.0"
+
+
+@pytest.fixture
+def stage(stage_of: Callable[..., Stage]) -> Stage:
+    """Tier b with two nodes on the old version; looks end when the test says so from now on."""
+    stage = stage_of(topology(tier("b", 2, confirm_within_s=60.0)))
+    up_to(stage, "b", OLD)
+    stage.runner.slow_looks = True
+    return stage
+
+
+def node(stage: Stage, name: str) -> dict[str, Any]:
+    return next(n for n in stage.tier("b")["nodes"] if n["name"] == name)
+
+
+def looks(stage: Stage) -> list[str]:
+    return sorted(j.key.split("/")[2] for j in stage.runner.running("/look/"))
+
+
+def look(stage: Stage, name: str, outcome: Any = None) -> None:
+    stage.drain()
+    stage.runner.finish(f"/{name}/look/", outcome)
+    stage.drain()
+
+
+def test_every_node_is_looked_at_when_the_daemon_starts_and_every_few_minutes(stage: Stage) -> None:
+    stage.slow_looks = True
+    stage.restart()
+    stage.drain()
+    assert looks(stage) == ["b-1", "b-2"]
+    stage.finish_all()
+    stage.advance(LOOK_S - 1)
+    assert looks(stage) == []
+    stage.advance(1)
+    assert looks(stage) == ["b-1", "b-2"]
+
+
+def test_a_link_that_was_changed_by_hand_is_shown_and_told_once(stage: Stage) -> None:
+    stage.world.node("b", "b-1").current = "0.9"
+    for _ in range(3):
+        stage.advance(LOOK_S)
+        stage.finish_all()
+    told = stage.events("DriftDetected")
+    assert [(e.tier, e.node, e.data["recorded"], e.data["observed"]) for e in told] == [
+        ("b", "b-1", OLD, "0.9")
+    ]
+    assert (node(stage, "b-1")["version"], node(stage, "b-1")["observed"]) == (OLD, "0.9")
+    assert stage.tier("b")["status"] == "degraded"
+
+
+def test_a_link_that_is_put_right_again_makes_the_tier_steady_without_a_word(stage: Stage) -> None:
+    for current in ("0.9", OLD):
+        stage.world.node("b", "b-1").current = current
+        stage.advance(LOOK_S)
+        stage.finish_all()
+    assert len(stage.events("DriftDetected")) == 1
+    assert stage.tier("b")["status"] == "steady"
+
+
+def test_looks_that_find_nothing_new_store_nothing(stage: Stage) -> None:
+    revision = stage.store.revision
+    stage.advance(LOOK_S)
+    stage.finish_all()
+    assert stage.store.revision == revision
+
+
+def test_a_node_that_is_away_is_shown_so_and_looked_for_often(stage: Stage) -> None:
+    stage.advance(LOOK_S)
+    look(stage, "b-1", Failed(WorkError("connect", "b-1: connection refused", errored=True)))
+    look(stage, "b-2")
+    assert (node(stage, "b-1")["reachable"], node(stage, "b-1")["detail"]) == (
+        False,
+        "b-1: connection refused",
+    )
+    assert (node(stage, "b-2")["reachable"], stage.tier("b")["status"]) == (True, "steady")
+    stage.advance(AWAY_S)
+    assert looks(stage) == ["b-1"]
+    look(stage, "b-1")
+    assert (node(stage, "b-1")["reachable"], node(stage, "b-1")["detail"]) == (True, "")
+    assert stage.events("DriftDetected") == []
+
+
+def test_an_operation_waits_for_no_look(stage: Stage) -> None:
+    """A look at a node that does not answer is cancelled, and the step begins when it has let go."""
+    built(stage, NEW)
+    stage.advance(LOOK_S)
+    hanging = stage.runner.one("/b-1/look/")
+    stage.accepted(Promote("b"))
+    assert hanging.token.cancelled
+    assert looks(stage) == ["b-1", "b-2"]
+    look(stage, "b-1", Aborted())
+    look(stage, "b-2", Aborted())
+    assert running(stage) == ["b-1/preflight", "b-2/preflight"]
+    assert node(stage, "b-1")["reachable"]
+
+
+def test_while_an_operation_has_the_tier_nobody_else_looks(stage: Stage) -> None:
+    built(stage, NEW)
+    stage.accepted(Promote("b"))
+    stage.finish_all("preflight")
+    stage.advance(LOOK_S)
+    assert looks(stage) == []
+    stage.finish_all()
+    stage.advance(AWAY_S)
+    assert looks(stage) == ["b-1", "b-2"]
+
+
+def test_a_look_that_an_operation_has_overtaken_teaches_nothing(stage: Stage) -> None:
+    built(stage, NEW)
+    stage.advance(LOOK_S)
+    stage.accepted(Promote("b"))
+    look(stage, "b-1", Done(NodeFacts(current="0.9")))
+    assert node(stage, "b-1")["observed"] == OLD
+    assert stage.events("DriftDetected") == []
+
+
+def test_a_node_that_went_back_by_itself_is_found_and_the_tier_is_whole_again(stage: Stage) -> None:
+    """The network was cut right after the switch: the operation ends with what is known, the look finds the rest."""
+    built(stage, NEW)
+    operation = stage.accepted(Promote("b")).id
+    stage.finish_all("preflight", "upload")
+    step(stage, "b-1", "switch")
+    known = "b-1: no answer; it goes back to 1.0 by itself within 60s of its switch"
+    gone = Failed(WorkError("connect", known, errored=True))
+    for kind in ("start", "revert", "observe"):
+        step(stage, "b-1", kind, gone)
+    row = stage.operation(operation)
+    assert (row.status, row.rolled_back) == (Status.ERRORED, False)
+    assert (row.nodes[0].status, row.nodes[0].detail) == ("unknown", f"connect: {known}")
+    assert stage.tier("b")["status"] in {"mixed", "degraded"}
+    assert node(stage, "b-1")["reachable"] is False
+
+    stage.world.node("b", "b-1").current = OLD
+    stage.advance(AWAY_S)
+    look(stage, "b-1")
+    assert (node(stage, "b-1")["version"], node(stage, "b-1")["observed"]) == (OLD, OLD)
+    assert (stage.tier("b")["status"], stage.tier("b")["current_version"]) == ("steady", OLD)
+    assert [e.node for e in stage.events("NodeReverted")] == ["b-1"]
+    assert stage.events("DriftDetected") == []
+
+
+def test_a_node_that_a_rollback_could_not_reach_is_found_where_it_was(stage: Stage) -> None:
+    up_to(stage, "b", NEW)
+    stage.runner.slow_looks = True
+    operation = stage.accepted(Rollback("b")).id
+    step(stage, "b-2", "preflight", LOST)
+    step(stage, "b-2", "observe", LOST)
+    stage.finish_all()
+    assert stage.operation(operation).status is Status.FAILED
+    stage.advance(AWAY_S)
+    look(stage, "b-2")
+    assert (node(stage, "b-2")["version"], node(stage, "b-2")["reachable"]) == (NEW, True)
+    assert (stage.tier("b")["status"], stage.tier("b")["current_version"]) == ("degraded", OLD)
+
+
+def test_the_steps_of_an_operation_carry_the_dead_man_switch_and_a_rollback_carries_none(
+    stage: Stage,
+) -> None:
+    built(stage, NEW)
+    stage.accepted(Promote("b"))
+    stage.drain()
+    task = stage.runner.one("/b-1/").arguments[0]
+    assert (task.confirm_within_s, task.settles) == (60.0, True)
+    stage.finish_all()
+    stage.accepted(Rollback("b"))
+    stage.drain()
+    assert stage.runner.one("/b-1/").arguments[0].confirm_within_s is None
+
+
+def test_a_node_that_is_out_is_not_looked_at(stage_of: Callable[..., Stage]) -> None:
+    spec = tier("b", 2)
+    stage = stage_of(
+        topology(replace(spec, nodes=(replace(spec.nodes[0], out=True), spec.nodes[1]))), slow_looks=True
+    )
+    assert looks(stage) == ["b-2"]
