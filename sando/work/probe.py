@@ -20,6 +20,7 @@ RunCommand: TypeAlias = Callable[[Command, float], tuple[bool, str]]
 
 LOOK_S = 5.0
 _LONGEST_PAUSE_S = 1.0
+_SHORTEST_LOOK_S = 1.0  # one that is cut short would say that, and not why the others were red
 _SHOWN = 200  # bytes of a red answer's body that are told
 _SAFE = "/%:@!$&'()*+,;=~?"
 
@@ -59,7 +60,7 @@ def wait_green(
     while True:
         cancel.check()
         left = deadline - time.monotonic()
-        green, said = look(probe, open_tcp, run_command, min(LOOK_S, max(0.1, left)))
+        green, said = look(probe, open_tcp, run_command, min(LOOK_S, max(_SHORTEST_LOOK_S, left)))
         left = deadline - time.monotonic()
         if green or left <= 0 or over():
             return green, said

@@ -7,6 +7,19 @@ import pytest
 
 from tests.system.sandod import until
 from tests.system.workspace import SICK, tier
+from tests.work.sshds import farm
+
+
+@pytest.fixture(params=["local", "ssh"])
+def sandod(sandod, request, tmp_path):
+    """The same scenarios over both transports, with equal results."""
+    if request.param == "local":
+        yield sandod
+        return
+    with farm(tmp_path) as sshds:
+        sandod.sshd = sshds("127.0.0.5")
+        yield sandod
+        sandod.stop()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.system.sandod import Sandod, until
 from tests.work.pushing import Clone
+from tests.work.sshds import Sshd
 
 DAEMON = """listen = "127.0.0.1:{port}"
 db_path = "{root}/sando.db"
@@ -35,6 +36,13 @@ gates = [ {TEST} ]
 """
 
 
+LOCAL = 'ssh_target = "local"\n'
+
+
+def ssh(sshd: Sshd, target: str) -> str:
+    return f'ssh_target = "{target}"\nidentity_file = "{sshd.identity}"\nknown_hosts = "{sshd.known_hosts}"\n'
+
+
 def tier(name: str, nodes: int = 1, more: str = "") -> str:
     """A tier with nodes NAME-1, NAME-2, …; `more` is TOML of the tier itself."""
     text = f'\n[[tier]]\nname = "{name}"\nprovisioned = true\n{more}\n'
@@ -51,13 +59,19 @@ class Workspace(Sandod):
         for folder in ("at", "go", "red", "nodes"):
             (root / folder).mkdir()
         self.clone: Clone | None = None
+        self.sshd: Sshd | None = None
+        """Where it is set, all nodes are reached through it."""
 
     def configure(self, *tiers: str, head: str = HEAD, mm: str = MM, daemon: str = "") -> "Workspace":
         """`{root}` in any of the texts is this folder; braces of TOML tables in the tiers stay as they are."""
         self.config.write_text(DAEMON.format(root=self.root, port=self.port, more=daemon))
         text = head.format(root=self.root) + "".join([mm, *tiers]).replace("{root}", str(self.root))
-        self.topology.write_text(text)
+        self.topology.write_text(text.replace(LOCAL, self.reached_by()))
         return self
+
+    def reached_by(self) -> str:
+        """TOML of every node: how it is reached."""
+        return LOCAL if self.sshd is None else ssh(self.sshd, self.sshd.target)
 
     @property
     def topology(self) -> Path:
