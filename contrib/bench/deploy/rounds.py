@@ -26,13 +26,13 @@ def turn(way: Way, cell: Cell, former: Release, release: Release) -> Steps:
     took: Steps = {}
 
     def timed(section: str, act: Callable[[], None], goal: Release) -> None:
+        os.sync()  # what was written before is not this step's to wait for
         began = time.perf_counter()
         act()
         took[section] = time.perf_counter() - began
         check(way, cell, goal)
 
     empty(way, cell)
-    os.sync()  # what the former way's files left for the disk is not this one's to wait for
     try:
         if way.first_label:
             way.prepare(former)
