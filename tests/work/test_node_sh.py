@@ -51,8 +51,8 @@ class Piped:
     def settimeout(self, _seconds):
         """A pipe takes what it is given."""
 
-    def sendall(self, data):
-        self.process.stdin.write(data)
+    def send(self, data):
+        return self.process.stdin.write(data)
 
     def recv_ready(self):
         return bool(self._heard)
@@ -66,6 +66,11 @@ class Piped:
         self.process.stdin.close()
         self.process.wait(10)
 
+    drop = close
+
+    def unsent(self):
+        return 0
+
 
 @pytest.fixture(params=SHELLS)
 def argv(request):
@@ -76,7 +81,7 @@ def argv(request):
 def shell(argv, tmp_path):
     """A shell that stays open, as one on a node does."""
     channel = Piped(argv)
-    shell = Shell(channel)
+    shell = Shell(channel, channel)
     shell.begin(f"root={quoted(str(tmp_path / 'node'))}\n{NODE_SH}", soon(), CancelToken())
     yield shell
     channel.close()
@@ -89,6 +94,6 @@ def soon():
 def test_a_call_that_takes_a_stream_gets_all_of_it_and_nothing_else(shell, tmp_path):
     data = memoryview(b"bytes of a list\0" * 1000)
     call = words("take_list", "1.0", len(data))
-    assert shell.call(call, soon(), CancelToken(), Feed(data, 10, 10)).ok
+    assert shell.feed(call, soon(), CancelToken(), Feed(data, 10)).ok
     assert (tmp_path / "node/.sando/lists/1.0").read_bytes() == data
     assert shell.call("echo still here", soon(), CancelToken()).said == "still here"

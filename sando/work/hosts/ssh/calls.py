@@ -2,19 +2,19 @@
 
 import time
 
-from paramiko import SSHException
-
 from sando.model.clock import span
 from sando.model.errors import WorkError
 from sando.work.cancel import CancelToken
 from sando.work.hosts.script import words
-from sando.work.hosts.ssh.line import Line
-from sando.work.hosts.ssh.shell import Feed, Reply, ShellLost
+from sando.work.hosts.ssh.line import LOST, Line
+from sando.work.hosts.ssh.reply import Reply
+from sando.work.hosts.ssh.shell import Feed, ShellLost
+from sando.work.hosts.ssh.trouble import reason
 
 CALL_S = 30.0
 PROGRESS_S = 30.0  # a transfer that does not move for so long has failed
 HASHED_PER_S = 20 * 2**20  # bytes that the slowest node is expected to hash
-_FRESH_S = 5.0
+FRESH_S = 5.0
 
 
 class Calls:
@@ -25,15 +25,14 @@ class Calls:
         self.cancel = cancel
 
     def ask(self, *call: object, seconds: float = CALL_S) -> Reply:
-        """One call that may be repeated without harm: a connection that was lost while it lay idle is opened anew.
+        """One call that may be repeated without harm: when the connection is lost, it is, once, on a new one.
 
         WorkError (errored) when it fails, with what the node said.
         """
-        was_open = self.line.is_open
         try:
             return self._once(call, seconds)
         except LOST as error:
-            if not was_open or isinstance(error, TimeoutError):
+            if isinstance(error, TimeoutError):
                 raise self.lost(call[0], error, seconds) from error
         try:
             return self._once(call, seconds)
@@ -42,20 +41,17 @@ class Calls:
 
     def feed(self, *call: object, data: memoryview, after_s: float) -> Reply:
         """A call that takes a stream; `after_s` is for what it does once it has all of it."""
+        feed = Feed(data, after_s)
         try:
-            with self.line.shell(self.cancel) as shell:
-                line = words(*call)
-                feed = Feed(data, PROGRESS_S, after_s)
-                with self.line.watch(PROGRESS_S, self.cancel) as watch:
-                    feed.on_progress = watch.extend
-                    reply = shell.call(line, time.monotonic() + CALL_S, self.cancel, feed)
+            with self.line.shell(self.cancel) as shell, shell.moving(feed, PROGRESS_S, self.cancel):
+                reply = shell.feed(words(*call), time.monotonic() + CALL_S, self.cancel, feed)
         except LOST as error:
-            raise self.lost(call[0], error, PROGRESS_S) from error
+            raise self._stuck(call[0], error, feed) from error
         return self.fine(reply)
 
     def fresh(self) -> None:
         """Before a call that must not be made twice: see that the connection has not been lost while nobody called."""
-        if time.monotonic() - self.line.used_at > _FRESH_S or not self.line.is_open:
+        if time.monotonic() - self.line.used_at > FRESH_S or not self.line.is_open:
             self.ask("true")
 
     def fine(self, reply: Reply) -> Reply:
@@ -63,22 +59,24 @@ class Calls:
             raise WorkError("node", reply.said or f"the node's shell ended with {reply.status}", errored=True)
         return reply
 
-    def lost(self, what: object, error: BaseException, seconds: float) -> WorkError:
-        """The connection is of no use any more: whoever comes next opens another."""
-        self.line.drop()
+    def lost(self, what: object, error: BaseException, seconds: float, then: str = "") -> WorkError:
+        """The sentence for one of LOST; `then` says what is known of what was being done."""
         if isinstance(error, TimeoutError):
-            return self.line.failed(
-                "connection", f"no answer to {what} within {span(seconds)}; the connection was closed"
-            )
-        said = error.said if isinstance(error, ShellLost) else str(error)
-        return self.line.failed(
-            "connection", f"the connection was lost during {what}" + (f": {said}" if said else "")
-        )
+            why = f"no answer to {what} within {span(seconds)}; the connection was closed"
+        else:
+            said = error.said if isinstance(error, ShellLost) else reason(error)
+            why = f"the connection was lost during {what}" + (f" ({said})" if said else "")
+        return self.line.failed("connection", f"{why}{then}")
 
     def _once(self, call: tuple[object, ...], seconds: float) -> Reply:
         with self.line.shell(self.cancel) as shell:
             reply = shell.call(words(*call), time.monotonic() + seconds, self.cancel)
         return self.fine(reply)
 
-
-LOST = (ShellLost, SSHException, OSError, EOFError)
+    def _stuck(self, what: object, error: BaseException, feed: Feed) -> WorkError:
+        gone = f" ({feed.gone} of {feed.size} bytes went out)"
+        if feed.stuck:
+            why = f"{what} has not moved for {span(PROGRESS_S)}{gone}; the connection was closed"
+            return self.line.failed("connection", why)
+        seconds = CALL_S if feed.gone < feed.size else feed.after_s
+        return self.lost(what, error, seconds, gone)

@@ -1,7 +1,9 @@
 """A command on a node: run to its end with a deadline, its output told while it runs, or ended with all it started."""
 
 import contextlib
+import math
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from secrets import token_hex
@@ -13,42 +15,47 @@ from sando.model.topology import Command
 from sando.work.cancel import CancelToken
 from sando.work.environment import command_argv
 from sando.work.hosts.script import words
-from sando.work.hosts.ssh.calls import LOST, Calls
-from sando.work.hosts.ssh.line import Line
-from sando.work.hosts.ssh.shell import Reply
+from sando.work.hosts.ssh.calls import Calls
+from sando.work.hosts.ssh.line import LOST, Line
+from sando.work.hosts.ssh.reply import Reply
+from sando.work.hosts.ssh.shell import Shell
 from sando.work.log import OpLog
 from sando.work.running import Exit
 
-_PEEK_S = 1.0
+PEEK_S = 1.0
+ANSWER_S = 10.0
 _GRACE_S = 5.0
-_ANSWER_S = 10.0
+_SLACK_S = 30.0  # the node's own limit comes after ours
+_PIECE = 2**16  # bytes that one look brings
+_PIECES = 64  # at most, each second
 _LAST_LINES = 50
 
 
 class Remote:
-    """What `Running` is for a local command. `limit`: the node kills it after so many seconds, come what may."""
+    """What `Running` is for a local command. `limit`: the node itself kills it after so many seconds, come what may."""
 
     def __init__(
         self, line: Line, command: Command, *, cwd: str, env: Mapping[str, str], log: OpLog | None,
-        cancel: CancelToken, step: str, limit: float | None = None,
+        cancel: CancelToken, step: str, limit: float,
     ) -> None:  # fmt: skip
         self.stuck: tuple[str, ...] = ()
         self._calls = Calls(line, cancel)
         self._cancel = cancel
         self._log = log
         self._step = step
+        self._limit = math.ceil(limit)
         self._number = token_hex(4)
         self._heard = 0
         self._text = b""
         self._exit: Exit | None = None
-        self._calls.fresh()
-        argv = ("env", *(f"{k}={v}" for k, v in env.items()), *command_argv(command))
-        seconds = "" if limit is None else round(limit)
+        self._blind = False
         self._program = None if isinstance(command, str) else command[0]
-        self._shell = line.borrow(cancel)
+        argv = ("env", *(f"{k}={v}" for k, v in env.items()), *command_argv(command))
+        self._calls.fresh()
         with self._told():
-            until = time.monotonic() + _ANSWER_S
-            self._shell.ask(words("run", self._number, seconds, cwd, *argv), until, cancel)
+            self._shell = self._borrow(line)
+            call = words("run", self._number, self._limit, cwd, *argv)
+            self._shell.ask(call, time.monotonic() + ANSWER_S, cancel)
 
     @property
     def text(self) -> str:
@@ -62,10 +69,10 @@ class Remote:
         """Its end, or None when the time has passed. WorkError where nothing can be known; raises Cancelled."""
         until = time.monotonic() + seconds
         while self._exit is None:
-            peek = time.monotonic() + _PEEK_S
+            turn = math.inf if self._blind else time.monotonic() + PEEK_S
             with self._told():
                 try:
-                    self._settle(self._shell.answer(min(until, peek), self._cancel))
+                    self._settle(self._shell.answer(min(until, turn), self._cancel))
                 except TimeoutError:
                     if time.monotonic() >= until:
                         return None
@@ -77,27 +84,40 @@ class Remote:
 
     def end(self, grace: float = _GRACE_S) -> Exit:
         """SIGTERM to its session, SIGKILL after `grace` seconds. WorkError where the node cannot be told any more."""
-        if self._exit is not None:
-            return self._exit
-        pid = self._shell.early("pid")
-        own = CancelToken()
-        with self._told():
+        if self._exit is None:
+            own = CancelToken()
+            with self._told():
+                pid = self._shell.early("pid", time.monotonic() + ANSWER_S, own)
             if pid is not None:
-                Calls(self._calls.line, own).ask("finish", pid, round(grace), seconds=grace + _ANSWER_S)
-            self._settle(self._shell.answer(time.monotonic() + _ANSWER_S, own), ended=True)
-        return self._exit or Exit(None, None, ended=True)
+                calls = Calls(self._calls.line, own)
+                calls.ask("finish", pid, math.ceil(grace), seconds=grace + ANSWER_S)
+            try:
+                self._settle(self._shell.answer(time.monotonic() + ANSWER_S, own), ended=True)
+            except LOST as error:
+                self._shell.lose(error)
+                if pid is None:
+                    raise self._lost(error) from error
+        # The node has said that it is gone, be it that its last words were lost with the connection.
+        self._exit = self._exit or Exit(None, signal.SIGKILL, ended=True)
+        return self._exit
+
+    def _borrow(self, line: Line) -> Shell:
+        """Nothing has been started yet: one connection that breaks under it is no harm."""
+        try:
+            return line.borrow(self._cancel)
+        except LOST:
+            return line.borrow(self._cancel)
 
     def _settle(self, reply: Reply, *, ended: bool = False) -> None:
         self._calls.line.give_back(self._shell)
         self._calls.fine(reply)
-        status = int(reply.get("status") or 0)
-        size = int(reply.get("size") or 0)
+        status = reply.number("status") or 0
         self._text = reply.output
-        self._tell(reply.output[-max(1, size - self._heard) :] if size > self._heard else b"")
+        self._tell_the_rest(reply.output, reply.number("size") or 0)
         self._see_that_it_started(status)
-        self._exit = (
-            Exit(None, status - 128, ended=ended) if status > 128 else Exit(status, None, ended=ended)
-        )
+        number = status - 128
+        by_signal = number in signal.valid_signals()
+        self._exit = Exit(None, number, ended=ended) if by_signal else Exit(status, None, ended=ended)
 
     def _see_that_it_started(self, status: int) -> None:
         """The node's `env` says by its status, and in its words, what it could not start."""
@@ -109,8 +129,26 @@ class Remote:
 
     def _peek(self) -> None:
         """What it said meanwhile, through another shell: also how a link that is dead is noticed before the deadline."""
-        reply = self._calls.ask("peek", self._number, self._heard, seconds=_ANSWER_S)
-        self._tell(reply.output)
+        for _ in range(_PIECES):
+            try:
+                reply = self._calls.ask("peek", self._number, self._heard, seconds=ANSWER_S)
+            except WorkError as error:
+                if error.step != "connect":
+                    raise WorkError(error.step, f"{error.detail}{self._then}", errored=True) from error
+                # Whether it runs is not known from this: its own shell may be as well as ever.
+                self._blind = True
+                self._say(f"its output is told at its end: {error.detail}")
+                return
+            self._tell(reply.output)
+            if len(reply.output) < _PIECE:
+                return
+
+    def _tell_the_rest(self, last: bytes, size: int) -> None:
+        """`last` is the end of what it wrote, `size` bytes in all."""
+        new = size - self._heard
+        if new > len(last):
+            self._say(f"[... {new - len(last)} bytes of output were not fetched ...]")
+        self._tell(last[-new:] if 0 < new < len(last) else last if new > 0 else b"")
 
     def _tell(self, data: bytes) -> None:
         self._heard += len(data)
@@ -124,12 +162,25 @@ class Remote:
                 os.close(fd)
             self._log.trim()
 
+    def _say(self, text: str) -> None:
+        if self._log is not None:
+            self._log.say(text)
+
+    @property
+    def _then(self) -> str:
+        return f"; it may still run there: the node ends it within {span(self._limit)} of its start"
+
+    def _lost(self, error: BaseException) -> WorkError:
+        return self._calls.lost(self._step, error, ANSWER_S, self._then)
+
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
         try:
             yield
         except LOST as error:
-            raise self._calls.lost(self._step, error, _ANSWER_S) from error
+            if hasattr(self, "_shell"):
+                self._shell.lose(error)
+            raise self._lost(error) from error
 
 
 def run_on(
@@ -137,7 +188,8 @@ def run_on(
     timeout: float, step: str,
 ) -> tuple[Exit, str]:  # fmt: skip
     """`run_plain` on the node: WorkError when it timed out or the connection was lost; raises Cancelled."""
-    remote = Remote(line, command, cwd=cwd, env=env, log=log, cancel=cancel, step=step)
+    limit = timeout + _SLACK_S
+    remote = Remote(line, command, cwd=cwd, env=env, log=log, cancel=cancel, step=step, limit=limit)
     try:
         ended = remote.wait(timeout)
     except Cancelled:

@@ -9,20 +9,22 @@ from paramiko import ChannelException
 
 from sando.model.errors import WorkError
 from sando.model.gates import Verdict
-from sando.model.names import is_version
+from sando.model.names import is_version, visible
 from sando.model.release import FileEntry
 from sando.model.target import target_of
 from sando.model.topology import Command, NodeSpec, Probe
 from sando.work.boot import boot
 from sando.work.cancel import CancelToken
-from sando.work.hosts.base import Claim, Current, DeadMan, claim_of, current_of, refuse_foreign
+from sando.work.hosts.base import Claim, Current, DeadMan, claim_of, current_of, describe, refuse_foreign
 from sando.work.hosts.parcel import Parcels
 from sando.work.hosts.ssh.calls import CALL_S, Calls
 from sando.work.hosts.ssh.commands import Remote, run_on
 from sando.work.hosts.ssh.inventory import Inventory
 from sando.work.hosts.ssh.keys import Keys
-from sando.work.hosts.ssh.line import Line
+from sando.work.hosts.ssh.line import LOST, Line
+from sando.work.hosts.ssh.reply import Reply
 from sando.work.hosts.ssh.trust import Trust
+from sando.work.hosts.ssh.tunnel import Tunnel
 from sando.work.log import OpLog
 from sando.work.process import Exit, Keepers
 from sando.work.stream import Stream
@@ -31,6 +33,11 @@ _FORBIDDEN = 1  # of RFC 4254: administratively prohibited
 _PORTS = range(15000, 32000)  # below those that a kernel gives to clients
 _BOOT_SLACK_S = 60.0
 _CHANCE = SystemRandom()
+_NO_FORWARDING = (
+    "its sshd forwards no connection to {where}, so the probe cannot be asked; set AllowTcpForwarding local in its "
+    "sshd_config (and see that neither DisableForwarding, PermitOpen nor a restrict in authorized_keys forbids it), "
+    "or ask on the node itself: probe = {{ command = … }}"
+)
 
 
 class SshLink:
@@ -87,20 +94,21 @@ class SshHost:
         reply = self._calls.ask("prepare", -(-need // 1024))
         if lacks := self._line.hello and self._line.hello.all("lacks"):
             raise self._cannot(
-                f"lacks {', '.join(lacks)}; install what has it (coreutils, tar, findutils; or BusyBox)"
+                f"lacks {visible(', '.join(lacks))}; install what has it (coreutils, tar, findutils; or BusyBox)"
             )
-        free = int(reply.get("free") or need // 1024) * 1024
+        kib = reply.number("free")
+        free = need if kib is None else kib * 1024
         if free < need:
             raise self._cannot(
                 f"{self._root}: {_mib(free)} MiB free, {_mib(need)} MiB needed; make room there"
             )
-        inodes = reply.get("inodes") or ""
-        if inodes.isdecimal() and 0 < int(inodes) < files:
+        inodes = reply.number("inodes")  # none where the file system has no fixed number
+        if inodes and inodes < files:
             raise self._cannot(f"{self._root}: {inodes} inodes free, {files} needed; make room there")
 
     def read_current(self) -> Current:
         reply = self._calls.ask("current")
-        if foreign := reply.get("foreign"):
+        if foreign := _foreign(reply):
             return Current(foreign=foreign)
         link = reply.get("link")
         return current_of(
@@ -121,7 +129,7 @@ class SshHost:
     ) -> str | None:
         armed = dead_man.words() if dead_man else ()
         reply = self._calls.ask("switch", version, operation, "force" if force else "", *armed)
-        foreign = reply.get("foreign") or (reply.get("link") and f"a link to {reply.get('link')}")
+        foreign = _foreign(reply) or ((link := reply.get("link")) and describe(link))
         if foreign:
             raise refuse_foreign(self._root, foreign)
         return reply.get("kept")
@@ -140,17 +148,24 @@ class SshHost:
         self._inventory.remove(version)
 
     def open_tcp(self, host: str, port: int, timeout: float) -> Stream:
-        try:
-            channel = self._line.channel(host, port, timeout, self._cancel)
-        except ChannelException as error:
-            if error.code == _FORBIDDEN:
-                raise self._cannot(
-                    f"its sshd forwards no connection to {host}:{port}, so the probe cannot be asked; set "
-                    "AllowTcpForwarding local in its sshd_config, or ask on the node itself: probe = { command = … }"
-                ) from error
-            raise ConnectionRefusedError(None, "connection refused") from error
-        channel.settimeout(timeout)
-        return channel
+        tunnel = self._tunnel(host, port, timeout)
+        tunnel.settimeout(timeout)
+        return tunnel
+
+    def _tunnel(self, host: str, port: int, timeout: float) -> Tunnel:
+        for again in (True, False):
+            try:
+                return Tunnel(self._line.channel(host, port, timeout, self._cancel))
+            except TimeoutError:
+                raise
+            except ChannelException as error:
+                if error.code == _FORBIDDEN:
+                    raise self._cannot(_NO_FORWARDING.format(where=f"{host}:{port}")) from error
+                raise ConnectionRefusedError(None, "connection refused") from error
+            except LOST as error:
+                if not again:
+                    raise self._calls.lost(f"a connection to {host}:{port}", error, timeout) from error
+        raise AssertionError
 
     def check_forwarding(self, host: str, port: int) -> None:
         if (host, port) in self._line.forwarded:
@@ -220,6 +235,11 @@ class _Starter:
             step=step,
             limit=self._limit,
         )
+
+
+def _foreign(reply: Reply) -> str | None:
+    said = reply.get("foreign")
+    return said and visible(said)
 
 
 def _mib(size: int) -> str:

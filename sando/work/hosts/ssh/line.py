@@ -1,40 +1,36 @@
-"""One SSH connection to a node: opened when it is needed, kept warm, opened again when it was lost; knows no deploy.
+"""The way to a node: a connection opened when it is needed, kept warm, opened again when it was lost; knows no deploy.
 
-Nothing is read from ssh_config. The kernel's own keepalive watches the peer while nobody calls, and every call ends
-by a deadline of ours: a link that black-holes is found by neither paramiko nor sshd.
+Each call borrows a shell. The kernel's own keepalive watches the peer while nobody calls, and every call ends by a
+deadline of ours: a link that black-holes is found by neither paramiko nor sshd.
 """
 
-import contextlib
-import logging
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from paramiko import Channel, ChannelException, SSHException, Transport
-from paramiko.ssh_exception import IncompatiblePeer
+from paramiko import Channel, ChannelException, SSHException
 
 from sando.model.errors import WorkError
-from sando.model.names import visible
 from sando.model.target import Target
 from sando.work.cancel import CancelToken
 from sando.work.hosts.script import NODE_SH, quoted
+from sando.work.hosts.ssh.connection import Connection
 from sando.work.hosts.ssh.keys import Keys
-from sando.work.hosts.ssh.shell import Reply, Shell, ShellLost
+from sando.work.hosts.ssh.reply import Reply
+from sando.work.hosts.ssh.shell import Shell, ShellLost
+from sando.work.hosts.ssh.trouble import Phase, loss, silence
 from sando.work.hosts.ssh.trust import Trust
 from sando.work.hosts.ssh.watch import Watch
 
 CONNECT_S = 10.0
-_IDLE_POLL_S = (
-    5.0  # paramiko wakes so often for nothing; ten times a second, as it comes, costs 0.1 % of a core each
-)
-_DEAD_S = 30  # the kernel gives up on a peer that acknowledges nothing for so long
-_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")  # half the work of ctr with an HMAC
-
-# Its own words for what the errors here say better, with tracebacks.
-logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+AGAIN_S = (
+    0.3,
+    1.0,
+)  # after these, once more to an sshd that hangs up before it speaks: it drops some when many come
+LOST = (ShellLost, SSHException, OSError, EOFError)
+_TURN_S = 0.1
+_MOST = 4  # connections, to a node that takes one session on each
 
 
 class Line:
@@ -42,15 +38,14 @@ class Line:
 
     def __init__(self, target: Target, root: str, keys: Keys, trust: Trust) -> None:
         self.target = target
-        self._root = root
+        self._script = f"root={quoted(root)}\n{NODE_SH}"
         self._keys = keys
         self._trust = trust
-        self._lock = threading.Lock()
-        self._transport: Transport | None = None
-        self._socket: socket.socket | None = None
+        self._opening = threading.Lock()
+        self._connections: list[Connection] = []
         self._idle: list[Shell] = []
         self.hello: Reply | None = None
-        """What the node said of itself when the connection was opened."""
+        """What the node said of itself when the last shell was started."""
         self.forwarded: set[tuple[str, int]] = set()
         """The addresses to which sshd has forwarded in this connection's life."""
         self.used_at = 0.0
@@ -58,120 +53,109 @@ class Line:
 
     # -- open and close --------------------------------------------------------------------------------------
 
-    def open(self, cancel: CancelToken) -> Transport:
-        """The connection, opened anew where there is none that lives. WorkError (errored) within ten seconds."""
-        with self._lock:
-            if self._transport is not None and self._transport.is_active():
-                return self._transport
-            self._discard()
-            self._transport = self._connect(cancel)
-            return self._transport
-
-    def close(self) -> None:
-        with self._lock:
-            self._discard()
-
-    def drop(self) -> None:
-        """Break it, from any thread and at once: every call on it ends. The next call opens it anew."""
-        if (sock := self._socket) is not None:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-
     @property
     def is_open(self) -> bool:
-        return self._transport is not None and self._transport.is_active()
+        return any(connection.alive for connection in self._connections)
 
-    def _discard(self) -> None:
-        self.drop()
-        self._idle.clear()
-        self.forwarded.clear()
-        if self._transport is not None:
-            self._transport.close()
-            self._transport.join(_IDLE_POLL_S)
-        if self._socket is not None:
-            self._socket.close()
-        self._transport = self._socket = self.hello = None
+    def open(self, cancel: CancelToken) -> Connection:
+        """A connection, opened anew where there is none that lives. WorkError (errored) within ten seconds."""
+        with self._alone(cancel):
+            self._bury()
+            if not self._connections:
+                self.forwarded.clear()
+                self._connect(cancel)
+            return self._connections[0]
 
-    def _connect(self, cancel: CancelToken) -> Transport:
-        watch = Watch(CONNECT_S, cancel, self.drop)
+    def close(self) -> None:
+        """Nothing of it is left, here and on the node; who connects just now is broken off."""
+        for connection in self._connections[:]:
+            connection.drop()
+        with self._opening:
+            self._idle.clear()
+            self._bury()
+
+    @contextmanager
+    def _alone(self, cancel: CancelToken) -> Iterator[None]:
+        """One thread at a time opens; whoever waits for it can be cancelled."""
+        while not self._opening.acquire(timeout=_TURN_S):
+            cancel.check()
+        try:
+            yield
+        finally:
+            self._opening.release()
+
+    def _bury(self) -> None:
+        for connection in [c for c in self._connections if not c.alive]:
+            connection.close()
+            self._connections.remove(connection)
+
+    def _connect(self, cancel: CancelToken) -> None:
+        """One more connection with a first shell, which lies idle."""
+        until = time.monotonic() + CONNECT_S
+        for pause in (*AGAIN_S, None):
+            try:
+                return self._try(until - time.monotonic(), cancel)
+            except _HungUp as error:
+                if pause is None or time.monotonic() + pause >= until:
+                    raise self.failed("connect", str(error)) from error
+                cancel.wait(pause)
+
+    def _try(self, seconds: float, cancel: CancelToken) -> None:
+        connection = Connection(self.target)
+        self._connections.append(connection)
+        watch = Watch(seconds, cancel, connection.drop)
         try:
             with watch:
-                transport = self._log_in(self._reach(watch), watch)
-                shell = Shell(transport.open_session(timeout=watch.left))
-                self._greet(shell, watch, cancel)
-                self._idle.append(shell)
-                return transport
-        except WorkError:
-            self._discard()
-            raise
-        except (SSHException, OSError, EOFError, ShellLost, TimeoutError) as error:
-            active = self._socket is not None
-            self._discard()
-            raise self.failed("connect", self._why(error, watch, reached=active)) from error
-        except BaseException:
-            self._discard()
+                connection.open(self._keys, self._trust, watch)
+                self._idle.append(self._start(connection, watch, cancel))
+        except BaseException as error:
+            connection.close()
+            self._connections.remove(connection)
+            if isinstance(error, (WorkError, *LOST)):
+                raise self._explained(connection.phase, error, late=watch.late) from error
             raise
 
-    def _reach(self, watch: Watch) -> socket.socket:
-        """A socket to the first of the node's addresses that takes one."""
-        refused: OSError | None = None
-        for family, address in _resolve(self.target, watch):
-            sock = self._socket = socket.socket(family, socket.SOCK_STREAM)
-            sock.settimeout(max(0.1, watch.left))
-            try:
-                sock.connect(address)
-            except OSError as error:
-                sock.close()
-                refused = error
-                continue
-            _keep_alive(sock)
-            return sock
-        raise refused or TimeoutError
-
-    def _log_in(self, sock: socket.socket, watch: Watch) -> Transport:
-        transport = Transport(sock)
-        self._transport = transport
-        transport.daemon = True
-        transport.banner_timeout = transport.auth_timeout = transport.handshake_timeout = CONNECT_S
-        options = transport.get_security_options()
-        options.ciphers = (*_CIPHERS, *(c for c in options.ciphers if c not in _CIPHERS))
-        self._trust.prefer(transport)
-        transport.start_client(timeout=watch.left)
-        self._trust.check(transport.get_remote_server_key())
-        self._keys.log_in(transport)
-        sock.settimeout(_IDLE_POLL_S)
-        return transport
-
-    def _greet(self, shell: Shell, watch: Watch, cancel: CancelToken) -> None:
-        script = f"root={quoted(self._root)}\n{NODE_SH}"
-        try:
-            self.hello = shell.begin(script, time.monotonic() + watch.left, cancel)
-        except ShellLost as error:
-            said = error.said or "nothing"
+    def _explained(self, phase: Phase, error: Exception, *, late: bool) -> Exception:
+        if late or isinstance(error, TimeoutError):
+            return self.failed("connect", silence(phase, self.target, CONNECT_S))
+        if isinstance(error, WorkError):
+            return error
+        if isinstance(error, ShellLost):
             hint = f"give {self.target.user} a shell there (chsh -s /bin/sh), or look at what its rc files do"
-            raise self.failed("connect", f"no shell answers; it said: {said}; {hint}") from error
+            return self.failed("connect", f"no shell answers; it said: {error.said or 'nothing'}; {hint}")
+        why = loss(phase, self.target, error)
+        return _HungUp(why) if phase is Phase.GREET else self.failed("connect", why)
+
+    def _start(self, connection: Connection, watch: Watch, cancel: CancelToken) -> Shell:
+        shell = Shell(connection.session(), connection)
+        self.hello = shell.begin(self._script, time.monotonic() + watch.left, cancel)
+        return shell
 
     # -- use ---------------------------------------------------------------------------------------------------
 
     @contextmanager
     def shell(self, cancel: CancelToken) -> Iterator[Shell]:
-        """A shell for one call. It comes back for the next one, unless the block raised."""
+        """A shell for one call. It comes back for the next one, unless the block raised.
+
+        A call that did not end in time takes its connection with it: nothing on it can be believed any more.
+        """
         shell = self.borrow(cancel)
         try:
             yield shell
-        except BaseException:
-            shell.close()
+        except BaseException as error:
+            shell.lose(error)
             raise
         self.give_back(shell)
 
     def borrow(self, cancel: CancelToken) -> Shell:
-        """A shell of one's own: one that lies idle, else another one."""
-        transport = self.open(cancel)
-        while self._idle:
-            shell = self._idle.pop()
-            if shell.usable:
-                return shell
-        return self._another(transport, cancel)
+        """A shell of one's own: one that lies idle, else another one. WorkError, or what LOST names."""
+        connection = self.open(cancel)
+        if (shell := self._lies_idle()) is not None:
+            return shell
+        try:
+            return self._another(connection, cancel)
+        except ChannelException:
+            return self._elsewhere(cancel)
 
     def give_back(self, shell: Shell) -> None:
         """Whoever borrowed it has had its answer."""
@@ -179,70 +163,47 @@ class Line:
         if shell.usable:
             self._idle.append(shell)
 
-    def watch(self, seconds: float, cancel: CancelToken) -> Watch:
-        return Watch(seconds, cancel, self.drop)
-
     def channel(self, host: str, port: int, seconds: float, cancel: CancelToken) -> Channel:
-        """A connection from the node to `host:port`. ChannelException 1: sshd forbids it, 2: nobody listens."""
-        transport = self.open(cancel)
-        with Watch(seconds + 1, cancel, self.drop):
-            return transport.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=seconds)
+        """A connection from the node to `host:port`; see `Connection.tunnel`. TimeoutError, or what LOST names."""
+        connection = self.open(cancel)
+        with Watch(seconds + 1, cancel, connection.drop):
+            return connection.tunnel(host, port, seconds)
 
     def failed(self, step: str, why: str) -> WorkError:
         return WorkError(step, f"{self.target}: {why}", errored=True)
 
-    def _another(self, transport: Transport, cancel: CancelToken) -> Shell:
-        watch = Watch(CONNECT_S, cancel, self.drop)
+    def _lies_idle(self) -> Shell | None:
+        while True:
+            try:
+                shell = self._idle.pop()
+            except IndexError:
+                return None
+            if shell.usable:
+                return shell
+
+    def _another(self, connection: Connection, cancel: CancelToken) -> Shell:
+        watch = Watch(CONNECT_S, cancel, connection.drop)
         try:
             with watch:
-                shell = Shell(transport.open_session(timeout=watch.left))
-                self._greet(shell, watch, cancel)
-                return shell
-        except (SSHException, OSError, EOFError, TimeoutError) as error:
-            raise self.failed("connect", self._why(error, watch, reached=True)) from error
+                return self._start(connection, watch, cancel)
+        except (*LOST, ChannelException) as error:
+            if watch.late:
+                raise TimeoutError from error
+            raise
 
-    def _why(self, error: BaseException, watch: Watch, *, reached: bool) -> str:
-        if watch.late or isinstance(error, TimeoutError):
-            return f"no answer within {CONNECT_S:g}s; is it up, and is port {self.target.port} open?"
-        if isinstance(error, ChannelException):
-            return f"sshd opens no more sessions ({error.text}); raise MaxSessions in its sshd_config"
-        if isinstance(error, ConnectionRefusedError):
-            return "connection refused; is sshd running there, on that port?"
-        if isinstance(error, IncompatiblePeer):
-            return f"no common algorithm: {visible(str(error))}"
-        said = visible(getattr(error, "strerror", None) or str(error) or type(error).__name__)
-        return f"the connection was lost: {said}" if reached else said
-
-
-def _resolve(target: Target, watch: Watch) -> list[tuple[int, tuple[str, int]]]:
-    """Address families and addresses; a resolver that does not answer costs no more than the deadline."""
-    found: list[Any] = []
-
-    def ask() -> None:
-        try:
-            found.extend(socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM))
-        except OSError as error:
-            found.append(error)
-
-    thread = threading.Thread(target=ask, name=f"resolve {target.host}", daemon=True)
-    thread.start()
-    thread.join(watch.left)
-    match found:
-        case [OSError() as error]:
-            raise OSError(None, f"its name cannot be resolved: {error.strerror}")
-        case []:
-            raise TimeoutError
-        case _:
-            return [(family, address[:2]) for family, _, _, _, address in found]
+    def _elsewhere(self, cancel: CancelToken) -> Shell:
+        """On a connection of its own: sshd takes no more sessions on that one (MaxSessions)."""
+        with self._alone(cancel):
+            if len(self._connections) >= _MOST:
+                raise self.failed(
+                    "connect", "sshd opens no more sessions; raise MaxSessions in its sshd_config"
+                )
+            self._connect(cancel)
+        shell = self._lies_idle()
+        if shell is None:
+            raise ShellLost("")
+        return shell
 
 
-def _keep_alive(sock: socket.socket) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (
-        (socket.TCP_KEEPIDLE, 15),
-        (socket.TCP_KEEPINTVL, 5),
-        (socket.TCP_KEEPCNT, 3),
-        (socket.TCP_USER_TIMEOUT, _DEAD_S * 1000),
-    ):
-        sock.setsockopt(socket.IPPROTO_TCP, option, value)
+class _HungUp(Exception):
+    """Before sshd said anything: worth another try."""

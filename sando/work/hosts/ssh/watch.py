@@ -13,15 +13,29 @@ from typing import Self
 from sando.model.errors import Cancelled
 from sando.work.cancel import CancelToken
 
+_LOOKS = 10
+
 
 class Watch:
-    """`with Watch(10, token, line.drop) as watch:` then `watch.late` says whether it was the deadline."""
+    """`with Watch(10, token, connection.drop) as watch:` then `watch.late` says whether it was the deadline.
 
-    def __init__(self, seconds: float, cancel: CancelToken, bite: Callable[[], None]) -> None:
+    With `state`, the deadline moves on whenever that has changed: what moves slowly is not late.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        cancel: CancelToken,
+        bite: Callable[[], None],
+        state: Callable[[], object] | None = None,
+    ) -> None:
         self.late = False
+        self._seconds = seconds
         self._until = time.monotonic() + seconds
         self._cancel = cancel
         self._bite = bite
+        self._state = state
+        self._seen = state and state()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._wait, name="ssh deadline", daemon=True)
         self._unhook: Callable[[], None] = lambda: None
@@ -29,10 +43,6 @@ class Watch:
     @property
     def left(self) -> float:
         return max(0.0, self._until - time.monotonic())
-
-    def extend(self, seconds: float) -> None:
-        """There was progress: from now on so many seconds more."""
-        self._until = time.monotonic() + seconds
 
     def __enter__(self) -> Self:
         self._cancel.check()
@@ -50,8 +60,15 @@ class Watch:
             raise Cancelled("told to stop") from error
 
     def _wait(self) -> None:
-        while not self._over.wait(self.left):
+        pause = self._seconds if self._state is None else self._seconds / _LOOKS
+        while not self._over.wait(min(self.left, pause)):
+            self._look()
             if self.left <= 0:
                 self.late = True
                 self._bite()
                 return
+
+    def _look(self) -> None:
+        if self._state is not None and (now := self._state()) != self._seen:
+            self._seen = now
+            self._until = time.monotonic() + self._seconds
