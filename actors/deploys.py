@@ -290,7 +290,7 @@ class Deploys:
             previous=rollout.previous, store=tier.site.work.release_root, log=tier.site.work.log_path(operation.id),
             timeout_s=self.declared.timeout_s, restart=spec.restart, probe=spec.probe,
             once=None if back else self.declared.once, before_switch=None if back else self.declared.before_switch,
-            hold_s=rollout.hold_s, confirm_within_s=rollout.confirm_within_s, settles=True, force=bool(operation.details.get("force")) or back,
+            hold_s=rollout.hold_s, confirm_within_s=rollout.confirm_within_s, settles=node.touched, force=bool(operation.details.get("force")) or back,
             run=tier.topology.build.start_command(),
         )  # fmt: skip
 
