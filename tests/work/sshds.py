@@ -182,8 +182,11 @@ class Sshd:
             script.write_text(f"#!/bin/sh\n{self._shell}\n")
             script.chmod(0o755)
             lines += [f"ForceCommand {shlex.quote(str(script))}"]
-        text = "\n".join(lines) + OPTIONS + _options_of_this_version()
-        (self.folder / "sshd_config").write_text(text)
+        # Of most options sshd takes the first, of MaxStartups the last.
+        given = {line.split()[0] for line in self._options}
+        usual = (OPTIONS + _options_of_this_version()).splitlines()
+        lines += [line for line in usual if line.partition(" ")[0] not in given]
+        (self.folder / "sshd_config").write_text("\n".join(lines) + "\n")
 
     # -- its life ----------------------------------------------------------------------------------------------
 
