@@ -12,4 +12,6 @@ def words(*parts: object) -> str:
 
 
 def quoted(text: str) -> str:
+    if "\0" in text:
+        raise ValueError(f"{text!r} has a NUL, which no command line can hold")
     return text if re.fullmatch(r"[A-Za-z0-9_]+", text) else "'" + text.replace("'", "'\\''") + "'"

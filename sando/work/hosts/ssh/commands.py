@@ -24,7 +24,7 @@ from sando.work.running import Exit
 
 PEEK_S = 1.0
 ANSWER_S = 10.0
-_GRACE_S = 5.0
+GRACE_S = 5.0
 _SLACK_S = 30.0  # the node's own limit comes after ours
 _PIECE = 2**16  # bytes that one look brings
 _PIECES = 64  # at most, each second
@@ -82,8 +82,9 @@ class Remote:
     def ask_end(self, _grace: float = 0.0) -> None:
         """Whoever cancels has cancelled the token already by which every wait here ends."""
 
-    def end(self, grace: float = _GRACE_S) -> Exit:
-        """SIGTERM to its session, SIGKILL after `grace` seconds. WorkError where the node cannot be told any more."""
+    def end(self, grace: float | None = None) -> Exit:
+        """SIGTERM to its session, SIGKILL after `grace` seconds (5). WorkError where the node cannot be told any more."""
+        grace = GRACE_S if grace is None else grace
         if self._exit is None:
             own = CancelToken()
             with self._told():
