@@ -15,21 +15,20 @@ from actors.endings import Endings
 from actors.messages import (
     AskAgain,
     Do,
-    NodeDone,
     Tick,
     VouchedAgain,
 )
 from actors.rollbacks import Rollbacks
+from actors.step_ends import StepEnds
 from sando.model import rollout as machine
 from sando.model.answers import Accepted
 from sando.model.events import Event
 from sando.model.node_state import node_state
 from sando.model.operation import Operation, Status
 from sando.model.rollout import NodePlan, Rollout
-from sando.model.task import NodeFacts, NodeTask, Step
+from sando.model.task import NodeTask, Step
 from sando.model.tier import NodeState, TierState
 from sando.model.topology import TierSpec
-from sando.work.outcome import Done, Failed
 
 if TYPE_CHECKING:
     from actors.tier import Tier
@@ -48,6 +47,7 @@ class Deploys:
         self.rollbacks = Rollbacks(self)
         self.endings = Endings(self)
         self.stops = DeployStops(self)
+        self.steps = StepEnds(self)
         self.declared = TierSpec("", provisioned=True)
         """The tier as sando.toml had it when the operation began: a reload changes nothing under it."""
         self.asked_again = False
@@ -159,64 +159,10 @@ class Deploys:
             refusal = word.refusal and f"the source does not vouch for it any more: {word.refusal}"
             self.drive(machine.vouched(rollout, refusal))
 
-    def node_done(self, done: NodeDone) -> None:
-        rollout = self.rollout
-        nodes = rollout.nodes if rollout else ()
-        node = next((n for n in nodes if n.doing and self.key(n) == done.key), None)
-        if rollout is None or node is None or node.doing is None:
-            self._of_no_operation(done)
-            return
-        match done.outcome:
-            case Done(NodeFacts() as facts):
-                self._node_ended(rollout, node, node.doing, facts)
-            case Failed(error):
-                said = str(error) + (f"\n{error.tail}" if error.tail else "")
-                self._node_failed(node, node.doing, said, errored=error.errored)
-            case _ if node.doing is Step.HOLD and rollout.aborted:
-                self._node_ended(rollout, node, node.doing, NodeFacts(current=rollout.version))
-            case _ if self.tier.draining:
-                self._leave(node)
-            case _:
-                self._node_failed(node, node.doing, "stopped", errored=True)
-        self.tier.site.runner.forget(done.key)
-
-    def _leave(self, node: NodePlan) -> None:
-        """Stopped because the daemon ends: the row stays as it is, the next start looks at the node."""
-        if self.rollout:
-            rest = tuple(replace(n, doing=None) if n is node else n for n in self.rollout.nodes)
-            self.rollout = replace(self.rollout, nodes=rest)
-        self.tier.drained()
-
-    def _node_ended(self, rollout: Rollout, node: NodePlan, step: Step, facts: NodeFacts) -> None:
-        rows: list[Any] = []
-        known = self.tier.state.nodes.get(node.name)
-        looked = step in {Step.PREFLIGHT, Step.OBSERVE}
-        strange = looked and known is not None and facts.current not in {known.version, known.observed}
-        if strange and known and not node.touched and self.operation:
-            data = {"recorded": known.version, "observed": facts.current}
-            rows.append(self.tier.event("DriftDetected", self.operation, node=node.name, data=data))
-        rollout = machine.ended(rollout, node.name, step, facts)
-        rollout, operation = self.rollbacks.whole_first(rollout, self.operation)
-        self.drive(rollout, *rows, operation=operation)
-
-    def _node_failed(self, node: NodePlan, step: Step, said: str, *, errored: bool) -> None:
-        if self.rollout:
-            self.drive(machine.failed(self.rollout, node.name, step, said, errored=errored))
-
-    def _of_no_operation(self, done: NodeDone) -> None:
-        """The end of a prune, or of a step of an operation that has ended meanwhile."""
-        if not self.tier.site.runner.held(done.key):
-            return
-        if isinstance(done.outcome, Done) and done.key.endswith("/prune") and done.outcome.value.removed:
-            now = self.tier.site.clock().at
-            data: dict[str, object] = {"versions": list(done.outcome.value.removed)}
-            self.tier.become(
-                self.tier.state, Event("Pruned", now, tier=self.tier.name, node=done.node, data=data)
-            )
-            self.tier.publish()
-        elif isinstance(done.outcome, Failed):
-            log.warning("tier %s: %s: %s", self.tier.name, done.node, done.outcome.error)
-        self.tier.site.runner.forget(done.key)
+    def waits_for(self, key: str) -> NodePlan | None:
+        """The node whose step has this key."""
+        nodes = self.rollout.nodes if self.rollout else ()
+        return next((n for n in nodes if n.doing and self.key(n) == key), None)
 
     def drive(
         self,

@@ -92,7 +92,7 @@ class Tier(Actor):
             case NodeDone() if self.observing.is_look(message):
                 self.observing.done(message)
             case NodeDone():
-                self.deploys.node_done(message)
+                self.deploys.steps.hear(message)
             case Look(node):
                 self.observing.look(node)
             case JobDone(key, outcome) if key.startswith("node/"):
@@ -123,6 +123,8 @@ class Tier(Actor):
                 self._burn_was_reset()
             case Tick("burn", number):
                 self.gates.burning.tick(number)
+            case Tick("steps"):
+                self.deploys.steps.take_up()
             case Tick("drive"):
                 self.deploys.drive_on()
             case Tick("gates"):
