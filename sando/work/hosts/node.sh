@@ -1,29 +1,59 @@
 # What sando does on a node. It is read once, by the shell that sando keeps open there; each call is one function.
 # POSIX sh with the usual tools, of GNU or BusyBox. `root` is the release root, set before any of these is called.
 # An answer is lines of `@key value`; every other line is what a tool said, and is told when the call fails.
+#
+# The node's clock matters in one place only: leftovers that are a day old by it are swept. A clock that is wrong sweeps
+# them late, or sweeps what nobody needs any more.
 
 incoming=$root/.sando/incoming lists=$root/.sando/lists trash=$root/.sando/trash deadman=$root/.sando/deadman
-tab=$(printf '\t')
+tools='cat chmod cp df env find head id kill ln mkdir mv readlink rm sh sha256sum sleep stat tail tar xargs'
+tab=$(printf '\t') line_feed='
+'
 detach=
 if command -v setsid >/dev/null 2>&1; then detach=setsid; fi
 
 say() { printf '@%s %s\n' "$1" "$2"; }
-die() { printf '%s\n' "$*" >&2 && exit 1; }
+
+die() {
+    printf '%s\n' "$*" >&2
+    exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
 
 # What this node can do. A tool that is missing is named; only zstd, gzip and setsid can be done without.
 hello() {
-    for tool in cat chmod cp df find head kill ln mkdir mv readlink rm sha256sum sleep stat tail tar xargs; do
-        command -v "$tool" >/dev/null 2>&1 || say lacks "$tool"
+    for tool in $tools; do
+        has "$tool" || say lacks "$tool"
     done
     for tool in gzip setsid zstd; do
-        command -v "$tool" >/dev/null 2>&1 && say has "$tool"
+        ! has "$tool" || say has "$tool"
     done
-    command -v zstd >/dev/null 2>&1 && zstd -H 2>&1 | grep -q -e --patch-from && say has patch-from
-    say clock "$(date +%s)"
+    case $(zstd -H 2>&1) in
+    *--patch-from*) say has patch-from ;;
+    esac
     say user "$(id -un 2>/dev/null || id -u)"
 }
 
+# Before a call that cannot do without them: what comes of a missing program is no answer to anything.
+needs() { # TOOL...
+    for tool; do
+        has "$tool" || die "this node lacks$(for tool in $tools; do
+            has "$tool" || printf ' %s' "$tool"
+        done); install what has it: coreutils, findutils and tar, or BusyBox"
+    done
+}
+
 is_folder() { [ -d "$1" ] && [ ! -L "$1" ]; }
+
+is_there() { [ -e "$1" ] || [ -L "$1" ]; }
+
+is_version() {
+    case $1 in
+    '' | [!0-9A-Za-z]* | *[!0-9A-Za-z.+_-]*) return 1 ;;
+    esac
+    [ ${#1} -le 64 ]
+}
 
 # A folder of sando's own, made when missing; one that is a link is refused, never followed.
 folder() { # MODE PATH
@@ -32,24 +62,61 @@ folder() { # MODE PATH
 }
 
 folders() {
-    is_folder "$root/releases" && is_folder "$incoming" && is_folder "$lists" && is_folder "$trash" && return
+    is_folder "$root/releases" && is_folder "$root/.sando" && is_folder "$incoming" && is_folder "$lists" &&
+        is_folder "$trash" && return
     [ -d "$root" ] || mkdir -p "$root" || die "cannot make $root; make it, and give it to $(id -un)"
-    [ -w "$root" ] || die "cannot write in $root; give it to $(id -un)"
     folder 755 "$root/releases"
-    folder 700 "$root/.sando"
-    for name in "$incoming" "$lists" "$trash"; do
+    for name in "$root/.sando" "$incoming" "$lists" "$trash"; do
         folder 700 "$name"
     done
 }
 
 # -- what is there ------------------------------------------------------------------------------------------------
 
+# PATH without empty parts, `.` and `..`, in `straight`.
+straighten() { # PATH
+    straight='' rest=$1/
+    while [ -n "$rest" ]; do
+        part=${rest%%/*} rest=${rest#*/}
+        case $part in
+        '' | .) ;;
+        ..) straight=${straight%/*} ;;
+        *) straight=$straight/$part ;;
+        esac
+    done
+}
+
+# Where `current` leads, in `link`, and the version that it names, in `named`, which is empty where it leads elsewhere.
+read_link() {
+    link='' named=''
+    [ -L "$root/current" ] || return 0
+    link=$(readlink "$root/current" && printf .)
+    link=${link%"$line_feed".}
+    read_target
+}
+
+# As `named_by` of base.py does.
+read_target() {
+    named=''
+    case $link in
+    /*) straighten "$link" ;;
+    *) straighten "$root/$link" ;;
+    esac
+    target=$straight
+    straighten "$root"
+    if [ "${target%/*}" = "$straight/releases" ] && is_version "${target##*/}"; then named=${target##*/}; fi
+}
+
 current() {
     if [ -L "$root/current" ]; then
-        link=$(readlink "$root/current")
-        say link "$link"
+        needs readlink
+        read_link
+        case $link in
+        *"$line_feed"*) say foreign "a link to a name with a line feed" ;;
+        *) say link "$link" ;;
+        esac
         [ ! -L "$root/releases" ] || say shelf link
-        is_folder "$root/releases/${link##*/}" || say dangling "$link"
+        [ -n "$named" ] && is_folder "$root/releases/$named" || say dangling "$named"
     elif [ -d "$root/current" ]; then
         say foreign "a folder"
     elif [ -e "$root/current" ]; then
@@ -59,135 +126,193 @@ current() {
 
 releases() {
     [ ! -L "$root/releases" ] || die "unexpected link: $root/releases has to be a folder; remove the link"
+    [ ! -d "$root/releases" ] || [ -r "$root/releases" ] || die "cannot read $root/releases; give it to $(id -un)"
     for name in "$root"/releases/*; do
-        ! is_folder "$name" || say release "${name##*/}"
+        ! is_folder "$name" || ! is_version "${name##*/}" || say release "${name##*/}"
     done
 }
 
-# Whether a release is as it was built: STATE is what `state` has to print for its files. STAMP is what the last full
-# look left in the controller's memory: while no listed file has another inode, size, mode or time, that look holds.
-check() { # VERSION STATE STAMP
-    release=$root/releases/$1 list=$lists/$1
-    [ ! -L "$root/releases" ] && [ ! -L "$release" ] || { say wrong "it is reached through a link" && return; }
-    [ -d "$release" ] || { say wrong "it is not there" && return; }
-    [ -f "$release/manifest.json" ] || { say wrong "it has no manifest.json" && return; }
-    cd "$release" || die "cannot enter $release"
-    [ -f "$list" ] || { say needs list && return; }
-    stamp=$(stamp "$list")
-    [ "$stamp" = "$3" ] || [ "$(state "$list")" = "$2" ] || { say needs look && return; }
+# Whether there is such a release; what is wrong is said.
+is_release() { # VERSION
+    if [ -L "$root/releases" ] || [ -L "$root/releases/$1" ]; then
+        say wrong "it is reached through a link"
+    elif [ ! -d "$root/releases/$1" ]; then
+        say wrong "it is not there"
+    elif [ ! -f "$root/releases/$1/manifest.json" ]; then
+        say wrong "it has no manifest.json"
+    else
+        return 0
+    fi
+    return 1
+}
+
+# Whether a release is as it was built: MODES and SUMS are what `modes` and `sums` have to print for its files.
+#
+# STAMP is what the last full look left in sando's memory, for as long as this connection lives. It stands for that look
+# because nobody changes content, mode or name of a file without changing its inode or its ctime, which no `touch` and
+# no `cp -p` sets back (an mtime they do). It is taken before the hashes: a change meanwhile shows at the next look.
+# What it does not see is a disk that rots, a write past the file system, and a clock that was set back to hide one. The
+# first look of each connection hashes everything.
+check() { # VERSION MODES SUMS STAMP
+    is_release "$1" || return 0
+    needs sh sha256sum stat xargs
+    [ -f "$lists/$1/files" ] && [ -f "$lists/$1/folders" ] || { say needs list && return; }
+    stamp=$(stamp "$1")
+    [ "$stamp" = "$4" ] || is_whole "$root/releases/$1" "$lists/$1" "$2" "$3" || { say needs look && return; }
     say stamp "$stamp"
 }
 
-# One digest over mode, size, name and content of every listed file, and one over what changes when they do.
-state() { { xargs -0 stat -c '%f %s %n' -- <"$1" && xargs -0 sha256sum -- <"$1"; } 2>/dev/null | digest; }
-stamp() { xargs -0 stat -c '%i %s %f %y' -- <"$1" 2>/dev/null | digest; }
+# Links are looked for first, then modes: nothing that stands in place of a file (a link, a FIFO) is ever opened.
+is_whole() { # FOLDER LIST MODES SUMS
+    cd "$1" || die "cannot enter $1"
+    [ -z "$(links "$2")" ] && [ "$(modes "$2")" = "$3" ] && [ "$(sums "$2")" = "$4" ]
+}
+
+# One digest over mode, size and name of every listed file, one over the contents, one over what each change changes.
+modes() { over "$1/files" stat -c '%f %s %n' -- 2>/dev/null | digest; }
+sums() { over "$1/files" sha256sum -- 2>/dev/null | digest; }
+stamp() { # VERSION
+    cd "$root/releases/$1" || return
+    links "$lists/$1"
+    over "$lists/$1/files" stat -c '%i %f %s %y %z' -- 2>/dev/null | digest
+}
+
 digest() { sha256sum | { read -r sum _ && printf %s "$sum"; }; }
+
+over() { # LIST COMMAND...
+    over=$1
+    shift
+    [ ! -s "$over" ] || xargs -0 "$@" <"$over"
+}
+
+# Listed folders that are links: they lead out of the release.
+links() { # LIST
+    over "$1/folders" sh -c 'for path; do [ ! -L "$path" ] || printf "link %s\n" "$path"; done' sh
+}
 
 # Every file by itself, for the sentence that says what is wrong.
 details() { # VERSION
     cd "$root/releases/$1" || die "cannot enter $root/releases/$1"
     say output "of each file"
-    xargs -0 stat -c 'mode %f %s %n' -- <"$lists/$1" 2>/dev/null
-    xargs -0 sha256sum -- <"$lists/$1" 2>/dev/null
+    links "$lists/$1"
+    over "$lists/$1/files" stat -c 'mode %f %s %n' -- 2>/dev/null
+    over "$lists/$1/files" \
+        sh -c 'for path; do [ -L "$path" ] || [ ! -f "$path" ] || printf "%s\0" "$path"; done' sh |
+        xargs -0 sha256sum -- 2>/dev/null
     return 0
 }
 
 # The manifest that lies in a release itself.
 manifest() { # VERSION
-    release=$root/releases/$1
-    [ ! -L "$root/releases" ] && [ ! -L "$release" ] || { say wrong "it is reached through a link" && return; }
-    [ -d "$release" ] || { say wrong "it is not there" && return; }
-    [ -f "$release/manifest.json" ] || { say wrong "it has no manifest.json" && return; }
+    is_release "$1" || return 0
     say output "of the manifest"
-    cat "$release/manifest.json"
-}
-
-# Releases on which an upload may be built: what runs first, then by age.
-bases() {
-    is_folder "$root/releases" || return 0
-    link=$(readlink "$root/current")
-    [ -z "$link" ] || ! is_folder "$root/releases/${link##*/}" || say release "${link##*/}"
-    ls -t "$root/releases" | while read -r name; do
-        ! is_folder "$root/releases/$name" || say release "$name"
-    done
+    cat "$root/releases/$1/manifest.json"
 }
 
 # -- room, tools, rights ------------------------------------------------------------------------------------------
 
-prepare() { # KIB INODES
+prepare() { # KIB
+    needs $tools
     folders
-    : >"$incoming/.try" || die "cannot write in $root/.sando; make room there, or give it to $(id -un)"
-    [ -w "$root" ] && [ -w "$root/releases" ] || die "cannot write in $root; give it to $(id -un)"
+    for name in "$root" "$root/releases" "$root/.sando" "$incoming"; do
+        [ -w "$name" ] || die "cannot write in $name; give it to $(id -un), or mount it writable"
+    done
     [ "$1" -gt 0 ] || return 0
-    one=$(stat -c %d "$root" "$root/releases" "$root/.sando" | sort -u | wc -l)
-    [ "$one" -eq 1 ] || die "$root/releases, $root/.sando and $root have to be on one file system"
-    try_links
-    free=$(df -Pk "$root" | tail -n 1 | while read -r _ _ _ free _; do echo "$free"; done)
-    say free "$free"
-    inodes=$(df -Pi "$root" 2>/dev/null | tail -n 1 | while read -r _ _ _ free _; do echo "$free"; done)
-    say inodes "${inodes:--}"
+    is_one_disk "$root" "$root/releases" "$root/.sando" ||
+        die "$root/releases, $root/.sando and $root have to be on one file system"
+    try_out "$incoming/try-$$"
+    figure free "$(df -Pk "$root" | tail -n 1 | while read -r _ _ _ free _; do echo "$free"; done)"
+    # Of a file system that counts no inodes (btrfs) all figures are 0.
+    figure inodes "$(df -Pi "$root" 2>/dev/null | tail -n 1 | while read -r _ all _ free _; do
+        [ "$all" = 0 ] || echo "$free"
+    done)"
 }
 
-try_links() {
-    try=$incoming/try-$$
-    rm -rf "$try" && mkdir "$try" && ln -s releases "$try/new" && ln -s .sando "$try/old" || die "cannot make a link in $root"
-    mv -T "$try/new" "$try/old" && [ "$(readlink "$try/old")" = releases ] || die "this node's mv has no -T: install coreutils or BusyBox"
-    printf '#!/bin/sh\n' >"$try/run" && chmod 755 "$try/run" || die "cannot write in $root"
-    [ -x "$try/run" ] || die "$root is mounted noexec: nothing in it can be started; mount it without"
+figure() { # KEY NUMBER
+    case $2 in
+    '' | *[!0-9]*) ;;
+    *) say "$1" "$2" ;;
+    esac
+}
+
+is_one_disk() { # PATH...
+    set -- $(stat -c %d -- "$@")
+    for disk; do
+        [ "$disk" = "$1" ] || return 1
+    done
+}
+
+# Files, links, the rename of a link over a link, and a program that starts.
+try_out() { # FOLDER
+    try=$1
+    trap 'rm -rf "$try"' 0
     rm -rf "$try"
+    mkdir "$try" && ln -s releases "$try/new" && ln -s .sando "$try/old" || die "cannot make files in $root; make room there"
+    mv -T "$try/new" "$try/old" && [ "$(readlink "$try/old")" = releases ] ||
+        die "this node's mv has no -T: install coreutils or BusyBox"
+    printf '#!/bin/sh\n' >"$try/run" && chmod 755 "$try/run" || die "cannot write in $root; make room there"
+    "$try/run" || die "$root is mounted noexec: nothing in it can be started; mount it without"
 }
 
 # -- current ------------------------------------------------------------------------------------------------------
 
 is_foreign() {
-    [ -L "$root/current" ] || { [ -e "$root/current" ] && return 0 || return 1; }
+    [ -L "$root/current" ] || { [ -e "$root/current" ]; return; }
     [ ! -L "$root/releases" ] || return 0
-    case $(readlink "$root/current") in
-    releases/*/* | "$root"/releases/*/*) return 0 ;;
-    releases/* | "$root"/releases/*) return 1 ;;
-    *) return 0 ;;
-    esac
+    read_link
+    [ -z "$named" ]
 }
 
 # The new link in one step, then read back. A foreign `current` is put aside first: nothing is ever lost. What comes
 # after FORCE arms the dead-man switch before.
 switch() { # VERSION OPERATION FORCE [SECONDS FORMER RESTART...]
-    kept=$root/current.kept-$2 beside=$incoming/current-$2-$$ moved=''
-    is_folder "$incoming" || folders
-    if is_foreign; then
-        [ -n "$3" ] || { current && return; }
-    fi
-    if [ $# -gt 3 ]; then
-        wanted=$1 number=$2 force=$3
-        shift 3
-        arm "$number" "$wanted" "$@"
-        set -- "$wanted" "$number" "$force"
-    fi
-    if is_foreign; then
-        [ ! -e "$kept" ] && [ ! -L "$kept" ] || die "$kept is there already: move it away, or $root/current"
-        if [ -L "$root/current" ]; then
-            ln -s "$(readlink "$root/current")" "$kept" || die "cannot keep $root/current"
-        else
-            mv -T "$root/current" "$kept" && moved=1 || die "cannot keep $root/current"
-        fi
-        say kept "${kept##*/}"
-    fi
-    ln -s "releases/$1" "$beside" && mv -T "$beside" "$root/current" || {
+    wanted=$1 number=$2 force=$3 kept=$root/current.kept-$2 beside=$incoming/current-$2-$$ foreign='' moved=''
+    shift 3
+    needs ln mkdir mv readlink rm
+    folders
+    is_folder "$root/releases/$wanted" || die "releases/$wanted is not there; current was left as it is"
+    ! is_foreign || foreign=1
+    [ -z "$foreign" ] || [ -n "$force" ] || { current; return; }
+    settle
+    [ $# -eq 0 ] || arm "$number" "$wanted" "$@"
+    ( point ) || {
+        [ $# -eq 0 ] || claim "$number" >/dev/null
+        exit 1
+    }
+}
+
+point() {
+    [ -z "$foreign" ] || put_aside
+    ! is_there "$beside" || rm -f "$beside"
+    ln -s "releases/$wanted" "$beside" && mv -T "$beside" "$root/current" || {
         rm -f "$beside"
-        [ -z "$moved" ] || [ -e "$root/current" ] || mv -T "$kept" "$root/current"
+        [ -z "$moved" ] || is_there "$root/current" || mv -T "$kept" "$root/current"
         die "cannot switch $root/current"
     }
     found=$(readlink "$root/current")
-    [ "$found" = "releases/$1" ] || die "$root/current names $found right after it was switched to releases/$1: who else writes it?"
+    [ "$found" = "releases/$wanted" ] ||
+        die "$root/current names $found right after it was switched to releases/$wanted: who else writes it?"
 }
 
-# Back to no `current`, or to what `switch` of this operation put aside.
+put_aside() {
+    if [ ! -L "$root/current" ]; then
+        ! is_there "$kept" || die "$kept is there already: move it away, or $root/current"
+        mv -T "$root/current" "$kept" && moved=1 || die "cannot keep $root/current"
+    elif [ ! -L "$kept" ] || [ "$(readlink "$kept")" != "$(readlink "$root/current")" ]; then
+        ! is_there "$kept" || die "$kept is there already: move it away, or $root/current"
+        ln -s "$(readlink "$root/current")" "$kept" || die "cannot keep $root/current"
+    fi
+    say kept "${kept##*/}"
+}
+
+# Back to no `current`, or to what `switch` of this operation put aside. A link that somebody else made stays.
 unlink_current() { # OPERATION
+    needs mv rm
     kept=$root/current.kept-$1
     [ -L "$root/current" ] || [ ! -e "$root/current" ] || die "$root/current is no link any more: left alone"
     if [ -L "$kept" ]; then
         mv -T "$kept" "$root/current" || die "cannot put $kept back"
-    else
+    elif ! is_foreign; then
         rm -f "$root/current" || die "cannot remove $root/current"
         [ ! -e "$kept" ] || mv -T "$kept" "$root/current" || die "cannot put $kept back"
     fi
@@ -195,78 +320,159 @@ unlink_current() { # OPERATION
 
 # -- releases come and go -----------------------------------------------------------------------------------------
 
-# An empty place for a release; what nobody finished within a day is swept.
-stage() { # OPERATION
+# A place for an upload, and what it may be built on. Each attempt has a place of its own: a process that was cut off
+# may still be at work in the last one.
+offer() { # OPERATION
+    needs $tools
     folders
-    find "$incoming" -mindepth 1 -maxdepth 1 -mmin +1440 -exec rm -rf {} +
-    rm -rf "${incoming:?}/$1" && mkdir -m 700 "$incoming/$1" && mkdir -m 755 "$incoming/$1/tree"
+    rm -rf "$incoming/$1"-*
+    sweep "$incoming"
+    sweep "$root/.sando" 'out-*'
+    staged=$1-$$
+    mkdir -m 700 "$incoming/$staged" && mkdir -m 755 "$incoming/$staged/tree" ||
+        die "cannot make room for the upload in $incoming"
+    say staged "$staged"
+    read_link
+    [ -z "$named" ] || say running "$named"
+    releases
+}
+
+sweep() { # FOLDER [NAMES]
+    find "$1" -mindepth 1 -maxdepth 1 -name "${2:-*}" -mmin +1440 -exec rm -rf {} + 2>/dev/null
 }
 
 # From the stream to a release: SIZE bytes of HOW on stdin are unpacked, what BASE has is linked, patches are applied,
-# everything is hashed, and only then it gets its name.
-receive() { # OPERATION SIZE HOW VERSION BASE STATE
-    at=$incoming/$1 tree=$incoming/$1/tree
-    stage "$1" || die "cannot make room for the upload in $incoming"
-    say ready "$2"
-    head -c "$2" | unpack "$3" "$at" || die "the upload could not be unpacked in $at"
-    [ -z "$5" ] || reuse "$at" "$root/releases/$5" || { say needs "all of it: $5 here is not what it was" && return; }
-    cd "$tree" || die "cannot enter $tree"
-    [ "$(state "$at/list")" = "$6" ] || { say needs "all of it: sha256 differs after the upload" && return; }
-    place "$at" "$4"
+# everything is hashed, and only then it gets its name. Nothing is left of what failed.
+receive() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS
+    at=$incoming/$1
+    take "$2" "$3" "$at"
+    ( built "$@" ) || {
+        rm -rf "$at"
+        exit 1
+    }
+    rm -rf "$at"
 }
 
-# All of the stream is read, come what may: what is left of it would be taken for the next call.
+built() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS
+    [ -n "$unpacked" ] || die "the upload could not be unpacked in $at"
+    [ -z "$5" ] || reuse "$root/releases/$5" "$5" "$6" || { say needs "all of it: $5 here is not what it was" && return; }
+    is_whole "$at/tree" "$at/list" "$7" "$8" || { say needs "all of it: sha256 differs after the upload" && return; }
+    place "$4"
+}
+
+# SIZE bytes of stdin into FOLDER; `unpacked` is set when that went well.
+take() { # SIZE HOW FOLDER
+    trap : PIPE # whoever should hear of it may be gone; what is done after is done all the same
+    { took=$(
+        say ready "$1" >&4
+        { { head -c "$1" && echo read >&3; } | { unpack "$2" "$3" >&4 && echo unpacked >&3; }; } 3>&1
+    ); } 4>&1
+    unpacked=''
+    case $took in
+    *unpacked*) unpacked=1 ;;
+    esac
+    case $took in
+    *read*) ;;
+    *) rm -rf "$3" && die "the stream was cut short" ;;
+    esac
+}
+
+# All of stdin is read, come what may.
 unpack() { # HOW FOLDER
     case $1 in
-    zstd) zstd -dcq --long=31 --memory=2048MB | tar -xpf - -C "$2" ;;
-    gzip) gzip -dcq | tar -xpf - -C "$2" ;;
-    *) tar -xpf - -C "$2" ;;
+    zstd) zstd -dcq --long=31 --memory=2048MB | tar -xpof - -C "$2" ;;
+    gzip) gzip -dc | tar -xpof - -C "$2" ;;
+    *) tar -xpof - -C "$2" ;;
     esac
-    unpacked=$?
+    status=$?
     cat >/dev/null
-    return $unpacked
+    return $status
 }
 
-reuse() { # STAGED BASE
-    ( cd "$2" && xargs -0 sh -c '[ $# -eq 0 ] || exec cp -pl --parents -- "$@" "$0"' "$1/tree" <"$1/same" ) 2>/dev/null ||
-        ( cd "$2" && xargs -0 sh -c '[ $# -eq 0 ] || exec cp -p --parents -- "$@" "$0"' "$1/tree" <"$1/same" ) || return 1
-    while IFS="$tab" read -r was path; do
-        ln "$2/$was" "$1/tree/$path" 2>/dev/null || cp -p "$2/$was" "$1/tree/$path" || return 1
-    done <"$1/moved"
-    while IFS="$tab" read -r number mode path; do
-        zstd -dqf --long=31 --memory=2048MB --patch-from="$2/$path" "$1/patch/$number" -o "$1/tree/$path" || return 1
-        chmod "$mode" "$1/tree/$path" || return 1
-    done <"$1/patches"
+# Links and patches from what the node has. Where files cannot be linked they are copied; what then is missing or wrong
+# shows in the hashes. Links change the ctime of BASE: a STAMP that held before is made anew.
+reuse() { # FOLDER BASE STAMP
+    held=''
+    [ -z "$3" ] || [ "$(stamp "$2")" != "$3" ] || held=1
+    cd "$1" || return 1
+    over "$at/same" sh -c 'exec cp -pl --parents -- "$@" "$0"' "$at/tree" 2>/dev/null ||
+        over "$at/same" sh -c 'exec cp -p --parents -- "$@" "$0"' "$at/tree"
+    while IFS=$tab read -r was path; do
+        ln -- "./$was" "$at/tree/$path" 2>/dev/null || cp -p -- "./$was" "$at/tree/$path" || return 1
+    done <"$at/moved"
+    [ -z "$held" ] || say base "$(stamp "$2")"
+    while IFS=$tab read -r number mode path; do
+        [ -f "./$path" ] || return 1
+        zstd -dqf --long=31 --memory=2048MB --patch-from="./$path" "$at/patch/$number" -o "$at/tree/$path" || return 1
+        chmod "$mode" "$at/tree/$path" || return 1
+    done <"$at/patches"
 }
 
-place() { # STAGED VERSION
-    target=$root/releases/$2
-    [ ! -e "$target" ] && [ ! -L "$target" ] || discard "$2"
-    mv -T "$1/list" "$lists/$2" && mv -T "$1/tree" "$target" || die "cannot place $2 in $root/releases"
-    say stamp "$(cd "$target" && stamp "$lists/$2")"
-    rm -rf "$1"
-    ( sync "$target" >/dev/null 2>&1 & )
+place() { # VERSION
+    release=$root/releases/$1
+    if is_there "$release"; then
+        read_link
+        [ "$named" != "$1" ] || ! is_folder "$release" || die "releases/$1 is what current names"
+        discard "$1"
+    fi
+    rm -rf "${lists:?}/$1"
+    mv -T "$at/list" "$lists/$1" && mv -T "$at/tree" "$release" || die "cannot place $1 in $root/releases"
+    say stamp "$(stamp "$1")"
+    { sync -f "$release" || sync; } >/dev/null 2>&1 </dev/null &
 }
 
 # The list of a release that came here some other way.
 take_list() { # VERSION SIZE
+    at=$incoming/list-$$
     folders
-    say ready "$2"
-    head -c "$2" >"$lists/$1" || die "cannot write $lists/$1"
+    rm -rf "$at"
+    mkdir -m 700 "$at"
+    take "$2" plain "$at"
+    rm -rf "${lists:?}/$1"
+    [ -n "$unpacked" ] && mv -T "$at/list" "$lists/$1" && rm -rf "$at" && return
+    rm -rf "$at"
+    die "cannot write $lists/$1"
 }
 
-# Renamed away first: half a release is never seen under its name.
+# Renamed away first: half a release is never seen under its name. What of earlier ones cannot be removed stays where it
+# is out of the way.
 discard() { # VERSION
     folders
-    mv -T "$root/releases/$1" "$trash/$1-$$" || die "cannot remove releases/$1"
-    rm -f "$lists/$1"
-    rm -rf "${trash:?}"/* 2>/dev/null || die "releases/$1 is out of the way, but $trash cannot be emptied"
+    gone=$trash/$1-$$
+    while is_there "$gone"; do
+        gone=$gone-
+    done
+    mv -T "$root/releases/$1" "$gone" || die "cannot remove releases/$1"
+    rm -rf "${lists:?}/$1"
+    wipe "$gone"
+    sweep "$trash"
+    ! is_there "$gone" || return 1
 }
 
-remove() { # VERSION
-    [ "$(readlink "$root/current")" != "releases/$1" ] || die "releases/$1 is what current names"
-    is_folder "$root/releases" && is_folder "$root/releases/$1" || die "releases/$1 is no release of this node"
-    discard "$1"
+# Also what a service has closed to its owner.
+wipe() { # PATH
+    rm -rf "$1" 2>/dev/null && return
+    find "$1" -type d ! -perm -700 -exec chmod u+rwx {} \; 2>/dev/null
+    rm -rf "$1"
+}
+
+# OTHER releases share files with it, whose ctime changes: each STAMP that held before is made anew.
+remove() { # VERSION [OTHER STAMP]...
+    needs find mv readlink rm sha256sum stat xargs
+    gone=$1 hold=''
+    shift
+    read_link
+    [ "$named" != "$gone" ] || die "releases/$gone is what current names"
+    is_version "$gone" && is_folder "$root/releases" && is_folder "$root/releases/$gone" ||
+        die "releases/$gone is no release of this node"
+    while [ $# -gt 1 ]; do
+        [ "$(stamp "$1")" != "$2" ] || hold="$hold $1"
+        shift 2
+    done
+    discard "$gone" || die "releases/$gone is out of the way, but not all of it in $trash can be removed"
+    for name in $hold; do
+        say again "$name $(stamp "$name")"
+    done
 }
 
 # -- commands of the team -----------------------------------------------------------------------------------------
@@ -275,23 +481,37 @@ remove() { # VERSION
 # file, never into the connection: a service that it leaves running would die of the connection's end. It has a
 # session of its own, so that all of it can be ended. With SECONDS it is killed then, whatever became of sando.
 run() { # NUMBER SECONDS FOLDER COMMAND...
-    out=$root/.sando/out-$1 seconds=$2 folder=$3
+    out=$root/.sando/out-$1 seconds=$2 folder=$3 killer=''
     shift 3
-    { : >"$out"; } 2>/dev/null || out=/dev/null
+    { printf '' >"$out"; } 2>/dev/null || out=/dev/null
     cd "$folder" || die "cannot enter $folder"
+    trap : PIPE # whoever should hear of it may be gone
     $detach "$@" >"$out" 2>&1 </dev/null &
     pid=$!
     say pid "$pid"
     if [ -n "$seconds" ]; then
-        { sleep "$seconds"; signal KILL "$pid"; } >/dev/null 2>&1 </dev/null &
+        kill_later >/dev/null 2>&1 </dev/null &
+        killer=$!
     fi
     wait "$pid"
-    say status $?
+    status=$?
+    [ -z "$killer" ] || kill "$killer" 2>/dev/null # the number may soon be another's
+    say status "$status"
     [ -f "$out" ] || return 0
     say size "$(stat -c %s "$out")"
     say output "of the command"
     tail -c 262144 "$out"
     rm -f "$out"
+}
+
+# Whoever ends this before takes the sleep along.
+kill_later() {
+    sleeper=''
+    trap '[ -z "$sleeper" ] || kill "$sleeper"; exit' TERM
+    sleep "$seconds" &
+    sleeper=$!
+    wait "$sleeper"
+    signal KILL "$pid"
 }
 
 # What it has said meanwhile, from OFFSET on.
@@ -315,44 +535,102 @@ finish() { # PID SECONDS
 
 # -- the dead-man switch ------------------------------------------------------------------------------------------
 
-# From now on, in SECONDS, this node goes back to FORMER (none: to no `current`) by itself, unless `claim` comes first:
-# both rename one file, so exactly one of them wins. RESTART is what is run after the way back.
+# One file for each time that a switch was armed, OPERATION-COUNT.STATE, and a rename for each change of its state, so
+# that of two who want to change it exactly one does, and a full disk hinders neither:
+#   armed -> claimed           sando has it: the node does nothing by itself any more
+#   armed -> fired             the time is over: the node puts the link back,
+#            fired -> claimed  or finds nothing to put back: somebody else has changed `current`, or FORMER is gone
+#            fired -> moved    the link is back, and RESTART runs
+#                     moved -> ended
+
+# From now on, in SECONDS, this node goes back to FORMER (none: to no `current`) by itself, unless `claim` comes first.
 arm() { # OPERATION VERSION SECONDS FORMER RESTART...
-    operation=$1 version=$2 seconds=$3 former=$4
+    operation=$1 version=$2 seconds=$3 former=$4 count=1
     shift 4
+    folders
     folder 700 "$deadman"
-    rm -f "$deadman/$operation".*
-    : >"$deadman/$operation.armed" || die "cannot arm the dead-man switch in $deadman"
+    sweep "$deadman"
+    while was_armed "$deadman/$operation-$count"; do
+        count=$((count + 1))
+    done
+    me=$deadman/$operation-$count
+    rm -f "$me.back"
+    [ -z "$former" ] || ln -s "releases/$former" "$me.back" || die "cannot arm the dead-man switch in $deadman"
+    true >"$me.armed" || die "cannot arm the dead-man switch in $deadman"
     {
         trap '' HUP
-        sleep "$seconds"
-        mv -T "$deadman/$operation.armed" "$deadman/$operation.fired" || exit 0
-        if [ "$(readlink "$root/current")" = "releases/$version" ]; then
-            back "$operation" "$former" "$@"
+        sleep "$seconds" || sleep "$((${seconds%%[!0-9]*} + 1))" || exit # where sleep knows whole seconds only
+        mv -T "$me.armed" "$me.fired" || exit
+        if ! goes_back; then
+            mv -T "$me.fired" "$me.claimed"
+            exit
         fi
-        : >"$deadman/$operation.done"
+        mv -T "$me.fired" "$me.moved"
+        [ -z "$former" ] || [ $# -eq 0 ] || ( cd "$root/releases/$former" && "$@" )
+        mv -T "$me.moved" "$me.ended"
     } >/dev/null 2>&1 </dev/null &
 }
 
-back() { # OPERATION FORMER RESTART...
-    if [ -z "$2" ]; then
-        unlink_current "$1"
-        return
-    fi
-    switch "$2" "$1" 1
-    cd "$root/releases/$2" || return
-    shift 2
-    [ $# -eq 0 ] || "$@"
+was_armed() { # FILE
+    for state in armed fired moved ended claimed; do
+        [ ! -e "$1.$state" ] || return 0
+    done
+    return 1
 }
 
-claim() { # OPERATION
-    if mv -T "$deadman/$1.armed" "$deadman/$1.claimed" 2>/dev/null; then
-        say claim ours
-    elif [ -e "$deadman/$1.done" ]; then
-        say claim fired
-    elif [ -e "$deadman/$1.fired" ]; then
-        say claim firing
+goes_back() {
+    read_link
+    [ "$named" = "$version" ] || return 1
+    if [ -z "$former" ]; then
+        ( unlink_current "$operation" )
     else
-        say claim none
+        is_folder "$root/releases/$former" && mv -T "$me.back" "$root/current"
     fi
+}
+
+# States are looked for in their order: whatever they change to meanwhile is met further on.
+claim() { # OPERATION
+    count=1 answer=none
+    while was_armed "$deadman/$1-$count"; do
+        me=$deadman/$1-$count
+        if [ -e "$me.armed" ] && mv -T "$me.armed" "$me.claimed" 2>/dev/null; then
+            answer=ours
+        elif [ -e "$me.fired" ] || [ -e "$me.moved" ]; then
+            answer=firing
+        elif [ -e "$me.ended" ]; then
+            answer=fired
+        else
+            answer=ours
+        fi
+        count=$((count + 1))
+    done
+    say claim "$answer"
+}
+
+# Before this node is switched: whatever was armed for it is over, and what has begun is waited for. What has not ended
+# by then was most likely cut off by a reboot.
+settle() {
+    [ -d "$deadman" ] || return 0
+    leave armed
+    turns=100
+    while { any fired || any moved; } && [ "$turns" -gt 0 ]; do
+        sleep 0.2
+        turns=$((turns - 1))
+    done
+    leave fired
+    leave moved
+}
+
+any() { # STATE
+    for file in "$deadman"/*."$1"; do
+        [ ! -e "$file" ] || return 0
+    done
+    return 1
+}
+
+leave() { # STATE
+    for file in "$deadman"/*."$1"; do
+        [ ! -e "$file" ] || mv -T "$file" "${file%."$1"}.claimed" 2>/dev/null
+    done
+    return 0
 }

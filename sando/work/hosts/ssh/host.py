@@ -19,7 +19,7 @@ from sando.work.hosts.base import Claim, Current, DeadMan, claim_of, current_of,
 from sando.work.hosts.parcel import Parcels
 from sando.work.hosts.ssh.calls import CALL_S, Calls
 from sando.work.hosts.ssh.commands import Remote, run_on
-from sando.work.hosts.ssh.inventory import Inventory
+from sando.work.hosts.ssh.inventory import Inventory, Stamps
 from sando.work.hosts.ssh.keys import Keys
 from sando.work.hosts.ssh.line import LOST, Line
 from sando.work.hosts.ssh.reply import Reply
@@ -50,7 +50,7 @@ class SshLink:
         )
         self._root = node.release_root
         self._parcels = parcels
-        self._stamps: dict[str, str] = {}
+        self._stamps = Stamps()
 
     def host(self, cancel: CancelToken) -> "SshHost":
         return SshHost(self._line, self._root, self._parcels, self._stamps, cancel)
@@ -62,9 +62,7 @@ class SshLink:
 class SshHost:
     """`Host` for one job."""
 
-    def __init__(
-        self, line: Line, root: str, parcels: Parcels, stamps: dict[str, str], cancel: CancelToken
-    ) -> None:
+    def __init__(self, line: Line, root: str, parcels: Parcels, stamps: Stamps, cancel: CancelToken) -> None:
         self._line = line
         self._root = root
         self._cancel = cancel

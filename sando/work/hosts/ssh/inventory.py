@@ -1,22 +1,45 @@
 """The releases of a node over SSH: checked by hash there, brought as parcels, removed; knows no `current`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from sando.model.errors import WorkError
-from sando.model.names import visible
+from sando.model.names import is_version, visible
 from sando.model.release import MANIFEST, FileEntry, read_manifest
 from sando.work.digest import listed
-from sando.work.hosts.parcel import Packing, Parcel, Parcels, Wish, listing, refuse_odd_names, state
+from sando.work.hosts.listing import refuse_odd_names, state
+from sando.work.hosts.packing import Packing
+from sando.work.hosts.parcel import Parcel, Parcels, Wish, list_alone
 from sando.work.hosts.ssh.calls import CALL_S, HASHED_PER_S, Calls
+from sando.work.hosts.ssh.differences import what_differs
 
-_REGULAR = 0o170000
+
+class Stamps:
+    """What the last full look at each release left. Of no use on another connection: the node may be another, too."""
+
+    def __init__(self) -> None:
+        self._connection: object = None
+        self._known: dict[str, str] = {}
+
+    def on(self, connection: object) -> dict[str, str]:
+        if connection is not self._connection:
+            self._connection, self._known = connection, {}
+        return self._known
+
+
+class _Base(NamedTuple):
+    """A release that the node and the store both have."""
+
+    version: str
+    files: Sequence[FileEntry]
 
 
 class Inventory:
-    """`stamps` is what the last full look at each release left, kept with the connection."""
+    """Of one job; `stamps` is kept with the node's link."""
 
-    def __init__(self, calls: Calls, parcels: Parcels, stamps: dict[str, str]) -> None:
+    def __init__(self, calls: Calls, parcels: Parcels, stamps: Stamps) -> None:
         self._calls = calls
         self._parcels = parcels
         self._stamps = stamps
@@ -25,70 +48,98 @@ class Inventory:
         if files is None:
             return self._check_own(version)
         refuse_odd_names(files)
-        wanted, seconds = state(files), hashing(files)
-        reply = self._calls.ask("check", version, wanted, self._stamps.get(version, ""), seconds=seconds)
-        if reply.get("needs"):
+        known = self._known()
+        call, seconds = ("check", version, *state(files)), hashing(files)
+        reply = self._calls.ask(*call, known.get(version, ""), seconds=seconds)
+        if self._known() is not known:  # the connection was opened anew for this call
+            known = self._known()
+            reply = self._calls.ask(*call, "", seconds=seconds)
+        if reply.get("needs") == "list":
             self._send_list(version, files)
-            reply = self._calls.ask("check", version, wanted, "", seconds=seconds)
+            reply = self._calls.ask(*call, "", seconds=seconds)
         if reply.get("needs"):
-            return self._what_differs(version, files, seconds)
+            return what_differs(self._calls.ask("details", version, seconds=seconds).output, files)
         if stamp := reply.get("stamp"):
-            self._stamps[version] = stamp
+            known[version] = stamp
         return reply.get("wrong")
 
     def put(self, version: str, source: Path, files: Sequence[FileEntry], operation: int) -> None:
+        """A connection that is lost on the way is opened anew, once; one that does not answer in time is not."""
         refuse_odd_names(files)
-        base = self._base(source.parent, version)
-        refused = self._send(version, source, files, operation, base)
-        if refused and base:
-            # What the node has under that name is not what the store has: it is no base for anything.
-            self._stamps.pop(base, None)
-            refused = self._send(version, source, files, operation, None)
-        if refused:
-            raise WorkError(
-                "upload",
-                f"{version} does not arrive as it is in the store ({source}): {refused}",
-                errored=True,
-            )
+        try:
+            self._bring(version, source, files, operation)
+        except WorkError as error:
+            if error.step != "connection" or isinstance(error.__cause__, TimeoutError):
+                raise
+            if self.check(version, files) is not None:  # else only the answer was lost
+                self._bring(version, source, files, operation)
 
     def versions(self) -> tuple[str, ...]:
         return self._calls.ask("releases").all("release")
 
     def remove(self, version: str) -> None:
-        self._stamps.pop(version, None)
-        self._calls.ask("remove", version, seconds=4 * CALL_S)
+        known = self._known()
+        known.pop(version, None)
+        pairs = [word for pair in known.items() for word in pair]
+        reply = self._calls.ask("remove", version, *pairs, seconds=4 * CALL_S)
+        known.clear()  # the stamps of releases that share a file with it are others now
+        known.update((name, stamp) for name, _, stamp in (a.partition(" ") for a in reply.all("again")))
 
-    def _send(
-        self, version: str, source: Path, files: Sequence[FileEntry], operation: int, base: str | None
-    ) -> str | None:
-        """None, or why the node needs all of it."""
-        parcel = self._parcel(version, source, files, base)
+    def _known(self) -> dict[str, str]:
+        return self._stamps.on(self._calls.line.open(self._calls.cancel))
+
+    # -- uploads -----------------------------------------------------------------------------------------------
+
+    def _bring(self, version: str, source: Path, files: Sequence[FileEntry], operation: int) -> None:
+        refused = ""
+        for whole in (False, True):
+            offer = self._calls.ask("offer", operation, seconds=4 * CALL_S)
+            there = [v for v in offer.all("release") if v != version]
+            base = None if whole else _choose(source.parent, files, there, offer.get("running"))
+            parcel = self._parcel(version, source, files, base)
+            refused = self._send(version, files, offer.get("staged") or "", parcel)
+            if not refused:
+                return
+            if not parcel.base:
+                break
+        raise WorkError(
+            "upload", f"{version} does not arrive as it is in the store ({source}): {refused}", errored=True
+        )
+
+    def _send(self, version: str, files: Sequence[FileEntry], staged: str, parcel: Parcel) -> str:
+        """Empty, or why the node needs all of it."""
+        known, base = self._known(), parcel.base or ""
         reply = self._calls.feed(
-            "receive", operation, parcel.size, parcel.packing, version, parcel.base or "", state(files),
+            "receive", staged, parcel.size, parcel.packing, version, base, known.pop(base, ""), *state(files),
             data=parcel.data, after_s=hashing(files),
         )  # fmt: skip
+        if stamp := reply.get("base"):
+            known[base] = stamp
         if stamp := reply.get("stamp"):
-            self._stamps[version] = stamp
-            return None
+            known[version] = stamp
+            return ""
+        known.pop(base, None)
         return reply.get("needs") or "the node did not say why"
 
-    def _parcel(self, version: str, source: Path, files: Sequence[FileEntry], base: str | None) -> Parcel:
+    def _parcel(self, version: str, source: Path, files: Sequence[FileEntry], base: _Base | None) -> Parcel:
         hello = self._calls.line.hello
         has = hello.all("has") if hello else ()
         packing: Packing = "zstd" if "zstd" in has else "gzip" if "gzip" in has else "plain"
-        wish = Wish(source.parent, version, base, packing, patches="patch-from" in has)
-        old = listed(source.parent / base) if base else ()
-        return self._parcels.get(wish, files, old, self._calls.cancel)
+        name, old = base or (None, ())
+        wish = Wish(source.parent, version, state(files), name, packing, patches="patch-from" in has)
+        try:
+            return self._parcels.get(wish, files, old, self._calls.cancel)
+        except OSError as error:
+            if base:  # it may have been removed from the store meanwhile
+                return self._parcel(version, source, files, None)
+            what = f"{error.strerror or error} ({error.filename or 'no room in the work folder?'})"
+            raise WorkError("upload", f"cannot pack {version} ({source}): {what}", errored=True) from error
 
-    def _base(self, store: Path, version: str) -> str | None:
-        """A release that the node and the store both have: what runs there, else the newest one there."""
-        reply = self._calls.ask("bases")
-        usable = [v for v in reply.all("release") if v != version and (store / v / MANIFEST).is_file()]
-        return usable[0] if usable else None
+    # -- lists -------------------------------------------------------------------------------------------------
 
     def _send_list(self, version: str, files: Sequence[FileEntry]) -> None:
-        data = listing(files)
-        self._calls.feed("take_list", version, len(data), data=memoryview(data), after_s=CALL_S)
+        data = list_alone(files)
+        self._calls.feed("take_list", version, len(data), data=data, after_s=CALL_S)
 
     def _check_own(self, version: str) -> str | None:
         """Against the manifest that lies in the release itself: the store does not have it any more."""
@@ -101,34 +152,26 @@ class Inventory:
             return f"its {MANIFEST} cannot be understood: {visible(str(error))}"
         return self.check(version, files)
 
-    def _what_differs(self, version: str, files: Sequence[FileEntry], seconds: float) -> str:
-        output = self._calls.ask("details", version, seconds=seconds).output.decode("utf-8", "replace")
-        modes, sums = {}, {}
-        for text in output.splitlines():
-            kind, _, rest = text.partition(" ")
-            if kind == "mode":
-                mode, size, path = rest.split(" ", 2)
-                modes[path] = (int(mode, 16), int(size))
-            elif len(kind) == 64:
-                sums[rest.strip()] = kind
-        return next(filter(None, (_difference(f, modes, sums) for f in files)), "it is not as it was built")
-
 
 def hashing(files: Sequence[FileEntry]) -> float:
     """Seconds that a slow node may take to read all of it."""
     return CALL_S + sum(f.size for f in files) / HASHED_PER_S
 
 
-def _difference(wanted: FileEntry, modes: dict[str, tuple[int, int]], sums: dict[str, str]) -> str | None:
-    if wanted.path not in modes:
-        return f"missing: {wanted.path}"
-    mode, size = modes[wanted.path]
-    if mode & _REGULAR != 0o100000:
-        return f"{wanted.path}: is no regular file"
-    if size != wanted.size:
-        return f"{wanted.path}: has {size} bytes, not {wanted.size}"
-    if sums.get(wanted.path) != wanted.sha256:
-        return f"{wanted.path}: sha256 differs"
-    if mode & 0o7777 != wanted.mode:
-        return f"{wanted.path}: mode is {mode & 0o7777:04o}, not {wanted.mode:04o}"
-    return None
+def _choose(
+    store: Path, files: Sequence[FileEntry], there: Sequence[str], running: str | None
+) -> _Base | None:
+    """What runs on the node, where the store has it; else what has most of the new one, not what a clock calls newest."""
+    usable = list(_in_store(store, there))
+    wanted = {f.sha256: f.size for f in files}
+
+    def worth(base: _Base) -> tuple[bool, int]:
+        return base.version == running, sum(wanted.get(sha, 0) for sha in {f.sha256 for f in base.files})
+
+    return max(usable, key=worth, default=None)
+
+
+def _in_store(store: Path, versions: Iterable[str]) -> Iterator[_Base]:
+    for version in filter(is_version, versions):
+        with suppress(WorkError):
+            yield _Base(version, listed(store / version))

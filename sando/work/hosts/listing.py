@@ -1,0 +1,55 @@
+"""What a node is asked about a release: the names of its files, and what its tools have to print for them. It runs nothing."""
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from sando.model.errors import WorkError
+from sando.model.release import FileEntry
+
+_REGULAR = 0o100000
+_KEPT = 16
+
+
+class State(NamedTuple):
+    """What `modes` and `sums` of node.sh print for a complete release: one digest over modes, sizes and names, one over contents."""
+
+    modes: str
+    sums: str
+
+
+def state(files: Sequence[FileEntry]) -> State:
+    return _state(tuple(files))
+
+
+@lru_cache(_KEPT)
+def _state(files: tuple[FileEntry, ...]) -> State:
+    """Many nodes are asked about the same release, each several times."""
+    modes = "".join(f"{_REGULAR | f.mode:x} {f.size} {f.path}\n" for f in files)
+    sums = "".join(f"{f.sha256}  {f.path}\n" for f in files)
+    return State(*(hashlib.sha256(text.encode()).hexdigest() for text in (modes, sums)))
+
+
+def names(paths: Iterable[str]) -> bytes:
+    """NUL after each: what `xargs -0` takes."""
+    return b"".join(path.encode() + b"\0" for path in paths)
+
+
+def folders(files: Iterable[FileEntry]) -> list[str]:
+    """All folders of a release but itself, each before what is in it."""
+    return sorted({str(p) for f in files for p in PurePosixPath(f.path).parents} - {"."})
+
+
+def refuse_odd_names(files: Iterable[FileEntry]) -> None:
+    """Names that the tools of a node print in a way of their own. None is usual; all are told before anything is sent."""
+    for f in files:
+        if "\\" in f.path or any(unicodedata.category(c) == "Cc" for c in f.path):
+            raise WorkError(
+                "release",
+                f"the name {f.path!r} cannot be sent over ssh (a backslash or a control character is in it): "
+                "rename it in the build",
+                errored=True,
+            )
