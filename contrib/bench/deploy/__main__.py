@@ -24,6 +24,7 @@ import payloads
 from nodes import Nodes
 from payloads import Kind, Release, Workshop
 from peers import Ansible, Capistrano, Fabric, Peers, Pyinfra
+from place import lacks_room, place
 from rounds import close_all, opened, releases, turn
 from sandod import Sandod
 from shell import NotInstalled, WayFailed
@@ -32,7 +33,6 @@ from ways import Cell, Rsync, Tar, Way
 
 NAMES = ("tar", "rsync", "rsync-warm", "fabric", "pyinfra", "ansible", "capistrano", "sandod")
 SLOW_S = 4.0  # a peer that takes longer is not asked twice in one cell
-_SPARE = 2**30
 
 
 def main() -> int:
@@ -51,7 +51,7 @@ def bench(asked: argparse.Namespace) -> int:
     """All of it; whatever was started is ended, and the folder removed, when this returns or raises."""
     began, busy = time.monotonic(), os.getloadavg()[0]
     with contextlib.ExitStack() as stack:
-        work = Path(tempfile.mkdtemp(prefix="sando-bench-"))
+        work = Path(tempfile.mkdtemp(prefix="sando-bench-", dir=asked.work))
         stack.callback(shutil.rmtree, work, ignore_errors=True)
         stack.callback(say, "ending what was started")
         nodes = Nodes(work, max(asked.nodes))
@@ -81,10 +81,18 @@ def arguments() -> argparse.Namespace:
     add("--payloads", type=commas(payloads.kind), default="5MB,50MB,tree", help="default 5MB,50MB,tree")
     add("--ways", type=commas(way_name), default=list(NAMES), help=f"default {','.join(NAMES)}")
     add("--random", action="store_true", help="payloads that cannot be compressed at all")
+    add(
+        "--work",
+        type=Path,
+        help="make the run's folder here, for one on a disk (default: in memory if it fits)",
+    )
     add("--peers", type=Path, help="install the peers here and leave them for the next run")
     asked = parser.parse_args()
     if asked.rounds < 1 or not all(1 <= count <= 64 for count in asked.nodes):
         parser.error("at least one round, and 1 to 64 nodes")
+    asked.work = (asked.work or place(asked.payloads, max(asked.nodes))).absolute()
+    if lacking := lacks_room(asked.work, asked.payloads, max(asked.nodes)):
+        parser.error(lacking)
     return asked
 
 
@@ -146,7 +154,6 @@ def rehearse(nodes: Nodes, ways: list[Way], workshop: Workshop, book: Book) -> l
 
 def measure(cell: Cell, ways: list[Way], workshop: Workshop, rounds: int, book: Book) -> None:
     """All rounds of one cell; a peer that is slow, and whatever fails, is not asked again in it."""
-    room(cell)
     with opened(cell, ways, partial(fail, book)) as able:
         out: set[str] = set()
         for number in range(rounds):
@@ -170,15 +177,6 @@ def ask(way: Way, cell: Cell, both: tuple[Release, Release], book: Book) -> bool
     return way.needed or max(took.values()) < SLOW_S
 
 
-def room(cell: Cell) -> None:
-    folder = cell.nodes[0].folder
-    need = 4 * len(cell.nodes) * (cell.kind.size or 30_000_000) + _SPARE
-    if shutil.disk_usage(folder).free < need:
-        raise SystemExit(
-            f"{need >> 20} MiB are needed in {tempfile.gettempdir()}: set TMPDIR to a roomier folder"
-        )
-
-
 def fail(book: Book, way: Way, error: WayFailed) -> None:
     book.troubles[way.name] = f"failed: {error}"
     say(f"{way.name} failed: {error}")
@@ -194,7 +192,7 @@ def quietly(act: Callable[[], None]) -> None:
 def headline(asked: argparse.Namespace, workshop: Workshop, busy: float, minutes: float) -> str:
     return (
         f"{asked.rounds} rounds, {os.cpu_count()} cores (load {busy:.1f} before), Python "
-        f"{platform.python_version()}, payloads compress to {workshop.compressed_to:.0%}; {minutes:.0f} minutes"
+        f"{platform.python_version()}, in {asked.work}, payloads compress to {workshop.compressed_to:.0%}; {minutes:.0f} minutes"
     )
 
 
