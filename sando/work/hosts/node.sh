@@ -483,7 +483,8 @@ remove() { # VERSION [OTHER STAMP]...
 run() { # NUMBER SECONDS FOLDER COMMAND...
     out=$root/.sando/out-$1 seconds=$2 folder=$3 killer=''
     shift 3
-    { printf '' >"$out"; } 2>/dev/null || out=/dev/null
+    # An empty file fits on a full disk, and then each word that the command says is an error to it.
+    { printf . >"$out" && printf '' >"$out"; } 2>/dev/null || { rm -f "$out" && out=/dev/null; }
     cd "$folder" || die "cannot enter $folder"
     trap : PIPE # whoever should hear of it may be gone
     $detach "$@" >"$out" 2>&1 </dev/null &
