@@ -33,16 +33,16 @@ def perform(task: NodeTask, host: Host, keepers: Keepers, cancel: CancelToken) -
 
 def _preflight(post: Post) -> NodeFacts:
     task, host = post.task, post.host
-    current = host.read_current()
-    _refuse_foreign(post, current)
     files = _in_store(task)
-    wrong = host.check_release(task.version, files)
+    current, wrong = host.survey(task.version, files)
+    _refuse_foreign(post, current)
     if wrong:
         _refuse_in_use(post, current, wrong)
     if wrong and files is None:
         raise _cannot(f"release {task.version} is not in the store ({task.store}), and on the node: {wrong}")
-    size = sum(f.size for f in files or ())
-    host.prepare(need=2 * size + MARGIN if wrong else 0, files=2 * len(files or ()) + 64 if wrong else 0)
+    if wrong:
+        size = sum(f.size for f in files or ())
+        host.prepare(need=2 * size + MARGIN, files=2 * len(files or ()) + 64)
     if where := task.probe and address_of(task.probe):
         host.check_forwarding(*where)
     detail = _strange(current)

@@ -92,6 +92,9 @@ class Host(Protocol):
     def prepare(self, *, need: int, files: int) -> None:
         """Make the root, prove that files and links can be written there, that `need` bytes and `files` inodes are free."""
 
+    def survey(self, version: str, files: Sequence[FileEntry] | None) -> tuple[Current, str | None]:
+        """`read_current`, `check_release`, and where that is right, that the folders can be written: one round trip."""
+
     def read_current(self) -> Current:
         """Look at `current`; nothing is made or changed."""
 

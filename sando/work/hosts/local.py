@@ -1,6 +1,7 @@
 """A node that is a folder of this machine. It follows no link that somebody planted in its release root."""
 
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -88,6 +89,13 @@ class LocalHost:
         if room.f_files and room.f_favail < files:
             raise cannot(f"{self._root}: {room.f_favail} inodes free, {files} needed; make room there")
 
+    def survey(self, version: str, files: Sequence[FileEntry] | None) -> tuple[Current, str | None]:
+        current = self.read_current()
+        wrong = self.check_release(version, files)
+        if wrong is None:
+            self.prepare(need=0, files=0)
+        return current, wrong
+
     def read_current(self) -> Current:
         with told(f"cannot read {self._current}"):
             if not self._current.is_symlink():
@@ -109,10 +117,19 @@ class LocalHost:
     def switch(
         self, version: str, operation: int, *, force: bool, dead_man: DeadMan | None = None
     ) -> str | None:
+        if not is_folder(self._shelf.release(version)):
+            raise cannot(f"{RELEASES}/{version} is not there; {CURRENT} was left as it is")
         if (foreign := self.read_current().foreign) and not force:
             raise refuse_foreign(self.root, foreign)
         if dead_man:
-            self._call("arm", operation, version, *dead_man.words())
+            said = self._call("switch", version, operation, "force" if force else "", *dead_man.words())
+            found = re.search("^@kept (.*)$", said, re.MULTILINE)
+            return found and found[1]
+        if (self._root / PRIVATE / "deadman").exists():
+            self._call("settle")
+        return self._point(version, operation)
+
+    def _point(self, version: str, operation: int) -> str | None:
         with told(f"cannot switch {self._current}"):
             kept = self._keep(operation)
             target = f"{RELEASES}/{version}"
@@ -125,7 +142,7 @@ class LocalHost:
                 if kept and not os.path.lexists(self._current):
                     (self._root / kept).rename(self._current)
                 raise
-            sync(self._root)
+            sync(self._root.resolve())
             found = str(self._current.readlink())
         if found != target:
             raise cannot(
@@ -143,12 +160,12 @@ class LocalHost:
                 raise cannot(f"{self._current} is no link any more: left alone")
             if kept.is_symlink():
                 kept.rename(self._current)
-            else:
+            elif not self.read_current().foreign:
                 self._current.unlink(missing_ok=True)
                 if kept.exists():
                     kept.rename(self._current)
             if self._root.exists():
-                sync(self._root)
+                sync(self._root.resolve())
         return self.read_current().foreign or None
 
     def releases(self) -> tuple[str, ...]:

@@ -157,9 +157,18 @@ check() { # VERSION MODES SUMS STAMP
     is_release "$1" || return 0
     needs sh sha256sum stat xargs
     [ -f "$lists/$1/files" ] && [ -f "$lists/$1/folders" ] || { say needs list && return; }
-    stamp=$(stamp "$1")
+    stamp "$1"
     [ "$stamp" = "$4" ] || is_whole "$root/releases/$1" "$lists/$1" "$2" "$3" || { say needs look && return; }
     say stamp "$stamp"
+    whole=1
+}
+
+# All that comes before a switch in one call: what runs, whether the release is there, whether anything can be written.
+survey() { # VERSION MODES SUMS STAMP
+    whole=''
+    current
+    check "$@"
+    [ -z "$whole" ] || are_writable
 }
 
 # Links are looked for first, then modes: nothing that stands in place of a file (a link, a FIFO) is ever opened.
@@ -171,10 +180,18 @@ is_whole() { # FOLDER LIST MODES SUMS
 # One digest over mode, size and name of every listed file, one over the contents, one over what each change changes.
 modes() { over "$1/files" stat -c '%f %s %n' -- 2>/dev/null | digest; }
 sums() { over "$1/files" sha256sum -- 2>/dev/null | digest; }
+
+# In `stamp`: what changes with any listed file; as it is where there are few, since each process more costs a rollback
+# a millisecond.
 stamp() { # VERSION
+    stamp=''
+    set -f # a name may have a star in it
     cd "$root/releases/$1" || return
-    links "$lists/$1"
-    over "$lists/$1/files" stat -c '%i %f %s %y %z' -- 2>/dev/null | digest
+    found=$(links "$lists/$1"; over "$lists/$1/files" stat -c '%i %f %s %y %z' -- 2>/dev/null)
+    [ ${#found} -lt 1000 ] || found=$(printf %s "$found" | digest)
+    for word in $found; do
+        stamp=$stamp$word,
+    done
 }
 
 digest() { sha256sum | { read -r sum _ && printf %s "$sum"; }; }
@@ -211,12 +228,16 @@ manifest() { # VERSION
 
 # -- room, tools, rights ------------------------------------------------------------------------------------------
 
-prepare() { # KIB
-    needs $tools
+are_writable() {
     folders
     for name in "$root" "$root/releases" "$root/.sando" "$incoming"; do
         [ -w "$name" ] || die "cannot write in $name; give it to $(id -un), or mount it writable"
     done
+}
+
+prepare() { # KIB
+    needs $tools
+    are_writable
     [ "$1" -gt 0 ] || return 0
     is_one_disk "$root" "$root/releases" "$root/.sando" ||
         die "$root/releases, $root/.sando and $root have to be on one file system"
@@ -274,11 +295,13 @@ switch() { # VERSION OPERATION FORCE [SECONDS FORMER RESTART...]
     ! is_foreign || foreign=1
     [ -z "$foreign" ] || [ -n "$force" ] || { current; return; }
     settle
+    me=''
     [ $# -eq 0 ] || arm "$number" "$wanted" "$@"
     ( point ) || {
-        [ $# -eq 0 ] || claim "$number" >/dev/null
+        [ -z "$me" ] || claim "$number" >/dev/null
         exit 1
     }
+    [ -z "$me" ] || is_in_time || arm "$number" "$wanted" "$@"
 }
 
 point() {
@@ -290,7 +313,7 @@ point() {
         die "cannot switch $root/current"
     }
     found=$(readlink "$root/current")
-    [ "$found" = "releases/$wanted" ] ||
+    [ "$found" = "releases/$wanted" ] || { [ -n "$me" ] && [ ! -e "$me.armed" ]; } ||
         die "$root/current names $found right after it was switched to releases/$wanted: who else writes it?"
 }
 
@@ -393,14 +416,14 @@ unpack() { # HOW FOLDER
 # shows in the hashes. Links change the ctime of BASE: a STAMP that held before is made anew.
 reuse() { # FOLDER BASE STAMP
     held=''
-    [ -z "$3" ] || [ "$(stamp "$2")" != "$3" ] || held=1
+    [ -z "$3" ] || { stamp "$2"; [ "$stamp" != "$3" ]; } || held=1
     cd "$1" || return 1
     over "$at/same" sh -c 'exec cp -pl --parents -- "$@" "$0"' "$at/tree" 2>/dev/null ||
         over "$at/same" sh -c 'exec cp -p --parents -- "$@" "$0"' "$at/tree"
     while IFS=$tab read -r was path; do
         ln -- "./$was" "$at/tree/$path" 2>/dev/null || cp -p -- "./$was" "$at/tree/$path" || return 1
     done <"$at/moved"
-    [ -z "$held" ] || say base "$(stamp "$2")"
+    [ -z "$held" ] || { stamp "$2" && say base "$stamp"; }
     while IFS=$tab read -r number mode path; do
         [ -f "./$path" ] || return 1
         zstd -dqf --long=31 --memory=2048MB --patch-from="./$path" "$at/patch/$number" -o "$at/tree/$path" || return 1
@@ -417,7 +440,8 @@ place() { # VERSION
     fi
     rm -rf "${lists:?}/$1"
     mv -T "$at/list" "$lists/$1" && mv -T "$at/tree" "$release" || die "cannot place $1 in $root/releases"
-    say stamp "$(stamp "$1")"
+    stamp "$1"
+    say stamp "$stamp"
     { sync -f "$release" || sync; } >/dev/null 2>&1 </dev/null &
 }
 
@@ -466,12 +490,14 @@ remove() { # VERSION [OTHER STAMP]...
     is_version "$gone" && is_folder "$root/releases" && is_folder "$root/releases/$gone" ||
         die "releases/$gone is no release of this node"
     while [ $# -gt 1 ]; do
-        [ "$(stamp "$1")" != "$2" ] || hold="$hold $1"
+        stamp "$1"
+        [ "$stamp" != "$2" ] || hold="$hold $1"
         shift 2
     done
     discard "$gone" || die "releases/$gone is out of the way, but not all of it in $trash can be removed"
     for name in $hold; do
-        say again "$name $(stamp "$name")"
+        stamp "$name"
+        say again "$name $stamp"
     done
 }
 
@@ -499,9 +525,11 @@ run() { # NUMBER SECONDS FOLDER COMMAND...
     [ -z "$killer" ] || kill "$killer" 2>/dev/null # the number may soon be another's
     say status "$status"
     [ -f "$out" ] || return 0
-    say size "$(stat -c %s "$out")"
-    say output "of the command"
-    tail -c 262144 "$out"
+    if [ -s "$out" ]; then
+        say size "$(stat -c %s "$out")"
+        say output "of the command"
+        tail -c 262144 "$out"
+    fi
     rm -f "$out"
 }
 
@@ -570,6 +598,16 @@ arm() { # OPERATION VERSION SECONDS FORMER RESTART...
         [ -z "$former" ] || [ $# -eq 0 ] || ( cd "$root/releases/$former" && "$@" )
         mv -T "$me.moved" "$me.ended"
     } >/dev/null 2>&1 </dev/null &
+}
+
+# A switch that took longer than SECONDS: the time was over when there was nothing to put back yet.
+is_in_time() {
+    turns=50
+    while [ -e "$me.fired" ] && [ "$turns" -gt 0 ]; do
+        sleep 0.1
+        turns=$((turns - 1))
+    done
+    [ ! -e "$me.claimed" ]
 }
 
 was_armed() { # FILE

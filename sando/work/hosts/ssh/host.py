@@ -104,8 +104,16 @@ class SshHost:
         if inodes and inodes < files:
             raise self._cannot(f"{self._root}: {inodes} inodes free, {files} needed; make room there")
 
+    def survey(self, version: str, files: Sequence[FileEntry] | None) -> tuple[Current, str | None]:
+        if files is None:
+            return self.read_current(), self.check_release(version, None)
+        reply, wrong = self._inventory.survey(version, files)
+        return self._current(reply), wrong
+
     def read_current(self) -> Current:
-        reply = self._calls.ask("current")
+        return self._current(self._calls.ask("current"))
+
+    def _current(self, reply: Reply) -> Current:
         if foreign := _foreign(reply):
             return Current(foreign=foreign)
         link = reply.get("link")

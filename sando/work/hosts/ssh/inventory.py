@@ -14,6 +14,7 @@ from sando.work.hosts.packing import Packing
 from sando.work.hosts.parcel import Parcel, Parcels, Wish, list_alone
 from sando.work.hosts.ssh.calls import CALL_S, HASHED_PER_S, Calls
 from sando.work.hosts.ssh.differences import what_differs
+from sando.work.hosts.ssh.reply import Reply
 
 
 class Stamps:
@@ -45,11 +46,16 @@ class Inventory:
         self._stamps = stamps
 
     def check(self, version: str, files: Sequence[FileEntry] | None) -> str | None:
-        if files is None:
-            return self._check_own(version)
+        return self._check_own(version) if files is None else self._look("check", version, files)[1]
+
+    def survey(self, version: str, files: Sequence[FileEntry]) -> tuple[Reply, str | None]:
+        """The same, with all else that `survey` of node.sh tells, in one call."""
+        return self._look("survey", version, files)
+
+    def _look(self, how: str, version: str, files: Sequence[FileEntry]) -> tuple[Reply, str | None]:
         refuse_odd_names(files)
         known = self._known()
-        call, seconds = ("check", version, *state(files)), hashing(files)
+        call, seconds = (how, version, *state(files)), hashing(files)
         reply = self._calls.ask(*call, known.get(version, ""), seconds=seconds)
         if self._known() is not known:  # the connection was opened anew for this call
             known = self._known()
@@ -58,10 +64,10 @@ class Inventory:
             self._send_list(version, files)
             reply = self._calls.ask(*call, "", seconds=seconds)
         if reply.get("needs"):
-            return what_differs(self._calls.ask("details", version, seconds=seconds).output, files)
+            return reply, what_differs(self._calls.ask("details", version, seconds=seconds).output, files)
         if stamp := reply.get("stamp"):
             known[version] = stamp
-        return reply.get("wrong")
+        return reply, reply.get("wrong")
 
     def put(self, version: str, source: Path, files: Sequence[FileEntry], operation: int) -> None:
         """A connection that is lost on the way is opened anew, once; one that does not answer in time is not."""
