@@ -124,9 +124,13 @@ class _Trial:
         asked = self.starter.spawn(
             command_argv(command), cwd=self.cwd, env=self.env, log=self.log, step=self.step
         )
-        ended = asked.wait(timeout)
+        ended = None
+        try:
+            ended = asked.wait(timeout)
+        finally:
+            if ended is None:  # also where the wait was broken off: nobody else knows of it
+                asked.end(1.0)
         if ended is None:
-            asked.end(1.0)
             return False, f"the probe command did not end within {timeout:g}s"
         return ended.ok, f"the probe command: {ended}"
 
