@@ -90,8 +90,13 @@ straighten() { # PATH
 read_link() {
     link='' named=''
     [ -L "$root/current" ] || return 0
-    link=$(readlink "$root/current" && printf .)
-    link=${link%"$line_feed".}
+    link=$(readlink "$root/current")
+    case $link in
+    /*) target=$link ;;
+    *) target=$root/$link ;;
+    esac
+    # A name that ends in line feeds has lost them, and is another one.
+    [ ! -e "$root/current" ] || [ "$root/current" -ef "$target" ] || link=$link$line_feed
     read_target
 }
 

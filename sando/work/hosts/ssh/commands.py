@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from sando.model.names import visible
 from sando.model.topology import Command
 from sando.work.cancel import CancelToken
 from sando.work.environment import command_argv
-from sando.work.hosts.script import words
+from sando.work.hosts.script import quoted, words
 from sando.work.hosts.ssh.calls import Calls
 from sando.work.hosts.ssh.line import LOST, Line
 from sando.work.hosts.ssh.reply import Reply
@@ -29,6 +30,7 @@ _SLACK_S = 30.0  # the node's own limit comes after ours
 _PIECE = 2**16  # bytes that one look brings
 _PIECES = 64  # at most, each second
 _LAST_LINES = 50
+_OURS = re.compile(r"SANDO_[A-Z_]+")  # any other (PATH, IFS) is for the command alone
 
 
 class Remote:
@@ -36,25 +38,24 @@ class Remote:
 
     def __init__(
         self, line: Line, command: Command, *, cwd: str, env: Mapping[str, str], log: OpLog | None,
-        cancel: CancelToken, step: str, limit: float,
+        cancel: CancelToken, step: str, limit: float | None,
     ) -> None:  # fmt: skip
         self.stuck: tuple[str, ...] = ()
         self._calls = Calls(line, cancel)
         self._cancel = cancel
         self._log = log
         self._step = step
-        self._limit = math.ceil(limit)
+        self._limit = None if limit is None else math.ceil(limit)
         self._number = token_hex(4)
         self._heard = 0
         self._text = b""
         self._exit: Exit | None = None
         self._blind = False
         self._program = None if isinstance(command, str) else command[0]
-        argv = ("env", *(f"{k}={v}" for k, v in env.items()), *command_argv(command))
+        call = _call(self._number, self._limit, cwd, env, command)
         self._calls.fresh()
         with self._told():
             self._shell = self._borrow(line)
-            call = words("run", self._number, self._limit, cwd, *argv)
             self._shell.ask(call, time.monotonic() + ANSWER_S, cancel)
 
     @property
@@ -169,7 +170,8 @@ class Remote:
 
     @property
     def _then(self) -> str:
-        return f"; it may still run there: the node ends it within {span(self._limit)} of its start"
+        then = f": the node ends it within {span(self._limit)} of its start" if self._limit else ""
+        return f"; it may still run there{then}"
 
     def _lost(self, error: BaseException) -> WorkError:
         return self._calls.lost(self._step, error, ANSWER_S, self._then)
@@ -184,12 +186,22 @@ class Remote:
             raise self._lost(error) from error
 
 
+def _call(number: str, limit: int | None, cwd: str, env: Mapping[str, str], command: Command) -> str:
+    """The line of shell. Names that would change what node.sh itself does come by `env`, which costs an exec more."""
+    run = ("run", number, "" if limit is None else limit, cwd)
+    if isinstance(command, str) and all(_OURS.fullmatch(name) for name in env):
+        exports = "".join(f"export {name}={quoted(value)}; " for name, value in env.items())
+        return f"{exports}{words(*run, *command_argv(command))}"
+    return words(*run, "env", *(f"{k}={v}" for k, v in env.items()), *command_argv(command))
+
+
 def run_on(
     line: Line, command: Command, *, cwd: str, env: Mapping[str, str], log: OpLog | None, cancel: CancelToken,
     timeout: float, step: str,
 ) -> tuple[Exit, str]:  # fmt: skip
     """`run_plain` on the node: WorkError when it timed out or the connection was lost; raises Cancelled."""
-    limit = timeout + _SLACK_S
+    # A probe is asked again and again: what guards a command costs the node as much as the probe itself.
+    limit = None if log is None else timeout + _SLACK_S
     remote = Remote(line, command, cwd=cwd, env=env, log=log, cancel=cancel, step=step, limit=limit)
     try:
         ended = remote.wait(timeout)
