@@ -3,20 +3,23 @@
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from sando.model.errors import WorkError
 from sando.model.target import target_of
+from sando.model.topology import Command
 from sando.work.cancel import CancelToken
 from sando.work.hosts.ssh.calls import Calls
+from sando.work.hosts.ssh.commands import run_on
 from sando.work.hosts.ssh.keys import Keys
 from sando.work.hosts.ssh.line import Line
 from sando.work.hosts.ssh.trust import Trust
+from sando.work.process import Exit
 from tests.work.sshds import Sshd
 from tests.work.wild import until
 
@@ -48,8 +51,8 @@ def says(line: Line, *call: object) -> str:
         line.close()
 
 
-def refused(line: Line, cancel: CancelToken = FREE) -> str:
-    """Why the line could not be opened; nothing of the attempt is left."""
+def refused(line: Line, cancel: CancelToken = FREE, mend: Callable[[], None] = lambda: None) -> str:
+    """Why the line could not be opened; nothing of the attempt is left, once a wire has let go of it (`mend`)."""
     before = held()
     with pytest.raises(WorkError) as caught:
         line.open(cancel)
@@ -57,6 +60,7 @@ def refused(line: Line, cancel: CancelToken = FREE) -> str:
     assert caught.value.step == "connect"
     assert caught.value.detail.startswith(f"{line.target}: ")
     assert not line.is_open
+    mend()
     until(lambda: held() <= before)
     return caught.value.detail
 
@@ -97,3 +101,45 @@ def agent(folder: Path, *keys: Path, passphrase: str = "", words: tuple[str, ...
         finally:
             process.terminate()
             process.wait(10)
+
+
+def run(line: Line, command: Command, cwd: Path | str = "/", **keys: Any) -> tuple[Exit, str]:
+    """A command on the node, whose root is there."""
+    words: dict[str, Any] = {
+        "env": {"A": "b"},
+        "log": None,
+        "cancel": FREE,
+        "timeout": 20.0,
+        "step": "restart",
+    }
+    return run_on(line, command, cwd=str(cwd), **{**words, **keys})
+
+
+def failing(line: Line, command: Command, cwd: Path | str = "/", **keys: Any) -> WorkError:
+    with pytest.raises(WorkError) as caught:
+        run(line, command, cwd, **keys)
+    return caught.value
+
+
+class Background:
+    """A call in another thread, joined at the end; `result` or `error` is what came of it."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self.result: Any = None
+        self.error: Exception | None = None
+        self._work = work
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        try:
+            self.result = self._work()
+        except Exception as error:  # noqa: BLE001  (it is the test's to judge)
+            self.error = error
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(20)
+        assert not self._thread.is_alive()

@@ -49,7 +49,8 @@ class Connection:
 
     @property
     def alive(self) -> bool:
-        return self._transport is not None and self._transport.is_active()
+        """As far as we know: paramiko takes a moment to see that it was dropped, or has failed."""
+        return self._transport is not None and self._transport.is_active() and not self._dial.dropped
 
     def open(self, keys: Keys, trust: Trust, watch: Watch) -> None:
         """Dial, make sure who answers, log in. Nothing of ours is told to a node before its host key is known."""

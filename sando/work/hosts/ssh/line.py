@@ -42,6 +42,7 @@ class Line:
         self._keys = keys
         self._trust = trust
         self._opening = threading.Lock()
+        self._closed = 0
         self._connections: list[Connection] = []
         self._idle: list[Shell] = []
         self.hello: Reply | None = None
@@ -68,6 +69,7 @@ class Line:
 
     def close(self) -> None:
         """Nothing of it is left, here and on the node; who connects just now is broken off."""
+        self._closed += 1
         for connection in self._connections[:]:
             connection.drop()
         with self._opening:
@@ -92,11 +94,12 @@ class Line:
     def _connect(self, cancel: CancelToken) -> None:
         """One more connection with a first shell, which lies idle."""
         until = time.monotonic() + CONNECT_S
+        closed = self._closed
         for pause in (*AGAIN_S, None):
             try:
                 return self._try(until - time.monotonic(), cancel)
             except _HungUp as error:
-                if pause is None or time.monotonic() + pause >= until:
+                if pause is None or time.monotonic() + pause >= until or self._closed != closed:
                     raise self.failed("connect", str(error)) from error
                 cancel.wait(pause)
 
@@ -166,7 +169,7 @@ class Line:
     def channel(self, host: str, port: int, seconds: float, cancel: CancelToken) -> Channel:
         """A connection from the node to `host:port`; see `Connection.tunnel`. TimeoutError, or what LOST names."""
         connection = self.open(cancel)
-        with Watch(seconds + 1, cancel, connection.drop):
+        with self._used(connection), Watch(seconds + 1, cancel, connection.drop):
             return connection.tunnel(host, port, seconds)
 
     def failed(self, step: str, why: str) -> WorkError:
@@ -184,11 +187,23 @@ class Line:
     def _another(self, connection: Connection, cancel: CancelToken) -> Shell:
         watch = Watch(CONNECT_S, cancel, connection.drop)
         try:
-            with watch:
+            with self._used(connection), watch:
                 return self._start(connection, watch, cancel)
-        except (*LOST, ChannelException) as error:
-            if watch.late:
-                raise TimeoutError from error
+        except LOST as error:
+            if not watch.late and not isinstance(error, TimeoutError):
+                raise
+            connection.drop()
+            raise TimeoutError from error
+
+    @contextmanager
+    def _used(self, connection: Connection) -> Iterator[None]:
+        """One that could not be written to is not taken for alive again; that sshd said no, or nobody listens, is no harm."""
+        try:
+            yield
+        except (ChannelException, TimeoutError):
+            raise
+        except (SSHException, OSError, EOFError):
+            connection.drop()
             raise
 
     def _elsewhere(self, cancel: CancelToken) -> Shell:

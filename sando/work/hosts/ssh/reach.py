@@ -25,13 +25,13 @@ class Dial:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._news = threading.Event()
-        self._dropped = False
+        self.dropped = False
         self.resolved = False
         self.socket: socket.socket | None = None
 
     def drop(self) -> None:
         """From any thread, at once, and for good: also what is dialled afterwards is shut."""
-        self._dropped = True
+        self.dropped = True
         self._news.set()
         if (sock := self.socket) is not None:
             with suppress(OSError):
@@ -70,7 +70,7 @@ class Dial:
         return sock
 
     def _check(self) -> None:
-        if self._dropped:
+        if self.dropped:
             raise Dropped(None, "it was broken off")
 
     def _resolve(self, watch: Watch) -> list[tuple[int, tuple[str, int]]]:

@@ -1,13 +1,14 @@
 """What a call of a node's shell answered, taken apart. It trusts nothing: a node may say anything."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sando.model.names import visible
 
 _OUTPUT = b"\n@output "
+_FACT = re.compile(rb"^@([a-z]+) (.*)$", re.MULTILINE)
 _SAID = 2000  # characters of what was said that are told
+_LOOKED_AT = 4 * _SAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +39,19 @@ class Reply:
 
 def parse(status: int, heard: bytes) -> Reply:
     head, _, body = (b"\n" + heard).partition(_OUTPUT)
-    facts, rest = [], []
-    for text in head.decode("utf-8", "replace").split("\n"):
-        if found := re.fullmatch(r"@([a-z]+) (.*)", text):
-            facts.append((found[1], found[2]))
-        else:
-            rest.append(text)
-    return Reply(status, tuple(facts), shorten(rest), body.partition(b"\n")[2])
+    facts = tuple((found[1].decode(), _text(found[2])) for found in _FACT.finditer(head))
+    return Reply(status, facts, shorten(head), body.partition(b"\n")[2])
 
 
-def shorten(lines: Iterable[str]) -> str:
-    """Lines of a node as one that can be shown."""
-    said = "; ".join(visible(line.strip()) for line in lines if line.strip() and not line.startswith("@"))
+def shorten(heard: bytes) -> str:
+    """What a node said last, besides facts, as one line that can be shown; of much no more is looked at."""
+    end = _text(heard[-_LOOKED_AT:])
+    if len(heard) > _LOOKED_AT:
+        end = end.partition("\n")[2] or end
+    lines = (line.strip() for line in end.splitlines() if not line.startswith("@"))
+    said = "; ".join(visible(line) for line in lines if line)
     return said if len(said) <= _SAID else f"… {said[-_SAID:]}"
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")

@@ -23,7 +23,7 @@ LOGIN = "exec /bin/sh"
 _CHUNK = 2**18
 _MOST = 16 * 2**20  # bytes of one answer; a node that floods is cut off
 _EARLY = 2**16  # what is said early stands in the first of them
-_LAST = 2000
+_LAST = 2**14
 _BLOCKS_FROM = 2**14  # bytes: a shorter line never waits for room in the socket
 
 
@@ -78,7 +78,9 @@ class Shell:
         self._channel.in_buffer.set_event(self._stir)
         # Both streams as one, in order: else an answer's mark may overtake what was said before it.
         self._send(f"exec 2>&1\n{script}\nprintf '\\n%s 0 0\\n' {self._mark.decode()}\n".encode(), until)
-        self.answer(until, cancel)  # a motd and whatever else came first
+        self._await(
+            lambda: self._status() is not None, until, cancel
+        )  # among a motd and whatever else comes first
         return self.call("hello", until, cancel)
 
     def call(self, line: str, until: float, cancel: CancelToken) -> Reply:
@@ -227,4 +229,4 @@ class Shell:
         return parse(status, bytes(self._heard[: self._searched]))
 
     def _last(self) -> str:
-        return shorten(bytes(self._heard[-_LAST:]).decode("utf-8", "replace").splitlines())
+        return shorten(bytes(self._heard[-_LAST:]))
