@@ -62,13 +62,15 @@ def bench(asked: argparse.Namespace) -> int:
         ways = make_ways(asked, work, nodes)
         stack.callback(quietly, partial(close_all, ways))
         book = Book([(kind.name, count) for kind in asked.payloads for count in asked.nodes])
-        working = rehearse(nodes, installed(ways, book), workshop, book)
-        for kind in asked.payloads:
-            for count in asked.nodes:
-                cell = Cell(nodes.all[:count], kind, partial(workshop.tiny, kind))
-                measure(cell, working, workshop, asked.rounds, book)
-        took = (time.monotonic() - began) / 60
-        print(headline(asked, workshop, busy, took), tables(book, ways), sep="\n\n", flush=True)
+        try:
+            working = rehearse(nodes, installed(ways, book), workshop, book)
+            for kind in asked.payloads:
+                for count in asked.nodes:
+                    cell = Cell(nodes.all[:count], kind, partial(workshop.tiny, kind))
+                    measure(cell, working, workshop, asked.rounds, book)
+        finally:  # also what was measured before an interruption
+            minutes = (time.monotonic() - began) / 60
+            print(headline(asked, workshop, busy, minutes), tables(book, ways), sep="\n\n", flush=True)
     return 1 if "sandod" in book.troubles else 0
 
 
