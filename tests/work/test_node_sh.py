@@ -559,6 +559,13 @@ def test_a_missing_file_is_found_and_one_more_is_no_fault(node):
     assert node.check("1.0", stamp).get("needs") == "look"
 
 
+def test_a_release_of_which_nothing_can_be_looked_at_is_not_right(node):
+    node.upload("1.0")
+    for name in ("VERSION", "server"):
+        (node.release("1.0") / name).unlink()
+    assert node.check("1.0").text == "@needs look\n"
+
+
 def test_what_is_no_release_is_told_in_the_words_of_a_local_node(node, tmp_path):
     write_release(node.store, "1.0")
     host = LocalHost(str(node.root))

@@ -163,7 +163,7 @@ check() { # VERSION MODES SUMS STAMP
     needs sh sha256sum stat xargs
     [ -f "$lists/$1/files" ] && [ -f "$lists/$1/folders" ] || { say needs list && return; }
     stamp "$1"
-    [ "$stamp" = "$4" ] || is_whole "$root/releases/$1" "$lists/$1" "$2" "$3" || { say needs look && return; }
+    { [ -n "$stamp" ] && [ "$stamp" = "$4" ]; } || is_whole "$root/releases/$1" "$lists/$1" "$2" "$3" || { say needs look && return; }
     say stamp "$stamp"
     whole=1
 }
@@ -190,13 +190,14 @@ sums() { over "$1/files" sha256sum -- 2>/dev/null | digest; }
 # a millisecond.
 stamp() { # VERSION
     stamp=''
-    set -f # a name may have a star in it
     cd "$root/releases/$1" || return
     found=$(links "$lists/$1"; over "$lists/$1/files" stat -c '%i %f %s %y %z' -- 2>/dev/null)
     [ ${#found} -lt 1000 ] || found=$(printf %s "$found" | digest)
+    set -f # a name may have a star in it
     for word in $found; do
         stamp=$stamp$word,
     done
+    set +f
 }
 
 digest() { sha256sum | { read -r sum _ && printf %s "$sum"; }; }
