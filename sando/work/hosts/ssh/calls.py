@@ -46,7 +46,8 @@ class Calls:
             with self.line.shell(self.cancel) as shell, shell.moving(feed, PROGRESS_S, self.cancel):
                 reply = shell.feed(words(*call), time.monotonic() + CALL_S, self.cancel, feed)
         except LOST as error:
-            raise self._stuck(call[0], error, feed) from error
+            # What was broken off by our own deadline is not begun again, as what was lost is.
+            raise self._stuck(call[0], error, feed) from (TimeoutError() if feed.stuck else error)
         return self.fine(reply)
 
     def fresh(self) -> None:
