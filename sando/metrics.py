@@ -206,9 +206,7 @@ def _of_tier(name: str, tier: State, now: datetime) -> Iterator[tuple[list[str],
         case "node_up":
             yield from (([label, n["name"]], float(bool(n["reachable"]))) for n in tier["nodes"])
         case "node_version_match":
-            yield from (
-                ([label, n["name"]], float((n["observed"] or n["version"]) == current)) for n in tier["nodes"]
-            )
+            yield from (([label, n["name"]], float(n["observed"] == current)) for n in tier["nodes"])
         case "burn_in_remaining_seconds":
             yield from (([label], _remaining(g, now)) for g in tier["gates"] if g["kind"] == "burn_in")
         case "lock_active":
