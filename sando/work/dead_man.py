@@ -34,7 +34,11 @@ def confirm(post: Post) -> None:
     task = post.task
     if task.confirm_within_s is None:
         return
-    if _settled(post) == "fired":
+    try:
+        claim = _settled(post)
+    except WorkError as error:
+        raise _unreachable(post, error) from error
+    if claim == "fired":
         raise WorkError(
             "confirm",
             f"the node went back to {task.former or 'nothing'} by itself: it was not confirmed within "
