@@ -40,12 +40,13 @@ def _preflight(post: Post) -> NodeFacts:
         _refuse_in_use(post, current, wrong)
     if wrong and files is None:
         raise _cannot(f"release {task.version} is not in the store ({task.store}), and on the node: {wrong}")
+    odd = ""
     if wrong:
         size = sum(f.size for f in files or ())
-        host.prepare(need=2 * size + MARGIN, files=2 * len(files or ()) + 64)
+        odd = host.prepare(need=2 * size + MARGIN, files=2 * len(files or ()) + 64)
     if where := task.probe and address_of(task.probe):
         host.check_forwarding(*where)
-    detail = _strange(current)
+    detail = "; ".join(filter(None, [_strange(current), odd]))
     post.say(
         f"preflight ok, current is {current.version or current.foreign or 'not there'}{detail and '; ' + detail}"
     )

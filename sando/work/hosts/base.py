@@ -89,8 +89,11 @@ class Host(Protocol):
     ) -> tuple[Exit, str]:
         """Run a command on the node, `env` over a clean environment; see `run_plain`. What it leaves running stays."""
 
-    def prepare(self, *, need: int, files: int) -> None:
-        """Make the root, prove that files and links can be written there, that `need` bytes and `files` inodes are free."""
+    def prepare(self, *, need: int, files: int) -> str:
+        """Make the root, prove that files and links can be written there, that `need` bytes and `files` inodes are free.
+
+        The answer is what a person should know of the node all the same; mostly empty.
+        """
 
     def survey(self, version: str, files: Sequence[FileEntry] | None) -> tuple[Current, str | None]:
         """`read_current`, `check_release`, and where that is right, that the folders can be written: one round trip."""

@@ -75,7 +75,7 @@ class LocalHost:
             step=step,
         )
 
-    def prepare(self, *, need: int, files: int) -> None:
+    def prepare(self, *, need: int, files: int) -> str:
         with told(
             f"cannot make {self._root}", f"make it, and give it to the user of sandod (uid {os.getuid()})"
         ):
@@ -88,6 +88,7 @@ class LocalHost:
             raise cannot(f"{self._root}: {_mib(free)} MiB free, {_mib(need)} MiB needed; make room there")
         if room.f_files and room.f_favail < files:
             raise cannot(f"{self._root}: {room.f_favail} inodes free, {files} needed; make room there")
+        return ""
 
     def survey(self, version: str, files: Sequence[FileEntry] | None) -> tuple[Current, str | None]:
         current = self.read_current()

@@ -248,6 +248,7 @@ prepare() { # KIB
     is_one_disk "$root" "$root/releases" "$root/.sando" ||
         die "$root/releases, $root/.sando and $root have to be on one file system"
     try_out "$incoming/try-$$"
+    ! has date || figure clock "$(date +%s)"
     figure free "$(df -Pk "$root" | tail -n 1 | while read -r _ _ _ free _; do echo "$free"; done)"
     # Of a file system that counts no inodes (btrfs) all figures are 0.
     figure inodes "$(df -Pi "$root" 2>/dev/null | tail -n 1 | while read -r _ all _ free _; do

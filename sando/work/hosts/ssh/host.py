@@ -1,5 +1,6 @@
 """A node that is reached over SSH: `Host` by calls of node.sh in a shell that stays open there; it decides nothing."""
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -7,6 +8,7 @@ from random import SystemRandom
 
 from paramiko import ChannelException
 
+from sando.model.clock import span
 from sando.model.errors import WorkError
 from sando.model.gates import Verdict
 from sando.model.names import is_version, visible
@@ -31,6 +33,7 @@ from sando.work.stream import Stream
 
 _FORBIDDEN = 1  # of RFC 4254: administratively prohibited
 _PORTS = range(15000, 32000)  # below those that a kernel gives to clients
+_CLOCK_S = 60.0
 _BOOT_SLACK_S = 60.0
 _CHANCE = SystemRandom()
 _NO_FORWARDING = (
@@ -88,7 +91,7 @@ class SshHost:
             self._line, command, cwd=cwd, env=env, log=log, cancel=cancel, timeout=timeout, step=step
         )
 
-    def prepare(self, *, need: int, files: int) -> None:
+    def prepare(self, *, need: int, files: int) -> str:
         reply = self._calls.ask("prepare", -(-need // 1024))
         if lacks := self._line.hello and self._line.hello.all("lacks"):
             raise self._cannot(
@@ -103,6 +106,7 @@ class SshHost:
         inodes = reply.number("inodes")  # none where the file system has no fixed number
         if inodes and inodes < files:
             raise self._cannot(f"{self._root}: {inodes} inodes free, {files} needed; make room there")
+        return _clock(reply.number("clock"))
 
     def survey(self, version: str, files: Sequence[FileEntry] | None) -> tuple[Current, str | None]:
         if files is None:
@@ -246,6 +250,14 @@ class _Starter:
 def _foreign(reply: Reply) -> str | None:
     said = reply.get("foreign")
     return said and visible(said)
+
+
+def _clock(there: int | None) -> str:
+    """Told where it is wrong, since a person reads the node's logs by it; nothing here goes by it."""
+    off = 0.0 if there is None else there - time.time()
+    if abs(off) < _CLOCK_S:
+        return ""
+    return f"its clock is {span(abs(off))} {'ahead of' if off > 0 else 'behind'} sandod's"
 
 
 def _mib(size: int) -> str:
