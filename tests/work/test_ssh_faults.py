@@ -27,7 +27,7 @@ from sando.work.hosts.ssh.line import Line
 from sando.work.hosts.ssh.trust import Trust
 from sando.work.log import OpLog
 from sando.work.probe import look
-from tests.work.lines import FREE, Background, held, line_to, refused, run, says
+from tests.work.lines import FREE, Background, failing, held, line_to, refused, run, says
 from tests.work.nodes import Answering
 from tests.work.sshds import farm, free_port
 from tests.work.wild import until
@@ -508,6 +508,50 @@ def test_a_line_too_long_for_a_black_hole_ends_by_its_deadline(line, wire, monke
         ask(line, "echo", "x" * 12_000_000, seconds=0.7)
 
 
+def test_a_call_that_floods_is_cut_off_and_costs_no_connection(node, line, wire):
+    ask(line, "true")
+    with pytest.raises(WorkError) as caught:
+        ask(line, "sh", "-c", "exec yes")
+    assert caught.value.errored
+    assert caught.value.detail.startswith(f"{line.target}: the connection was lost during sh (")
+    assert caught.value.detail.endswith("y; and more than 16 MiB in all)")
+    assert ask(line, "echo", "there").said == "there"
+    assert wire.accepted == 1
+    until(lambda: not [pid for pid in node.left() if Path(f"/proc/{pid}/comm").read_text() == "yes\n"])
+
+
+# -- one session, and no other connection -------------------------------------------------------------------
+
+
+@pytest.fixture
+def narrow(sshd, root, monkeypatch):
+    """A line to a node that takes one session, over a wire that lets nobody else in."""
+    monkeypatch.setattr(commands_module, "PEEK_S", 0.05)
+    node = sshd("127.0.0.6", options=("MaxSessions 1",))
+    with Wire(node.host, node.port) as wire, closing(line_to(node, root, port=wire.port)) as line:
+        ask(line, "true")
+        wire.refuse()
+        yield line
+
+
+def test_a_command_that_cannot_be_looked_at_runs_to_its_end_and_says_why_it_was_silent(narrow, tmp_path):
+    log = OpLog(tmp_path / "log")
+    ended, text = run(narrow, "echo one; sleep 0.3; echo two", log=log)
+    assert (ended.ok, text) == (True, "one\ntwo\n")
+    told = log.path.read_text()
+    assert told.count("sando: its output is told at its end: ") == 1
+    assert told.endswith("\none\ntwo\n")
+
+
+def test_a_command_that_cannot_be_ended_says_so_and_until_when_it_may_run(narrow, tmp_path, monkeypatch):
+    monkeypatch.setattr(commands_module, "_SLACK_S", 0.5)
+    error = failing(narrow, "sleep 100", tmp_path, timeout=0.3, log=OpLog(tmp_path / "log"))
+    assert error.errored
+    assert error.detail.startswith("timed out after 0s, and could not be ended: ")
+    assert "connection refused" in error.detail
+    assert error.detail.endswith("; it may still run there: the node ends it within 1s of its start")
+
+
 # -- uploads ------------------------------------------------------------------------------------------------
 
 
@@ -592,6 +636,21 @@ def test_an_upload_that_the_node_cannot_keep_says_why_when_all_of_it_has_come(li
     assert send(line, root / "small", 1000).ok
 
 
+def test_what_the_node_does_with_an_upload_has_a_time_of_its_own(line, monkeypatch):
+    monkeypatch.setattr(calls_module, "PROGRESS_S", 0.3)
+    data = memoryview(bytes(1000))
+
+    def unpack(seconds, after_s):
+        script = f"echo @ready 1; head -c 1000 >/dev/null; sleep {seconds}"
+        return Calls(line, FREE).feed("sh", "-c", script, data=data, after_s=after_s)
+
+    assert unpack(1.2, 10.0).ok
+    with pytest.raises(WorkError) as caught:
+        unpack(20, 0.4)
+    assert caught.value.detail.startswith(f"{line.target}: no answer to sh within 0s")
+    assert caught.value.detail.endswith("(1000 of 1000 bytes went out)")
+
+
 def test_keys_that_are_agreed_on_again_in_the_middle_are_no_trouble(sshd, root, monkeypatch, tmp_path):
     monkeypatch.setattr(paramiko.packet.Packetizer, "REKEY_BYTES", 2_000_000)
     node = sshd("127.0.0.6", options=("RekeyLimit 1M", "LogLevel DEBUG1"))
@@ -638,6 +697,14 @@ def test_a_probe_over_a_black_hole_is_red_in_time_and_the_next_call_knows(host, 
         green, said = look(Probe(http=server.url), host.open_tcp, never, 0.5)
         assert (green, said) == (False, f"{server.url}: no answer within 0.5s")
         assert time.monotonic() - begun < 2
+
+
+def test_a_service_that_black_holes_is_red_in_time_and_costs_no_connection(host, wire):
+    with no_room("127.0.0.1") as port:
+        for _ in range(2):
+            green, said = look(Probe(tcp=f"127.0.0.1:{port}"), host.open_tcp, never, 0.4)
+            assert (green, said) == (False, f"tcp 127.0.0.1:{port}: no answer within 0.4s")
+    assert wire.accepted == 1
 
 
 def test_a_node_that_cannot_be_reached_is_no_red_probe(host, wire):

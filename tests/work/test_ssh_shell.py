@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sando.model.errors import Cancelled, WorkError
+from sando.model.names import visible
 from sando.model.topology import NodeSpec, Probe
 from sando.work import boot as boot_module
 from sando.work.cancel import CancelToken
@@ -22,6 +23,7 @@ from sando.work.hosts.script import words
 from sando.work.hosts.ssh import commands as commands_module
 from sando.work.hosts.ssh import line as line_module
 from sando.work.hosts.ssh.commands import Remote
+from sando.work.hosts.ssh.reply import parse
 from sando.work.log import OpLog
 from sando.work.probe import look
 from sando.work.process import Exit
@@ -133,7 +135,7 @@ def test_a_shell_that_never_stops_talking_is_cut_off_and_eats_no_memory(sshd, mo
     monkeypatch.setattr(line_module, "CONNECT_S", 5.0)
     before = _peak()
     told = refused(line_to(node))
-    assert "no answers within" in told or "more than 16 MiB in all" in told
+    assert "no shell answers within" in told or "more than 16 MiB in all" in told
     assert _peak() - before < 100 * 2**10
 
 
@@ -671,6 +673,32 @@ def test_a_cancelled_boot_leaves_nothing_on_the_node(node, host, root, log, prob
         token.cancel()
     assert isinstance(job.error, Cancelled)
     until(lambda: below(node, root) == [])
+
+
+# -- what a node may say ------------------------------------------------------------------------------------
+
+
+@given(
+    st.binary()
+    | st.lists(
+        st.sampled_from([b"@free 1", b"@free x", b"@output a", b"@", b"\xff", b"\x1b[2J", b"@a b"])
+    ).map(b"\n".join)
+)
+@example(b"@free 12\nmv: no\n@output of it\n@free 13\n\x00")
+def test_an_answer_of_any_bytes_is_taken_apart_and_can_be_shown(heard):
+    reply = parse(0, heard)
+    assert reply.said.isprintable() or reply.said == visible(reply.said)
+    assert reply.number("free") is None or reply.number("free") >= 0
+    head, _, body = (b"\n" + heard).partition(b"\n@output ")
+    assert reply.output == body.partition(b"\n")[2]
+    assert len(reply.facts) <= head.count(b"@")
+
+
+def test_of_much_that_was_said_the_last_is_told():
+    said = parse(1, b"".join(b"line %d\n" % n for n in range(100_000))).said
+    assert said.startswith("… ")
+    assert said.endswith("line 99998; line 99999")
+    assert len(said) < 2100
 
 
 # -- the end ------------------------------------------------------------------------------------------------

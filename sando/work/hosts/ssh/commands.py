@@ -136,7 +136,7 @@ class Remote:
                 reply = self._calls.ask("peek", self._number, self._heard, seconds=ANSWER_S)
             except WorkError as error:
                 if error.step != "connect":
-                    raise WorkError(error.step, f"{error.detail}{self._then}", errored=True) from error
+                    raise WorkError(error.step, f"{error.detail}{self.then}", errored=True) from error
                 # Whether it runs is not known from this: its own shell may be as well as ever.
                 self._blind = True
                 self._say(f"its output is told at its end: {error.detail}")
@@ -169,12 +169,13 @@ class Remote:
             self._log.say(text)
 
     @property
-    def _then(self) -> str:
+    def then(self) -> str:
+        """What is known of it once it is out of reach."""
         then = f": the node ends it within {span(self._limit)} of its start" if self._limit else ""
         return f"; it may still run there{then}"
 
     def _lost(self, error: BaseException) -> WorkError:
-        return self._calls.lost(self._step, error, ANSWER_S, self._then)
+        return self._calls.lost(self._step, error, ANSWER_S, self.then)
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -210,7 +211,11 @@ def run_on(
             remote.end()
         raise
     if ended is None:
-        remote.end()
+        try:
+            remote.end()
+        except WorkError as error:
+            why = f"timed out after {span(timeout)}, and could not be ended: {error.detail}{remote.then}"
+            raise WorkError(step, why, errored=True) from error
         tail = "\n".join(remote.text.splitlines()[-_LAST_LINES:])
         raise WorkError(step, f"timed out after {span(timeout)}; it was killed", tail=tail)
     return ended, remote.text

@@ -112,18 +112,19 @@ class Line:
                 connection.open(self._keys, self._trust, watch)
                 self._idle.append(self._start(connection, watch, cancel))
         except BaseException as error:
+            alive = connection.alive
             connection.close()
             self._connections.remove(connection)
             if isinstance(error, (WorkError, *LOST)):
-                raise self._explained(connection.phase, error, late=watch.late) from error
+                raise self._explained(connection.phase, error, late=watch.late, alive=alive) from error
             raise
 
-    def _explained(self, phase: Phase, error: Exception, *, late: bool) -> Exception:
+    def _explained(self, phase: Phase, error: Exception, *, late: bool, alive: bool) -> Exception:
         if late or isinstance(error, TimeoutError):
             return self.failed("connect", silence(phase, self.target, CONNECT_S))
         if isinstance(error, WorkError):
             return error
-        if isinstance(error, ShellLost):
+        if isinstance(error, ShellLost) and alive:
             hint = f"give {self.target.user} a shell there (chsh -s /bin/sh), or look at what its rc files do"
             return self.failed("connect", f"no shell answers; it said: {error.said or 'nothing'}; {hint}")
         why = loss(phase, self.target, error)
