@@ -1,13 +1,16 @@
 """node.sh under every shell that a node may have for /bin/sh, called as its callers call it, without a connection."""
 
+import fcntl
 import multiprocessing
 import os
 import re
 import signal
+import struct
 import subprocess
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +28,7 @@ from sando.work.hosts.parcel import Parcels, Wish, list_alone
 from sando.work.hosts.script import NODE_SH, quoted, words
 from sando.work.hosts.ssh.shell import Feed, Shell
 from tests.work.nodes import alive, names, until, write_release
-from tests.work.sshds import small_disk, tools
+from tests.work.sshds import tools
 from tests.work.test_local import read
 
 SHELLS = {
@@ -34,6 +37,7 @@ SHELLS = {
     "busybox": ("busybox", "sh"),  # its programs are BusyBox's, too
 }
 FREE = CancelToken()
+FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IMMUTABLE = 0x80086601, 0x40086602, 0x10
 
 
 @dataclass
@@ -456,6 +460,22 @@ def test_another_attempt_of_an_operation_has_a_place_of_its_own_and_sweeps_the_l
     assert names(node.root / ".sando/incoming") == sorted([second, other])
 
 
+def test_of_two_attempts_the_later_one_has_it(node):
+    """The first was cut off, and is only slow: it finds its place gone when it wants to put the release there."""
+    write_release(node.store, "1.0")
+    files = listed(node.store / "1.0")
+    parcel = node.parcels.get(
+        Wish(node.store, "1.0", state(files), None, "plain", patches=False), files, (), FREE
+    )
+    first = node("offer", 7).get("staged")
+    meanwhile = "( " + words("offer", 7) + " )"
+    receive = words("receive", first, parcel.size, "plain", "1.0", "", "", *state(files))
+    said = node.sh(f"is_whole() {{ {meanwhile}; }}\n{receive}", data=parcel.data)
+    assert said.status == 1
+    assert "another attempt to upload 1.0 has begun" in said.text
+    assert names(node.root / "releases") == []
+
+
 def test_leftovers_of_a_day_are_swept_and_younger_ones_are_not(node):
     node("prepare", 0)
     private = node.root / ".sando"
@@ -653,16 +673,34 @@ def test_names_that_are_no_versions_are_not_told_and_not_removed(node, tmp_path)
     assert outside.is_dir()
 
 
-def test_what_cannot_be_removed_is_told_once_and_hinders_no_other(node, tmp_path):
-    node.upload("1.0")
-    node.upload("1.1")
-    busy = node.root / ".sando/trash/0.9-1/busy"
-    busy.mkdir(parents=True)
-    with small_disk(busy, 0.1):  # nobody can remove it, root neither
+def test_what_cannot_be_removed_is_told_once_and_hinders_no_other(node):
+    for version in ("1.0", "1.1", "1.2"):
+        node.upload(version)
+    with unremovable(node.release("1.0") / "VERSION"):
         said = node("remove", "1.0")
-        assert (said.status, said.text) == (0, "")
-        assert names(node.root / "releases") == ["1.1"]
-        assert names(node.root / ".sando/trash") == ["0.9-1"]
+        assert said.status == 1
+        assert (
+            f"releases/1.0 is out of the way, but not all of it in {node.root}/.sando/trash can be"
+            in said.text
+        )
+        assert node("remove", "1.1").text == ""
+        assert names(node.root / "releases") == ["1.2"]
+        assert node.upload("1.0").get("stamp")
+
+
+@contextmanager
+def unremovable(path):
+    """For root neither, wherever it is moved to."""
+    told = subprocess.run(["chattr", "+i", path], capture_output=True, text=True, check=False)
+    if told.returncode:
+        pytest.skip(f"a file cannot be made immutable here: {told.stderr.strip()}")
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        yield
+    finally:
+        flags = struct.unpack("l", fcntl.ioctl(fd, FS_IOC_GETFLAGS, bytes(8)))[0]
+        fcntl.ioctl(fd, FS_IOC_SETFLAGS, struct.pack("l", flags & ~FS_IMMUTABLE))
+        os.close(fd)
 
 
 def test_a_folder_that_a_service_has_closed_is_removed_and_links_in_it_are_not_followed(node, tmp_path):
@@ -699,7 +737,7 @@ def test_a_command_runs_also_where_its_output_cannot_be_kept(node, tmp_path):
 
 def test_a_command_with_a_limit_is_killed_then_and_whoever_has_its_number_later_is_not(node, tmp_path):
     node("prepare", 0)
-    assert node("run", "ab", "1", node.root, "sleep", "60").get("status") == str(128 + signal.SIGKILL)
+    assert node("run", "ab", "0.3", node.root, "sleep", "60").get("status") == str(128 + signal.SIGKILL)
     killed = tmp_path / "killed"
     script = f'signal() {{ echo "$@" >{quoted(str(killed))}; }}\n' + words(
         "run", "cd", "0.3", node.root, "true"

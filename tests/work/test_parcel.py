@@ -14,7 +14,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from sando.work.cancel import CancelToken
 from sando.work.digest import listed, scan, verify
 from sando.work.hosts import parcel as making
 from sando.work.hosts.listing import refuse_odd_names, state
+from sando.work.hosts.packing import zstd
 from sando.work.hosts.parcel import Parcels, Wish
 from tests.work.nodes import Shop, names
 from tests.work.sshds import farm
@@ -165,6 +165,14 @@ def test_one_image_among_much_text_does_not_keep_it_from_being_compressed(store)
     text = {f"text-{number}": (b"all work and no play\n" * 20_000, 0o644) for number in range(8)}
     files = build(store, "2.0", {"image": (noise(2**19), 0o644), **text})
     assert make(store, files).parcel.packing == "zstd"
+
+
+def test_the_names_of_many_files_are_compressed_although_nothing_is_sent(store):
+    tree = {f"a/folder/and/file-{number}": (b"%d" % number, 0o644) for number in range(500)}
+    old, files = build(store, "1.0", tree), build(store, "2.0", tree)
+    made = make(store, files, old)
+    assert made.parcel.packing == "zstd"
+    assert made.parcel.size < 20_000
 
 
 def test_files_keep_the_time_of_the_store_patched_ones_too(store):

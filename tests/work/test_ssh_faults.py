@@ -21,6 +21,7 @@ from sando.work.hosts.ssh import commands as commands_module
 from sando.work.hosts.ssh import connection as connection_module
 from sando.work.hosts.ssh import host as host_module
 from sando.work.hosts.ssh import line as line_module
+from sando.work.hosts.ssh import shell as shell_module
 from sando.work.hosts.ssh.calls import Calls
 from sando.work.hosts.ssh.keys import Keys
 from sando.work.hosts.ssh.line import Line
@@ -126,18 +127,20 @@ class Place:
 
 
 POINTS = {
-    "name": "its name is not resolved within 0.5s; look at this machine's resolver, or name its address",
-    "connect": "no answer within 0.5s; is it up, and may this machine reach its port {port}?",
-    "banner": "port {port} takes connections, and no sshd speaks there within 0.5s; is it the right port, or is it overloaded?",
-    "kex": "sshd fell silent while keys were agreed on, after 0.5s in all; is it overloaded, or does the link lose large packets (MTU)?",
-    "auth": "no answer to the login within 0.5s; look at what sshd waits for there",
-    "shell": "logged in, and no shell answers within 0.5s; look at what the rc files of {user} do there",
+    "name": "its name is not resolved within {s}; look at this machine's resolver, or name its address",
+    "connect": "no answer within {s}; is it up, and may this machine reach its port {port}?",
+    "banner": "port {port} takes connections, and no sshd speaks there within {s}; is it the right port, or is it overloaded?",
+    "kex": "sshd fell silent while keys were agreed on, after {s} in all; is it overloaded, or does the link lose large packets (MTU)?",
+    "auth": "no answer to the login within {s}; look at what sshd waits for there",
+    "shell": "logged in, and no shell answers within {s}; look at what the rc files of {user} do there",
 }
 
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_black_hole_ends_the_attempt_in_time_and_says_how_far_it_came(node, monkeypatch, point):
-    monkeypatch.setattr(line_module, "CONNECT_S", 0.5)
+    # It has to come as far as the hole in that time, on a busy machine too.
+    seconds = 1.2 if point in ("auth", "shell") else 0.4
+    monkeypatch.setattr(line_module, "CONNECT_S", seconds)
     with ExitStack() as stack:
         place = Place(stack, node, point, monkeypatch)
         line = place.line
@@ -148,8 +151,8 @@ def test_a_black_hole_ends_the_attempt_in_time_and_says_how_far_it_came(node, mo
             said = caught.value.detail
         else:
             said = refused(line, mend=place.wire.cut)
-        assert time.monotonic() - begun < 2.5
-        sentence = POINTS[point].format(port=line.target.port, user=node.user)
+        assert time.monotonic() - begun < seconds + 2
+        sentence = POINTS[point].format(s=f"{seconds:g}s", port=line.target.port, user=node.user)
         assert said.startswith(f"{line.target}: {sentence}")
 
 
@@ -241,7 +244,7 @@ def test_a_connection_that_is_cut_while_it_is_opened_says_how_far_it_came(node, 
 
 
 def test_fifty_attempts_that_fail_leave_no_thread_and_no_socket(node, wire, monkeypatch, tmp_path):
-    monkeypatch.setattr(line_module, "CONNECT_S", 0.1)
+    monkeypatch.setattr(line_module, "CONNECT_S", 0.05)
     (tmp_path / "empty").touch()
     deaf = line_to(node, port=free_port(node.host))
     strange = line_to(node, known_hosts=tmp_path / "empty")
@@ -424,7 +427,7 @@ def test_a_command_that_is_cut_off_and_cancelled_is_ended_through_another_connec
     assert remote.wait(0.1) is None
     assert len(_sleeping(node, tmp_path)) >= 2
     wire.cut()
-    assert remote.end().ended
+    assert remote.end(0.4).ended
     until(lambda: _sleeping(node, tmp_path) == [])
 
 
@@ -453,10 +456,10 @@ def test_a_call_on_a_warm_line_that_black_holed_ends_by_its_deadline_and_the_nex
     wire.black_hole()
     begun = time.monotonic()
     with pytest.raises(WorkError) as caught:
-        ask(line, "current", seconds=1.0)
-    assert 1.0 <= time.monotonic() - begun < 2.5
+        ask(line, "echo", seconds=0.6)
+    assert 0.6 <= time.monotonic() - begun < 2.5
     assert caught.value.errored
-    assert caught.value.detail == f"{line.target}: no answer to current within 1s; the connection was closed"
+    assert caught.value.detail == f"{line.target}: no answer to echo within 0s; the connection was closed"
     wire.heal()
     assert ask(line, "echo", "there").said == "there"
     assert wire.accepted == 2
@@ -466,7 +469,7 @@ def test_a_call_on_a_black_holed_line_is_cancelled_at_once(line, wire):
     ask(line, "true")
     wire.black_hole()
     token = CancelToken()
-    with Background(lambda: Calls(line, token).ask("current")) as job:
+    with Background(lambda: Calls(line, token).ask("echo")) as job:
         begun = time.monotonic()
         token.cancel()
     assert isinstance(job.error, Cancelled)
@@ -478,8 +481,8 @@ def test_a_frozen_sshd_is_no_different(sshd, root):
     line = line_to(node, root)
     ask(line, "true")
     node.freeze()
-    with pytest.raises(WorkError, match="no answer to current within 0s"):
-        ask(line, "current", seconds=0.3)
+    with pytest.raises(WorkError, match="no answer to echo within 0s"):
+        ask(line, "echo", seconds=0.3)
     node.thaw()
     assert says(line) == "hello"
 
@@ -505,7 +508,7 @@ def test_a_line_too_long_for_a_black_hole_ends_by_its_deadline(line, wire, monke
     ask(line, "true")
     wire.black_hole()
     with pytest.raises(WorkError, match=r"no answer to|was lost during"):
-        ask(line, "echo", "x" * 12_000_000, seconds=0.7)
+        ask(line, "echo", "x" * 12_000_000, seconds=0.4)
 
 
 def test_a_call_that_floods_is_cut_off_and_costs_no_connection(node, line, wire):
@@ -568,7 +571,7 @@ def send(line, where, size, cancel=FREE, after_s=20.0):
 
 
 def test_an_upload_that_black_holes_ends_soon_after_its_last_progress(line, wire, monkeypatch, root):
-    monkeypatch.setattr(calls_module, "PROGRESS_S", 1.0)
+    monkeypatch.setattr(calls_module, "PROGRESS_S", 0.6)
     ask(line, "true")
     wire.black_hole_after(3_000_000)
     begun = time.monotonic()
@@ -576,7 +579,7 @@ def test_an_upload_that_black_holes_ends_soon_after_its_last_progress(line, wire
         send(line, root / "big", 20_000_000)
     assert time.monotonic() - begun < 6
     assert caught.value.errored
-    assert caught.value.detail.startswith(f"{line.target}: sh has not moved for 1s (")
+    assert caught.value.detail.startswith(f"{line.target}: sh has not moved for 0s (")
     assert caught.value.detail.endswith(" of 20000000 bytes went out); the connection was closed")
     wire.heal()
     assert send(line, root / "big", 1000).ok
@@ -585,11 +588,11 @@ def test_an_upload_that_black_holes_ends_soon_after_its_last_progress(line, wire
 def test_an_upload_that_moves_slowly_is_not_stuck(line, wire, monkeypatch, root):
     monkeypatch.setattr(calls_module, "PROGRESS_S", 0.5)
     ask(line, "true")
-    wire.slow(4_000_000)
+    wire.slow(6_000_000)
     begun = time.monotonic()
-    assert send(line, root / "big", 8_000_000).ok
-    assert time.monotonic() - begun > 1.5
-    assert (root / "big").stat().st_size == 8_000_000
+    assert send(line, root / "big", 6_000_000).ok
+    assert time.monotonic() - begun > 0.8
+    assert (root / "big").stat().st_size == 6_000_000
 
 
 def test_an_upload_that_is_cut_says_how_far_it_came(line, wire, root):
@@ -637,14 +640,15 @@ def test_an_upload_that_the_node_cannot_keep_says_why_when_all_of_it_has_come(li
 
 
 def test_what_the_node_does_with_an_upload_has_a_time_of_its_own(line, monkeypatch):
-    monkeypatch.setattr(calls_module, "PROGRESS_S", 0.3)
+    monkeypatch.setattr(calls_module, "PROGRESS_S", 0.2)
+    monkeypatch.setattr(shell_module, "LOOK_S", 0.1)
     data = memoryview(bytes(1000))
 
     def unpack(seconds, after_s):
         script = f"echo @ready 1; head -c 1000 >/dev/null; sleep {seconds}"
         return Calls(line, FREE).feed("sh", "-c", script, data=data, after_s=after_s)
 
-    assert unpack(1.2, 10.0).ok
+    assert unpack(0.5, 10.0).ok
     with pytest.raises(WorkError) as caught:
         unpack(20, 0.4)
     assert caught.value.detail.startswith(f"{line.target}: no answer to sh within 0s")
@@ -702,8 +706,8 @@ def test_a_probe_over_a_black_hole_is_red_in_time_and_the_next_call_knows(host, 
 def test_a_service_that_black_holes_is_red_in_time_and_costs_no_connection(host, wire):
     with no_room("127.0.0.1") as port:
         for _ in range(2):
-            green, said = look(Probe(tcp=f"127.0.0.1:{port}"), host.open_tcp, never, 0.4)
-            assert (green, said) == (False, f"tcp 127.0.0.1:{port}: no answer within 0.4s")
+            green, said = look(Probe(tcp=f"127.0.0.1:{port}"), host.open_tcp, never, 0.2)
+            assert (green, said) == (False, f"tcp 127.0.0.1:{port}: no answer within 0.2s")
     assert wire.accepted == 1
 
 

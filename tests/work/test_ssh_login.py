@@ -251,7 +251,11 @@ def test_a_declared_key_that_others_may_read_is_refused_with_the_command_that_me
     assert says(line_to(node, identity=path)) == "hello"
 
 
-@pytest.mark.parametrize("text", ["", "no key\n", pair("ed25519", "client").public, "\x00\xff" * 99])
+@pytest.mark.parametrize(
+    "text",
+    ["", "no key\n", pair("ed25519", "client").public, "\x00\xff" * 99],
+    ids=["empty", "words", "the public key", "bytes"],
+)
 def test_a_declared_file_that_is_no_private_key_is_told(node, tmp_path, text):
     said = refused(line_to(node, identity=key_file(tmp_path, text)))
     assert f"identity_file {tmp_path}/key is no private key that can be used" in said

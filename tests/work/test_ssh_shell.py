@@ -369,8 +369,9 @@ def test_a_command_that_is_cancelled_at_its_very_start_does_not_run_on(node, war
 
 
 def test_what_a_command_leaves_running_in_a_session_of_its_own_survives_it_and_the_connection(
-    node, tmp_path, root
+    node, tmp_path, root, monkeypatch
 ):
+    monkeypatch.setattr(commands_module, "GRACE_S", 0.4)
     line = line_to(node, root)
     with closing(line):
         script = "setsid sh -c 'echo $$ > pid; while :; do echo alive; sleep 0.05; done' & until [ -s pid ]; do sleep 0.02; done"
@@ -471,6 +472,7 @@ def test_a_node_that_takes_one_session_a_connection_has_live_output_and_ends(
     sshd, root, log, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(commands_module, "PEEK_S", 0.05)
+    monkeypatch.setattr(commands_module, "GRACE_S", 0.4)
     node = sshd("127.0.0.5", options=("MaxSessions 1",))
     line = line_to(node, root)
     with closing(line):
@@ -659,16 +661,16 @@ def test_what_dies_before_its_probe_answers_is_red_at_once_with_what_it_said(hos
     assert time.monotonic() - begun < 5
 
 
-@pytest.mark.parametrize("probe", [None, Probe(http="http://127.0.0.1:{port}/"), Probe(command="sleep 100")])
-def test_a_cancelled_boot_leaves_nothing_on_the_node(node, host, root, log, probe, monkeypatch):
+@pytest.mark.parametrize(
+    "probe, trap",
+    [(None, "trap '' TERM;"), (Probe(http="http://127.0.0.1:{port}/"), ""), (Probe(command="sleep 100"), "")],
+    ids=["stubborn", "http", "command"],
+)
+def test_a_cancelled_boot_leaves_nothing_on_the_node(node, host, root, log, probe, trap, monkeypatch):
     monkeypatch.setattr(boot_module, "TERM_GRACE_S", 0.2)
     token = CancelToken()
-    job = Background(
-        lambda: boot(
-            host, root, "trap '' TERM; sleep 100 & wait; wait", log, token, probe=probe, settle_s=30.0
-        )
-    )
-    with job:
+    script = f"{trap} sleep 100 & wait; {trap and 'wait'}"
+    with Background(lambda: boot(host, root, script, log, token, probe=probe, settle_s=30.0)) as job:
         until(lambda: below(node, root))
         token.cancel()
     assert isinstance(job.error, Cancelled)

@@ -12,6 +12,20 @@ tab=$(printf '\t') line_feed='
 detach=
 if command -v setsid >/dev/null 2>&1; then detach=setsid; fi
 
+# One rename, where `ln` does it itself (GNU's since 8.27); any other one takes a second process for it.
+relink=
+case $(ln --version 2>/dev/null) in
+*"GNU coreutils"*) relink=1 ;;
+esac
+
+# A call for a node whose `current` named KNOWN when sando saw it last: where it still does, no process is asked.
+known=
+at() { # KNOWN CALL...
+    known=$1
+    shift
+    "$@"
+}
+
 say() { printf '@%s %s\n' "$1" "$2"; }
 
 die() {
@@ -90,6 +104,10 @@ straighten() { # PATH
 read_link() {
     link='' named=''
     [ -L "$root/current" ] || return 0
+    if [ -n "$known" ] && is_folder "$root/releases/$known" && [ "$root/current" -ef "$root/releases/$known" ]; then
+        link=releases/$known named=$known
+        return 0
+    fi
     link=$(readlink "$root/current")
     case $link in
     /*) target=$link ;;
@@ -158,18 +176,21 @@ is_release() { # VERSION
 # no `cp -p` sets back (an mtime they do). It is taken before the hashes: a change meanwhile shows at the next look.
 # What it does not see is a disk that rots, a write past the file system, and a clock that was set back to hide one. The
 # first look of each connection hashes everything.
-check() { # VERSION MODES SUMS STAMP
+check() { # VERSION MODES SUMS STAMP [FILE...]
     is_release "$1" || return 0
     needs sh sha256sum stat xargs
     [ -f "$lists/$1/files" ] && [ -f "$lists/$1/folders" ] || { say needs list && return; }
-    stamp "$1"
-    { [ -n "$stamp" ] && [ "$stamp" = "$4" ]; } || is_whole "$root/releases/$1" "$lists/$1" "$2" "$3" || { say needs look && return; }
+    version=$1 modes=$2 sums=$3 before=$4
+    shift 4
+    stamp "$version" "$@"
+    { [ -n "$stamp" ] && [ "$stamp" = "$before" ]; } ||
+        is_whole "$root/releases/$version" "$lists/$version" "$modes" "$sums" || { say needs look && return; }
     say stamp "$stamp"
     whole=1
 }
 
 # All that comes before a switch in one call: what runs, whether the release is there, whether anything can be written.
-survey() { # VERSION MODES SUMS STAMP
+survey() { # VERSION MODES SUMS STAMP [FILE...]
     whole=''
     current
     check "$@"
@@ -188,10 +209,16 @@ sums() { over "$1/files" sha256sum -- 2>/dev/null | digest; }
 
 # In `stamp`: what changes with any listed file; as it is where there are few, since each process more costs a rollback
 # a millisecond.
-stamp() { # VERSION
-    stamp=''
+# The FILEs of the list, where the caller knows them, save the process that reads it.
+stamp() { # VERSION [FILE...]
+    stamp='' list=$lists/$1
     cd "$root/releases/$1" || return
-    found=$(links "$lists/$1"; over "$lists/$1/files" stat -c '%i %f %s %y %z' -- 2>/dev/null)
+    shift
+    if [ $# -gt 0 ] && [ ! -s "$list/folders" ]; then
+        found=$(stat -c '%i %f %s %y %z' -- "$@" 2>/dev/null)
+    else
+        found=$(links "$list"; over "$list/files" stat -c '%i %f %s %y %z' -- 2>/dev/null)
+    fi
     [ ${#found} -lt 1000 ] || found=$(printf %s "$found" | digest)
     set -f # a name may have a star in it
     for word in $found; do
@@ -249,12 +276,14 @@ prepare() { # KIB
         die "$root/releases, $root/.sando and $root have to be on one file system"
     try_out "$incoming/try-$$"
     ! has date || figure clock "$(date +%s)"
-    figure free "$(df -Pk "$root" | tail -n 1 | while read -r _ _ _ free _; do echo "$free"; done)"
+    figure free "$(free_kib)"
     # Of a file system that counts no inodes (btrfs) all figures are 0.
     figure inodes "$(df -Pi "$root" 2>/dev/null | tail -n 1 | while read -r _ all _ free _; do
         [ "$all" = 0 ] || echo "$free"
     done)"
 }
+
+free_kib() { df -Pk "$root" | tail -n 1 | while read -r _ _ _ free _; do echo "$free"; done; }
 
 figure() { # KEY NUMBER
     case $2 in
@@ -313,15 +342,19 @@ switch() { # VERSION OPERATION FORCE [SECONDS FORMER RESTART...]
 
 point() {
     [ -z "$foreign" ] || put_aside
-    ! is_there "$beside" || rm -f "$beside"
-    ln -s "releases/$wanted" "$beside" && mv -T "$beside" "$root/current" || {
+    if [ -n "$relink" ]; then
+        ln -sfT "releases/$wanted" "$root/current"
+    else
+        ! is_there "$beside" || rm -f "$beside"
+        ln -s "releases/$wanted" "$beside" && mv -T "$beside" "$root/current"
+    fi || {
         rm -f "$beside"
         [ -z "$moved" ] || is_there "$root/current" || mv -T "$kept" "$root/current"
         die "cannot switch $root/current"
     }
-    found=$(readlink "$root/current")
-    [ "$found" = "releases/$wanted" ] || { [ -n "$me" ] && [ ! -e "$me.armed" ]; } ||
-        die "$root/current names $found right after it was switched to releases/$wanted: who else writes it?"
+    # Where the dead-man switch went off at once, the node is back already.
+    [ "$root/current" -ef "$root/releases/$wanted" ] || { [ -n "$me" ] && [ ! -e "$me.armed" ]; } ||
+        die "$root/current names $(readlink "$root/current") right after it was switched to releases/$wanted: who else writes it?"
 }
 
 put_aside() {
@@ -355,7 +388,9 @@ unlink_current() { # OPERATION
 offer() { # OPERATION
     needs $tools
     folders
-    rm -rf "$incoming/$1"-*
+    for name in "$incoming/$1"-*; do
+        ! is_there "$name" || throw "$name"
+    done
     sweep "$incoming"
     sweep "$root/.sando" 'out-*'
     staged=$1-$$
@@ -376,15 +411,13 @@ sweep() { # FOLDER [NAMES]
 receive() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS
     at=$incoming/$1
     take "$2" "$3" "$at"
-    ( built "$@" ) || {
-        rm -rf "$at"
-        exit 1
-    }
-    rm -rf "$at"
+    ( built "$@" ) && status=0 || status=1
+    rm -rf "$at" "$incoming/placing-$1"
+    return $status
 }
 
 built() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS
-    [ -n "$unpacked" ] || die "the upload could not be unpacked in $at"
+    [ -n "$unpacked" ] || die "the upload could not be unpacked in $incoming; $(free_kib) KiB are free there"
     [ -z "$5" ] || reuse "$root/releases/$5" "$5" "$6" || { say needs "all of it: $5 here is not what it was" && return; }
     is_whole "$at/tree" "$at/list" "$7" "$8" || { say needs "all of it: sha256 differs after the upload" && return; }
     place "$4"
@@ -438,15 +471,17 @@ reuse() { # FOLDER BASE STAMP
     done <"$at/patches"
 }
 
+# Renamed before anything is replaced: a later attempt that has thrown it away meanwhile wins.
 place() { # VERSION
-    release=$root/releases/$1
+    release=$root/releases/$1 placing=$incoming/placing-${at##*/}
+    mv -T "$at" "$placing" || die "another attempt to upload $1 has begun"
     if is_there "$release"; then
         read_link
         [ "$named" != "$1" ] || ! is_folder "$release" || die "releases/$1 is what current names"
         discard "$1"
     fi
     rm -rf "${lists:?}/$1"
-    mv -T "$at/list" "$lists/$1" && mv -T "$at/tree" "$release" || die "cannot place $1 in $root/releases"
+    mv -T "$placing/list" "$lists/$1" && mv -T "$placing/tree" "$release" || die "cannot place $1 in $root/releases"
     stamp "$1"
     say stamp "$stamp"
     { sync -f "$release" || sync; } >/dev/null 2>&1 </dev/null &
@@ -469,15 +504,20 @@ take_list() { # VERSION SIZE
 # is out of the way.
 discard() { # VERSION
     folders
-    gone=$trash/$1-$$
-    while is_there "$gone"; do
-        gone=$gone-
-    done
-    mv -T "$root/releases/$1" "$gone" || die "cannot remove releases/$1"
+    throw "$root/releases/$1" || die "cannot remove releases/$1"
     rm -rf "${lists:?}/$1"
-    wipe "$gone"
     sweep "$trash"
-    ! is_there "$gone" || return 1
+    ! is_there "$thrown"
+}
+
+throw() { # PATH
+    thrown=$trash/${1##*/}-$$
+    while is_there "$thrown"; do
+        thrown=$thrown-
+    done
+    mv -T "$1" "$thrown" || return 1
+    wipe "$thrown"
+    return 0
 }
 
 # Also what a service has closed to its owner.
@@ -490,18 +530,18 @@ wipe() { # PATH
 # OTHER releases share files with it, whose ctime changes: each STAMP that held before is made anew.
 remove() { # VERSION [OTHER STAMP]...
     needs find mv readlink rm sha256sum stat xargs
-    gone=$1 hold=''
+    leaves=$1 hold=''
     shift
     read_link
-    [ "$named" != "$gone" ] || die "releases/$gone is what current names"
-    is_version "$gone" && is_folder "$root/releases" && is_folder "$root/releases/$gone" ||
-        die "releases/$gone is no release of this node"
+    [ "$named" != "$leaves" ] || die "releases/$leaves is what current names"
+    is_version "$leaves" && is_folder "$root/releases" && is_folder "$root/releases/$leaves" ||
+        die "releases/$leaves is no release of this node"
     while [ $# -gt 1 ]; do
         stamp "$1"
         [ "$stamp" != "$2" ] || hold="$hold $1"
         shift 2
     done
-    discard "$gone" || die "releases/$gone is out of the way, but not all of it in $trash can be removed"
+    discard "$leaves" || die "releases/$leaves is out of the way, but not all of it in $trash can be removed"
     for name in $hold; do
         stamp "$name"
         say again "$name $stamp"
@@ -515,6 +555,7 @@ remove() { # VERSION [OTHER STAMP]...
 # session of its own, so that all of it can be ended. With SECONDS it is killed then, whatever became of sando.
 run() { # NUMBER SECONDS FOLDER COMMAND...
     out=$root/.sando/out-$1 seconds=$2 folder=$3 killer=''
+    [ -n "$seconds" ] || [ ! -d "$incoming" ] || out=$incoming/out-$$ # a probe: asked again and again, one after the other
     shift 3
     # An empty file fits on a full disk, and then each word that the command says is an error to it.
     { printf . >"$out" && printf '' >"$out"; } 2>/dev/null || { rm -f "$out" && out=/dev/null; }
@@ -537,7 +578,7 @@ run() { # NUMBER SECONDS FOLDER COMMAND...
         say output "of the command"
         tail -c 262144 "$out"
     fi
-    rm -f "$out"
+    [ "$out" = "$incoming/out-$$" ] || rm -f "$out"
 }
 
 # Whoever ends this before takes the sleep along.

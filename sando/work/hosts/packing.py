@@ -53,12 +53,12 @@ def _mapped(path: Path) -> Iterator[mmap.mmap]:
         yield data
 
 
-def packing(best: Packing, release: Path, sent: Sequence[FileEntry]) -> Packing:
-    """Compression where it pays: tried on the middle of the largest files that are sent."""
-    if best == "plain" or not sent:
-        return "plain"
+def packing(best: Packing, release: Path, sent: Sequence[FileEntry], names: bytes) -> Packing:
+    """Compression where it pays: tried on the middle of the largest files that are sent, and on the names of all."""
+    if best == "plain":
+        return best
     largest = sorted(sent, key=lambda f: f.size)[-_SAMPLED:]
-    sample = b"".join(_middle(release / f.path, f.size, _SAMPLE // len(largest)) for f in largest)
+    sample = names + b"".join(_middle(release / f.path, f.size, _SAMPLE // len(largest)) for f in largest)
     small = zstd.compress(sample, _LEVEL) if best == "zstd" else zlib.compress(sample, 1)
     return best if len(small) < _PAYS * len(sample) else "plain"
 

@@ -134,7 +134,7 @@ def _make(
     patches = _patches(wish, found, cancel)
     release = wish.store / wish.version
     with tempfile.TemporaryFile(dir=folder) as file:
-        how = packing(wish.packing, release, found.sent)
+        how = packing(wish.packing, release, found.sent, names(f.path for f in files))
         with packed(file, how) as out, tarfile.open(fileobj=out, mode="w|", format=tarfile.GNU_FORMAT) as tar:
             _add_tables(tar, files, found, patches)
             for number, (f, data) in enumerate(patches):

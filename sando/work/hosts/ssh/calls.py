@@ -33,11 +33,11 @@ class Calls:
             return self._once(call, seconds)
         except LOST as error:
             if isinstance(error, TimeoutError):
-                raise self.lost(call[0], error, seconds) from error
+                raise self.lost(_name(call), error, seconds) from error
         try:
             return self._once(call, seconds)
         except LOST as error:
-            raise self.lost(call[0], error, seconds) from error
+            raise self.lost(_name(call), error, seconds) from error
 
     def feed(self, *call: object, data: memoryview, after_s: float) -> Reply:
         """A call that takes a stream; `after_s` is for what it does once it has all of it."""
@@ -47,7 +47,7 @@ class Calls:
                 reply = shell.feed(words(*call), time.monotonic() + CALL_S, self.cancel, feed)
         except LOST as error:
             # What was broken off by our own deadline is not begun again, as what was lost is.
-            raise self._stuck(call[0], error, feed) from (TimeoutError() if feed.stuck else error)
+            raise self._stuck(_name(call), error, feed) from (TimeoutError() if feed.stuck else error)
         return self.fine(reply)
 
     def fresh(self) -> None:
@@ -81,3 +81,8 @@ class Calls:
             return self.line.failed("connection", why)
         seconds = CALL_S if feed.gone < feed.size else feed.after_s
         return self.lost(what, error, seconds, gone)
+
+
+def _name(call: tuple[object, ...]) -> object:
+    """What is called; `at` only says what is known before."""
+    return call[2] if call[0] == "at" else call[0]

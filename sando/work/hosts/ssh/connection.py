@@ -71,7 +71,10 @@ class Connection:
 
     def session(self) -> Channel:
         """ChannelException when sshd opens no more of them."""
-        return self.transport.open_session(timeout=_SLACK_S)
+        channel = self.transport.open_session(timeout=_SLACK_S)
+        if (sock := self._dial.socket) is not None:
+            sock.hurry = False
+        return channel
 
     def tunnel(self, host: str, port: int, seconds: float) -> Channel:
         """A connection from the node to `host:port`. ChannelException 1: sshd forbids it, 2: nobody listens."""

@@ -115,15 +115,17 @@ class SshHost:
         return self._current(reply), wrong
 
     def read_current(self) -> Current:
-        return self._current(self._calls.ask("current"))
+        return self._current(self._calls.ask("at", self._line.current, "current"))
 
     def _current(self, reply: Reply) -> Current:
         if foreign := _foreign(reply):
             return Current(foreign=foreign)
         link = reply.get("link")
-        return current_of(
+        found = current_of(
             link, self._root, through_link=bool(reply.get("shelf")), dangling=bool(reply.get("dangling"))
         )
+        self._line.current = found.version or ""
+        return found
 
     def check_release(self, version: str, files: Sequence[FileEntry] | None) -> str | None:
         return self._inventory.check(version, files)
@@ -138,10 +140,13 @@ class SshHost:
         self, version: str, operation: int, *, force: bool, dead_man: DeadMan | None = None
     ) -> str | None:
         armed = dead_man.words() if dead_man else ()
-        reply = self._calls.ask("switch", version, operation, "force" if force else "", *armed)
+        reply = self._calls.ask(
+            "at", self._line.current, "switch", version, operation, "force" if force else "", *armed
+        )
         foreign = _foreign(reply) or ((link := reply.get("link")) and describe(link))
         if foreign:
             raise refuse_foreign(self._root, foreign)
+        self._line.current = version
         return reply.get("kept")
 
     def claim(self, operation: int) -> Claim:

@@ -45,6 +45,8 @@ class Line:
         self._closed = 0
         self._connections: list[Connection] = []
         self._idle: list[Shell] = []
+        self.current = ""
+        """The version that the node's link named at the last look: a guess, which saves a process where it holds."""
         self.hello: Reply | None = None
         """What the node said of itself when the last shell was started."""
         self.forwarded: set[tuple[str, int]] = set()

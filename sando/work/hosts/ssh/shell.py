@@ -20,6 +20,7 @@ from sando.work.hosts.ssh.reply import Reply, parse, shorten
 from sando.work.hosts.ssh.watch import Watch
 
 LOGIN = "exec /bin/sh"
+LOOK_S = 1.0  # so often it is seen whether an upload is still on its way
 _CHUNK = 2**18
 _MOST = 16 * 2**20  # bytes of one answer; a node that floods is cut off
 _EARLY = 2**16  # what is said early stands in the first of them
@@ -98,7 +99,7 @@ class Shell:
         until = time.monotonic() + feed.after_s
         while True:
             try:
-                return self.answer(min(until, time.monotonic() + 1), cancel)
+                return self.answer(min(until, time.monotonic() + LOOK_S), cancel)
             except TimeoutError:
                 if self._carrier.unsent():  # still on its way: the node's time has not begun
                     until = time.monotonic() + feed.after_s
