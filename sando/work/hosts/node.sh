@@ -12,6 +12,20 @@ tab=$(printf '\t') line_feed='
 detach=
 if command -v setsid >/dev/null 2>&1; then detach=setsid; fi
 
+# One rename, where `ln` does it itself (GNU's since 8.27); any other one takes a second process for it.
+relink=
+case $(ln --version 2>/dev/null) in
+*"GNU coreutils"*) relink=1 ;;
+esac
+
+# A call for a node whose `current` named KNOWN when sando saw it last: where it still does, no process is asked.
+known=
+at() { # KNOWN CALL...
+    known=$1
+    shift
+    "$@"
+}
+
 say() { printf '@%s %s\n' "$1" "$2"; }
 
 die() {
@@ -90,6 +104,10 @@ straighten() { # PATH
 read_link() {
     link='' named=''
     [ -L "$root/current" ] || return 0
+    if [ -n "$known" ] && is_folder "$root/releases/$known" && [ "$root/current" -ef "$root/releases/$known" ]; then
+        link=releases/$known named=$known
+        return 0
+    fi
     link=$(readlink "$root/current")
     case $link in
     /*) target=$link ;;
@@ -158,18 +176,21 @@ is_release() { # VERSION
 # no `cp -p` sets back (an mtime they do). It is taken before the hashes: a change meanwhile shows at the next look.
 # What it does not see is a disk that rots, a write past the file system, and a clock that was set back to hide one. The
 # first look of each connection hashes everything.
-check() { # VERSION MODES SUMS STAMP
+check() { # VERSION MODES SUMS STAMP [FILE...]
     is_release "$1" || return 0
     needs sh sha256sum stat xargs
     [ -f "$lists/$1/files" ] && [ -f "$lists/$1/folders" ] || { say needs list && return; }
-    stamp "$1"
-    { [ -n "$stamp" ] && [ "$stamp" = "$4" ]; } || is_whole "$root/releases/$1" "$lists/$1" "$2" "$3" || { say needs look && return; }
+    version=$1 modes=$2 sums=$3 before=$4
+    shift 4
+    stamp "$version" "$@"
+    { [ -n "$stamp" ] && [ "$stamp" = "$before" ]; } ||
+        is_whole "$root/releases/$version" "$lists/$version" "$modes" "$sums" || { say needs look && return; }
     say stamp "$stamp"
     whole=1
 }
 
 # All that comes before a switch in one call: what runs, whether the release is there, whether anything can be written.
-survey() { # VERSION MODES SUMS STAMP
+survey() { # VERSION MODES SUMS STAMP [FILE...]
     whole=''
     current
     check "$@"
@@ -188,10 +209,16 @@ sums() { over "$1/files" sha256sum -- 2>/dev/null | digest; }
 
 # In `stamp`: what changes with any listed file; as it is where there are few, since each process more costs a rollback
 # a millisecond.
-stamp() { # VERSION
-    stamp=''
+# The FILEs of the list, where the caller knows them, save the process that reads it.
+stamp() { # VERSION [FILE...]
+    stamp='' list=$lists/$1
     cd "$root/releases/$1" || return
-    found=$(links "$lists/$1"; over "$lists/$1/files" stat -c '%i %f %s %y %z' -- 2>/dev/null)
+    shift
+    if [ $# -gt 0 ] && [ ! -s "$list/folders" ]; then
+        found=$(stat -c '%i %f %s %y %z' -- "$@" 2>/dev/null)
+    else
+        found=$(links "$list"; over "$list/files" stat -c '%i %f %s %y %z' -- 2>/dev/null)
+    fi
     [ ${#found} -lt 1000 ] || found=$(printf %s "$found" | digest)
     set -f # a name may have a star in it
     for word in $found; do
@@ -315,15 +342,19 @@ switch() { # VERSION OPERATION FORCE [SECONDS FORMER RESTART...]
 
 point() {
     [ -z "$foreign" ] || put_aside
-    ! is_there "$beside" || rm -f "$beside"
-    ln -s "releases/$wanted" "$beside" && mv -T "$beside" "$root/current" || {
+    if [ -n "$relink" ]; then
+        ln -sfT "releases/$wanted" "$root/current"
+    else
+        ! is_there "$beside" || rm -f "$beside"
+        ln -s "releases/$wanted" "$beside" && mv -T "$beside" "$root/current"
+    fi || {
         rm -f "$beside"
         [ -z "$moved" ] || is_there "$root/current" || mv -T "$kept" "$root/current"
         die "cannot switch $root/current"
     }
-    found=$(readlink "$root/current")
-    [ "$found" = "releases/$wanted" ] || { [ -n "$me" ] && [ ! -e "$me.armed" ]; } ||
-        die "$root/current names $found right after it was switched to releases/$wanted: who else writes it?"
+    # Where the dead-man switch went off at once, the node is back already.
+    [ "$root/current" -ef "$root/releases/$wanted" ] || { [ -n "$me" ] && [ ! -e "$me.armed" ]; } ||
+        die "$root/current names $(readlink "$root/current") right after it was switched to releases/$wanted: who else writes it?"
 }
 
 put_aside() {
@@ -524,6 +555,7 @@ remove() { # VERSION [OTHER STAMP]...
 # session of its own, so that all of it can be ended. With SECONDS it is killed then, whatever became of sando.
 run() { # NUMBER SECONDS FOLDER COMMAND...
     out=$root/.sando/out-$1 seconds=$2 folder=$3 killer=''
+    [ -n "$seconds" ] || [ ! -d "$incoming" ] || out=$incoming/out-$$ # a probe: asked again and again, one after the other
     shift 3
     # An empty file fits on a full disk, and then each word that the command says is an error to it.
     { printf . >"$out" && printf '' >"$out"; } 2>/dev/null || { rm -f "$out" && out=/dev/null; }
@@ -546,7 +578,7 @@ run() { # NUMBER SECONDS FOLDER COMMAND...
         say output "of the command"
         tail -c 262144 "$out"
     fi
-    rm -f "$out"
+    [ "$out" = "$incoming/out-$$" ] || rm -f "$out"
 }
 
 # Whoever ends this before takes the sleep along.

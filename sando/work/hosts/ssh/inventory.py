@@ -16,6 +16,8 @@ from sando.work.hosts.ssh.calls import CALL_S, HASHED_PER_S, Calls
 from sando.work.hosts.ssh.differences import what_differs
 from sando.work.hosts.ssh.reply import Reply
 
+_FEW = 8  # files that are named in a call
+
 
 class Stamps:
     """What the last full look at each release left. Of no use on another connection: the node may be another, too."""
@@ -55,8 +57,9 @@ class Inventory:
     def _look(self, how: str, version: str, files: Sequence[FileEntry]) -> tuple[Reply, str | None]:
         refuse_odd_names(files)
         known = self._known()
-        call, seconds = (how, version, *state(files)), hashing(files)
-        reply = self._calls.ask(*call, known.get(version, ""), seconds=seconds)
+        call, seconds = ("at", self._calls.line.current, how, version, *state(files)), hashing(files)
+        few = [f.path for f in files] if len(files) <= _FEW else []
+        reply = self._calls.ask(*call, known.get(version, ""), *few, seconds=seconds)
         if self._known() is not known:  # the connection was opened anew for this call
             known = self._known()
             reply = self._calls.ask(*call, "", seconds=seconds)
