@@ -373,6 +373,35 @@ def test_a_switch_to_a_release_that_is_not_there_leaves_current_as_it_is(node):
     assert node.link() == "releases/1.0"
 
 
+@pytest.mark.parametrize(
+    "version, itself",
+    [
+        ("(GNU coreutils) 8.4", False),
+        ("(GNU coreutils) 8.22", False),
+        ("(GNU coreutils) 8.26", False),
+        ("(GNU coreutils) 8.27", True),
+        ("(GNU coreutils) 8.32", True),
+        ("(GNU coreutils) 9.1", True),
+        ("(GNU coreutils) 10.2", True),
+        ("(uutils coreutils) 0.2.2", False),
+    ],
+)
+def test_only_a_new_ln_of_gnu_is_trusted_to_replace_a_link_in_one_step(dash, tmp_path, version, itself):
+    for name in ("1.0", "2.0"):
+        dash.upload(name)
+    dash("switch", "1.0", 1, "")
+    folder = tools(tmp_path / "bin", without=("ln",))
+    (folder / "ln").write_text(
+        f"#!/bin/sh\ncase $1 in --version) echo 'ln {version}'; echo more; exit ;; -sfT) touch {tmp_path}/itself ;; esac\n"
+        'exec /bin/ln "$@"\n'
+    )
+    (folder / "ln").chmod(0o755)
+    dash.env = {"PATH": str(folder)}
+    assert dash("switch", "2.0", 1, "").status == 0
+    assert dash.link() == "releases/2.0"
+    assert (tmp_path / "itself").exists() == itself
+
+
 def read_on(*words):
     os.nice(10)  # two that never wait leave little for the one who switches
     read(*words)

@@ -15,7 +15,8 @@ if command -v setsid >/dev/null 2>&1; then detach=setsid; fi
 # One rename, where `ln` does it itself (GNU's since 8.27); any other one takes a second process for it.
 relink=
 case $(ln --version 2>/dev/null) in
-*"GNU coreutils"*) relink=1 ;;
+*"(GNU coreutils) "[5-7].* | *"(GNU coreutils) 8."[0-9][!0-9]* | *"(GNU coreutils) 8.1"[0-9]* | *"(GNU coreutils) 8.2"[0-6]*) ;;
+*"(GNU coreutils) "[1-9]*) relink=1 ;;
 esac
 
 # A call for a node whose `current` named KNOWN when sando saw it last: where it still does, no process is asked.
