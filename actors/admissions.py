@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+LOOK_WAITS_S = 3.0
+LOOK_HOLDS_S = 1.0
+"""How long a look at all nodes is waited for by whoever asks for what is current, and for how long it is believed."""
+
+
 class Admissions:
     """One release is checked at a time; what comes meanwhile is `stashed`, in its order."""
 
@@ -29,6 +34,9 @@ class Admissions:
         self.tier = deploys.tier
         self.checking: tuple[str, Admit] | None = None
         self.stashed: list[Any] = []
+        self.looking: list[Admit] = []
+        """Those that ask for what is recorded as current: the nodes are asked first whether that is so."""
+        self._looked_at = -LOOK_HOLDS_S
 
     def admit(self, ask: Admit) -> None:
         tier, wish = self.tier, ask.wish
@@ -39,11 +47,31 @@ class Admissions:
             tier.hold(wish.reply)
             return None
         verdict = self._judge(ask)
+        if isinstance(verdict, Refusal) and verdict.code == "already_current" and self._look_first(ask):
+            return None
         if isinstance(verdict, Refusal):
             return tier.publish(wish.reply, verdict)
         tier.hold(wish.reply)
         self.checking = (tier.new_key(f"tier/{tier.name}/verify/"), ask)
         tier.start_job(self.checking[0], partial(tier.site.work.verify, ask.vouched.version))
+
+    def _look_first(self, ask: Admit) -> bool:
+        """A link that was changed by hand since the last look makes a repair of what would be refused."""
+        tier = self.tier
+        if tier.site.clock().up - self._looked_at < LOOK_HOLDS_S or not tier.observing.look_at_all():
+            return False
+        tier.hold(ask.wish.reply)
+        self.looking.append(ask)
+        tier.tick(LOOK_WAITS_S, "looked")
+        return True
+
+    def looked(self) -> None:
+        """All nodes have said what they are on, or had the time for it."""
+        if self.looking:
+            self._looked_at = self.tier.site.clock().up
+        waiting, self.looking = self.looking, []
+        for ask in waiting:
+            post(self.tier.actor_ref, ask)
 
     def _judge(self, ask: Admit) -> Admission | Refusal:
         tier = self.tier

@@ -139,6 +139,14 @@ class Deploys:
             self.operation = None
             raise
         self.tier.gates.stops.cancel_cut_off()
+        log.info(
+            "tier %s: %s %s (operation %s) by %s",
+            self.tier.name,
+            operation.kind,
+            operation.version,
+            operation.id,
+            operation.actor,
+        )
         self.tier.publish(reply, Accepted(self.operation or operation))
 
     # -- the rollout, step by step ---------------------------------------------------------------------------------
@@ -202,7 +210,9 @@ class Deploys:
         """The nodes as the rollout knows them; a rollback moves the tier with its first node."""
         for plan in rollout.nodes:
             node = node_state(state.nodes.get(plan.name) or NodeState(plan.name), plan)
-            if node != state.nodes.get(plan.name):
+            if node != (was := state.nodes.get(plan.name)):
+                if not node.reachable and (was is None or was.reachable):
+                    log.warning("tier %s: %s is away: %s", self.tier.name, plan.name, node.detail)
                 state = state.with_node(node)
         stepped = rollout.going_back and rollout.first_moved and not operation.details.get("stepped")
         if stepped:

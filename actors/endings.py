@@ -1,5 +1,6 @@
 """The end of a deploy or a rollback: what it means for the tier, told in one transaction. On the tier's thread."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -8,6 +9,7 @@ from actors.base import post
 from actors.messages import Do, Promoted
 from sando.model.clock import Instant
 from sando.model.events import Event
+from sando.model.names import visible
 from sando.model.operation import Operation, Status
 from sando.model.record import Unset
 from sando.model.retention import kept_of
@@ -18,6 +20,8 @@ from sando.model.tier import Half, TierState
 
 if TYPE_CHECKING:
     from actors.deploys import Deploys
+
+log = logging.getLogger(__name__)
 
 
 class Endings:
@@ -42,6 +46,7 @@ class Endings:
         gate_rows, state, gate_start = tier.gates.arrivals.after_deploy(state, rollout, operation)
         tier.become(state, operation, Unset(Rollout, operation.id), *rows, *more, *gate_rows)
         self.deploys.operation = self.deploys.rollout = None
+        _log(tier.name, operation, seconds)
         gate_start()
         if ended.status == "succeeded":
             self._tell_success(rollout, operation)
@@ -126,3 +131,14 @@ class Endings:
             operation=operation.id, tier=self.tier.name, node=spec, step=Step.PRUNE, version=operation.version, former=None,
             previous=None, store=self.tier.site.work.release_root, log=self.tier.site.work.log_path(operation.id), keep=keep,
         )  # fmt: skip
+
+
+def _log(tier: str, operation: Operation, seconds: float) -> None:
+    """A line for whoever has only the log."""
+    what = f"{operation.kind} {operation.version} (operation {operation.id})"
+    if operation.status is Status.SUCCEEDED:
+        log.info("tier %s: %s succeeded in %.1fs", tier, what, seconds)
+        return
+    first = visible((operation.error or "").partition("\n")[0])
+    back = "; every switched node is back on its own former release" if operation.rolled_back else ""
+    log.warning("tier %s: %s %s: %s%s", tier, what, operation.status, first, back)

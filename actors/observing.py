@@ -41,7 +41,8 @@ class Observing:
                 self.look(node.name)
 
     def look(self, name: str) -> None:
-        self._next.pop(name, None)
+        if (cancel := self._next.pop(name, None)) is not None:
+            cancel()
         spec = self.tier.spec.node(name)
         if spec is None or spec.out or self.tier.draining or name in self._looking:
             return
@@ -52,6 +53,13 @@ class Observing:
         self._looking[name] = key
         task = NodeTask(0, self.tier.name, spec, Step.OBSERVE, "", None, None, store="", log=_NO_LOG)
         self.tier.order(name, Do(key, task))
+
+    def look_at_all(self) -> bool:
+        """Every node that is not known to be away is looked at now; False where there is none."""
+        for name, node in self.tier.state.nodes.items():
+            if node.reachable:
+                self.look(name)
+        return bool(self._looking)
 
     def soon(self) -> None:
         """An operation has ended: what it lost sight of is looked for."""
@@ -70,6 +78,8 @@ class Observing:
             del self._looking[done.node]
             self._later(done.node, AWAY_S if away else LOOK_S)
         self.tier.site.runner.forget(done.key)
+        if not self._looking:
+            self.tier.deploys.admissions.looked()
 
     def reborn(self, name: str) -> None:
         """The actor of a node is another one: a look that it had begun is nobody's any more."""

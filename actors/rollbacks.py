@@ -72,6 +72,7 @@ class Rollbacks:
             "marks": plan.marks,
             "stay": stay.n,
             "named": wish.version is not None,
+            **({"note": whole_note(stay.version)} if plan.whole else {}),
         }
         operation = self.deploys.new(
             number, "rollback", stay.version, stay.sha, wish.actor, wish.reason, details
@@ -121,7 +122,13 @@ class Rollbacks:
         astray = [n for n in rollout.nodes if n.seen and n.now != current.version]
         if not astray or begun or said.get("whole") or said.get("named") or said.get("stepped"):
             return rollout, operation
-        details = {**said, "whole": True, "marks": None, "stay": current.n}
+        details = {
+            **said,
+            "whole": True,
+            "marks": None,
+            "stay": current.n,
+            "note": whole_note(current.version),
+        }
         operation = replace(operation, version=current.version, sha=current.sha, details=details)
         nodes = tuple(NodePlan(n.name, now=n.now, seen=True, tries=n.tries) for n in astray)
         before = next((n.now for n in astray if n.now), None)
@@ -139,3 +146,8 @@ def busy_for_rollback(tier: str, running: Operation) -> Refusal:
     return replace(
         refusal, hint=f"`abort_running`: true stops it at its next node; or wait for /operations/{running.id}"
     )
+
+
+def whole_note(version: str) -> str:
+    """What a rollback that found the tier not whole did, and did not."""
+    return f"not every node was on {version}, so the tier was made whole on it and has not stepped back; roll back again for that"

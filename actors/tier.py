@@ -125,6 +125,8 @@ class Tier(Actor):
                 self.gates.burning.tick(number)
             case Tick("steps"):
                 self.deploys.steps.take_up()
+            case Tick("looked"):
+                self.deploys.admissions.looked()
             case Tick("drive"):
                 self.deploys.drive_on()
             case Tick("gates"):

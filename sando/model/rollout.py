@@ -71,7 +71,10 @@ def without_nodes(rollout: Rollout) -> Rollout:
 
 def ended(rollout: Rollout, name: str, step: Step, facts: NodeFacts) -> Rollout:
     """A step did what it should."""
-    node = replace(rollout.node(name), doing=None, proof=None, detail=facts.detail)
+    before = rollout.node(name)
+    # A look only adds what it saw: why a step failed stays told.
+    said = facts.detail or (before.detail if step is Step.OBSERVE else "")
+    node = replace(before, doing=None, proof=None, detail=said)
     match step:
         case Step.PREFLIGHT:
             former = node.former if node.touched else facts.current
