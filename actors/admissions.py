@@ -175,6 +175,9 @@ class Admissions:
         waiting, self.stashed = self.stashed, []
         for message in waiting:
             self.tier.publish(message.reply, draining())
+        asking, self.looking = self.looking, []
+        for ask in asking:
+            self.tier.publish(ask.wish.reply, draining())
 
 
 def _wish(message: Any) -> Wish:

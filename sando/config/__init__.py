@@ -3,6 +3,7 @@
 Every problem of a file is told at once, as `FILE:LINE: key: what is wrong; next step`.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from sando.config.daemon import read_daemon
@@ -10,7 +11,7 @@ from sando.config.document import open_document
 from sando.config.habits import habits
 from sando.config.topology import read_topology
 from sando.model.errors import ConfigError
-from sando.model.topology import DaemonSpec, Topology
+from sando.model.topology import LOCAL, DaemonSpec, Topology
 
 __all__ = ["check", "load_daemon", "load_topology", "warnings"]
 
@@ -37,7 +38,16 @@ def load_topology(path: str | Path, *, tokens: bool, store: str = "") -> Topolog
 
 def warnings(topology: Topology) -> tuple[str, ...]:
     """Bad habits worth telling; none of them stops anything."""
-    return tuple(habits(topology))
+    return (*habits(topology), *_not_there(topology))
+
+
+def _not_there(topology: Topology) -> Iterator[str]:
+    """Files that logins on nodes need: they may come later, so a missing one stops nothing yet."""
+    for tier in topology.tiers:
+        for node in tier.nodes:
+            for key, path in (("identity_file", node.identity_file), ("known_hosts", node.known_hosts)):
+                if path and node.ssh_target != LOCAL and not Path(path).exists():
+                    yield f"tier {tier.name}: {node.name}: {key} {path} is not there; nobody can log in on it"
 
 
 def check(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

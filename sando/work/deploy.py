@@ -24,11 +24,17 @@ def perform(task: NodeTask, host: Host, keepers: Keepers, cancel: CancelToken) -
     try:
         return _STEPS[task.step](post)
     except WorkError as error:
-        failure = WorkError(task.step.value, error.detail, errored=error.errored, tail=error.tail)
+        way_out = (
+            _LEAVE_OUT if task.step is Step.PREFLIGHT and error.step in {"connect", "connection"} else ""
+        )
+        failure = WorkError(task.step.value, error.detail + way_out, errored=error.errored, tail=error.tail)
     except OSError as error:
         failure = WorkError(task.step.value, f"{error}", errored=True)
     post.say(f"{task.step.value} {'could not run' if failure.errored else 'failed'}: {failure.detail}")
     raise failure
+
+
+_LEAVE_OUT = "; to go on without this node, set out = true on it and POST /reload"
 
 
 def _preflight(post: Post) -> NodeFacts:

@@ -73,7 +73,7 @@ is_version() {
 # A folder of sando's own, made when missing; one that is a link is refused, never followed.
 folder() { # MODE PATH
     [ ! -L "$2" ] || die "unexpected link: $2 has to be a folder; remove the link"
-    [ -d "$2" ] || mkdir -m "$1" "$2" || die "cannot make $2"
+    [ -d "$2" ] || mkdir -m "$1" "$2" || die "cannot make $2; give ${2%/*} to $(id -un)"
 }
 
 folders() {

@@ -15,6 +15,7 @@ CALL_S = 30.0
 PROGRESS_S = 30.0  # a transfer that does not move for so long has failed
 HASHED_PER_S = 20 * 2**20  # bytes that the slowest node is expected to hash
 FRESH_S = 5.0
+PING_S = 3.0
 
 
 class Calls:
@@ -51,9 +52,18 @@ class Calls:
         return self.fine(reply)
 
     def fresh(self) -> None:
-        """Before a call that must not be made twice: see that the connection has not been lost while nobody called."""
-        if time.monotonic() - self.line.used_at > FRESH_S or not self.line.is_open:
-            self.ask("true")
+        """Before a call that must not be made twice, or may take long: see that somebody is there.
+
+        A connection that lay idle and does not answer at once was lost on the way without a word: it is opened anew.
+        """
+        if self.line.is_open and time.monotonic() - self.line.used_at <= FRESH_S:
+            return
+        try:
+            self.ask("true", seconds=PING_S)
+        except WorkError as error:
+            if error.step != "connection":
+                raise
+            self.ask("true", seconds=PING_S)
 
     def fine(self, reply: Reply) -> Reply:
         if not reply.ok:

@@ -52,6 +52,7 @@ class Inventory:
 
     def survey(self, version: str, files: Sequence[FileEntry]) -> tuple[Reply, str | None]:
         """The same, with all else that `survey` of node.sh tells, in one call."""
+        self._calls.fresh()  # a rollback of others does not wait half a minute for a node that hangs
         return self._look("survey", version, files)
 
     def _look(self, how: str, version: str, files: Sequence[FileEntry]) -> tuple[Reply, str | None]:

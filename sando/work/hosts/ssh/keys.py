@@ -112,6 +112,8 @@ class _Unusable(Exception):
 
 def _load(path: Path) -> PKey:
     try:
+        if path.suffix == ".pub":
+            raise _Unusable("is a public key; name the private one beside it")
         if path.stat().st_mode & _OTHERS:
             raise _Unusable(f"may be read by others; chmod 600 {quote(str(path))}")
         return PKey.from_path(path)
