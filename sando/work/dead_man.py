@@ -59,7 +59,7 @@ def reach(post: Post) -> None:
     WorkError says what is known of it.
     """
     task = post.task
-    begun = time.monotonic()
+    begun, said = time.monotonic(), ""
     pauses = iter(_BACK_OFF_S)
     while True:
         try:
@@ -70,7 +70,9 @@ def reach(post: Post) -> None:
             pause = next(pauses, _BACK_OFF_S[-1] if armed and time.monotonic() < over else None)
             if pause is None or not error.errored:
                 raise _unreachable(post, error) from error
-            post.say(f"cannot be reached, trying again: {error.detail}")
+            if error.detail != said:
+                post.say(f"cannot be reached, trying again: {error.detail}")
+            said = error.detail
             post.cancel.wait(pause)
             post.cancel.check()
         else:
@@ -81,7 +83,10 @@ def _unreachable(post: Post, error: WorkError) -> WorkError:
     task = post.task
     known = f"its {task.version} stays as it is until it can be reached"
     if task.confirm_within_s is not None:
-        known = f"it goes back to {task.former or 'nothing'} by itself within {span(task.confirm_within_s)} of its switch"
+        known = (
+            f"it goes back to {task.former or 'nothing'} by itself within {span(task.confirm_within_s)} of its switch, "
+            "unless a confirmation has reached it"
+        )
     return WorkError("connect", f"{error.detail}; {known}", errored=True)
 
 

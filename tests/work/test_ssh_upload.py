@@ -133,12 +133,16 @@ def test_a_deploy_goes_its_whole_way_on_every_kind_of_node(tmp_path, machines, k
     with at(tmp_path, machines(kind)) as shop:
         for version, tree in (("1.0", OLD), ("2.0", NEW)):
             files = build(shop.store, version, tree)
-            shop.deploy(version)
+            shop.deploy(version, restart="echo $SANDO_VERSION >>../../restarts")
             assert tree_of(release(shop, version)) == tree
             assert shop.host().check_release(version, files) is None
         linked = [(release(shop, "2.0") / name).stat().st_nlink for name in ("same", "dir/is")]
         assert linked == ([1, 1] if kind == "no hard links" else [2, 2])
         assert tree_of(release(shop, "1.0")) == OLD
+        assert shop.do(Step.REVERT, "2.0", former="1.0").current == "1.0"
+        again = {"former": "1.0", "confirm_within_s": 0.2, "restart": "echo back >>../../restarts"}
+        shop.do(Step.SWITCH, "2.0", **again)
+        until(lambda: (shop.root / "restarts").read_text() == "1.0\n2.0\nback\n")
         assert shop.do(Step.REVERT, "2.0", former="1.0").current == "1.0"
         assert shop.do(Step.PRUNE).removed == ("2.0",)
         assert (staged(shop), shop.host().releases()) == ([], ("1.0",))

@@ -392,8 +392,6 @@ offer() { # OPERATION
     for name in "$incoming/$1"-*; do
         ! is_there "$name" || throw "$name"
     done
-    sweep "$incoming"
-    sweep "$root/.sando" 'out-*'
     staged=$1-$$
     mkdir -m 700 "$incoming/$staged" && mkdir -m 755 "$incoming/$staged/tree" ||
         die "cannot make room for the upload in $incoming"
@@ -485,7 +483,11 @@ place() { # VERSION
     mv -T "$placing/list" "$lists/$1" && mv -T "$placing/tree" "$release" || die "cannot place $1 in $root/releases"
     stamp "$1"
     say stamp "$stamp"
-    { sync -f "$release" || sync; } >/dev/null 2>&1 </dev/null &
+    {
+        sync -f "$release" || sync
+        sweep "$incoming"
+        sweep "$root/.sando" 'out-*'
+    } >/dev/null 2>&1 </dev/null &
 }
 
 # The list of a release that came here some other way.
@@ -620,6 +622,7 @@ finish() { # PID SECONDS
 #            fired -> claimed  or finds nothing to put back: somebody else has changed `current`, or FORMER is gone
 #            fired -> moved    the link is back, and RESTART runs
 #                     moved -> ended
+# A reboot ends what waits. Then the switch stays armed, and sando takes it over when it comes back to the node.
 
 # From now on, in SECONDS, this node goes back to FORMER (none: to no `current`) by itself, unless `claim` comes first.
 arm() { # OPERATION VERSION SECONDS FORMER RESTART...
