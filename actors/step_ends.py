@@ -72,7 +72,9 @@ class StepEnds:
                 return machine.ended(rollout, node.name, step, facts), told
             case Failed(error):
                 said = str(error) + (f"\n{error.tail}" if error.tail else "")
-                return machine.failed(rollout, node.name, step, said, errored=error.errored), []
+                return machine.failed(
+                    rollout, node.name, step, said, errored=error.errored, lost=error.lost
+                ), []
             case _ if step is Step.HOLD and rollout.aborted:
                 return machine.ended(rollout, node.name, step, NodeFacts(current=rollout.version)), []
             case _ if self.tier.draining:

@@ -17,15 +17,18 @@ class WorkError(SandoError):
     """A step of some work ended badly.
 
     `errored` says that it could not run (disk full, connection lost); without it, it ran and said no.
-    `tail` has the last lines of its output, where there is any.
+    `tail` has the last lines of its output, where there is any; `lost`: who was asked could not be reached.
     """
 
-    def __init__(self, step: str, detail: str, *, errored: bool = False, tail: str = "") -> None:
+    def __init__(
+        self, step: str, detail: str, *, errored: bool = False, tail: str = "", lost: bool = False
+    ) -> None:
         super().__init__(f"{step}: {detail}")
         self.step = step
         self.detail = detail
         self.errored = errored
         self.tail = tail
+        self.lost = lost
 
 
 class Cancelled(SandoError):

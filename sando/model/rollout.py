@@ -109,14 +109,18 @@ def _holds(rollout: Rollout, name: str) -> bool:
     return rollout.canary != "first-then-rest" or rollout.nodes[0].name == name
 
 
-def failed(rollout: Rollout, name: str, step: Step, error: str, *, errored: bool) -> Rollout:
-    """A step said no, or could not run."""
+def failed(
+    rollout: Rollout, name: str, step: Step, error: str, *, errored: bool, lost: bool = False
+) -> Rollout:
+    """A step said no, or could not run; `lost`: the node could not be reached, and is not asked the same again."""
     node = replace(rollout.node(name), doing=None, proof=None, detail=error)
     told = f"{name}: {error}"
     if step is Step.PROBE and not errored:
         node = red(node, error)
     elif step in {Step.OBSERVE, Step.PROBE}:
         node = replace(node, status="unknown", look=False)
+    elif step is Step.PREFLIGHT and lost:
+        node = replace(node, status="unknown", at_fault=True, broken=node.touched)
     elif step in {Step.START, Step.HOLD}:
         back = rollout.going_back
         node = replace(node, status="failed" if back else "switched", at_fault=True, broken=back)

@@ -24,10 +24,11 @@ def perform(task: NodeTask, host: Host, keepers: Keepers, cancel: CancelToken) -
     try:
         return _STEPS[task.step](post)
     except WorkError as error:
-        way_out = (
-            _LEAVE_OUT if task.step is Step.PREFLIGHT and error.step in {"connect", "connection"} else ""
+        lost = error.step in {"connect", "connection"}
+        way_out = _LEAVE_OUT if task.step is Step.PREFLIGHT and lost else ""
+        failure = WorkError(
+            task.step.value, error.detail + way_out, errored=error.errored, tail=error.tail, lost=lost
         )
-        failure = WorkError(task.step.value, error.detail + way_out, errored=error.errored, tail=error.tail)
     except OSError as error:
         failure = WorkError(task.step.value, f"{error}", errored=True)
     post.say(f"{task.step.value} {'could not run' if failure.errored else 'failed'}: {failure.detail}")

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from actors.messages import Promote, Rollback
 from actors.observing import AWAY_S, LOOK_S
+from sando.model.answers import Accepted, Refusal
 from sando.model.errors import WorkError
 from sando.model.operation import Status
 from sando.model.task import NodeFacts
@@ -192,3 +193,41 @@ def test_a_node_that_is_out_is_not_looked_at(stage_of: Callable[..., Stage]) -> 
         topology(replace(spec, nodes=(replace(spec.nodes[0], out=True), spec.nodes[1]))), slow_looks=True
     )
     assert looks(stage) == ["b-2"]
+
+
+def test_a_node_that_could_not_be_reached_is_not_asked_the_same_again(stage: Stage) -> None:
+    """Its connection was refused, or nobody answered in time: a second wait would only hold up the others."""
+    up_to(stage, "b", NEW)
+    operation = stage.accepted(Rollback("b")).id
+    gone = WorkError("preflight", "no answer within 10s", errored=True, lost=True)
+    step(stage, "b-2", "preflight", Failed(gone))
+    stage.finish_all("preflight")
+    assert running(stage) == ["b-1/switch"]
+    stage.finish_all()
+    row = stage.operation(operation)
+    assert {n.name: n.status for n in row.nodes} == {"b-1": "ok", "b-2": "unknown"}
+    assert node(stage, "b-2")["reachable"] is False
+
+
+def test_who_asks_for_what_is_recorded_gets_what_the_nodes_say(stage: Stage) -> None:
+    """A link was changed by hand since the last look: the current version is not refused, the node is repaired."""
+    stage.world.node("b", "b-2").current = "0.9"
+    reply = stage.tell(Promote("b", OLD))
+    stage.drain()
+    assert reply.given is None
+    assert looks(stage) == ["b-1", "b-2"]
+    stage.finish_all()
+    assert isinstance(reply.given, Accepted)
+    assert [n.name for n in reply.given.operation.nodes] == ["b-2"]
+    assert stage.world.links("b") == {"b-1": OLD, "b-2": OLD}
+    assert stage.tier("b")["status"] == "steady"
+
+
+def test_who_asks_for_what_is_recorded_waits_three_seconds_for_a_node_that_hangs(stage: Stage) -> None:
+    reply = stage.tell(Promote("b", OLD))
+    stage.drain()
+    look(stage, "b-1")
+    assert reply.given is None
+    stage.advance(3.0)
+    assert isinstance(reply.given, Refusal)
+    assert reply.given.code == "already_current"

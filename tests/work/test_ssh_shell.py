@@ -497,7 +497,6 @@ def test_a_node_that_takes_no_session_at_all_names_the_setting(sshd):
 
 def test_an_sshd_that_drops_what_is_too_much_is_asked_again_and_told_when_it_goes_on(sshd, monkeypatch):
     monkeypatch.setattr(line_module, "AGAIN_S", (0.05, 0.05))
-    monkeypatch.setattr(line_module, "SAME_S", 0.0)
     node = sshd("127.0.0.5", options=("MaxStartups 1",))
     with socket.create_connection((node.host, node.port)) as greedy:
         assert greedy.recv(4) == b"SSH-"

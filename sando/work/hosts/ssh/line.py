@@ -30,7 +30,6 @@ AGAIN_S = (
 )  # after these, once more to an sshd that hangs up before it speaks: it drops some when many come
 LOST = (ShellLost, SSHException, OSError, EOFError)
 _TURN_S = 0.1
-SAME_S = 0.3  # shorter than any pause after which a person, or a way back, tries again
 _MOST = 4  # connections, to a node that takes one session on each
 
 
@@ -52,7 +51,6 @@ class Line:
         """What the node said of itself when the last shell was started."""
         self.forwarded: set[tuple[str, int]] = set()
         """The addresses to which sshd has forwarded in this connection's life."""
-        self._refused: tuple[float, WorkError | None] = (0.0, None)
         self.used_at = 0.0
         """When the last call was answered, by time.monotonic."""
 
@@ -68,7 +66,7 @@ class Line:
             self._bury()
             if not self._connections:
                 self.forwarded.clear()
-                self._once_more(cancel)
+                self._connect(cancel)
             return self._connections[0]
 
     def close(self) -> None:
@@ -94,18 +92,6 @@ class Line:
         for connection in [c for c in self._connections if not c.alive]:
             connection.close()
             self._connections.remove(connection)
-
-    def _once_more(self, cancel: CancelToken) -> None:
-        """A look that follows a failed step at once would only wait for the same answer again."""
-        at, refused = self._refused
-        if refused is not None and time.monotonic() - at < SAME_S:
-            raise self.failed(refused.step, refused.detail.removeprefix(f"{self.target}: ")) from refused
-        try:
-            self._connect(cancel)
-        except WorkError as error:
-            self._refused = (time.monotonic(), error)
-            raise
-        self._refused = (0.0, None)
 
     def _connect(self, cancel: CancelToken) -> None:
         """One more connection with a first shell, which lies idle."""
