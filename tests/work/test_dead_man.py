@@ -21,7 +21,8 @@ from tests.work.nodes import Shop, names, until, write_release
 from tests.work.sshds import farm, small_disk
 from tests.work.wire import Wire
 
-SOON, LATE = 0.4, 600.0
+SOON, LATE = 0.25, 600.0
+IN_TIME = 1.0  # for what has to be done before it is over, also on a machine that is busy
 SLACK_S = 2.0
 SHOW = 'pwd -P; env | grep "^SANDO_" | sort'
 
@@ -87,7 +88,7 @@ def back(shop, begun, seconds=SOON):
 
 def pass_the_time(seconds=SOON):
     """Until what must not happen would have happened."""
-    threading.Event().wait(seconds + 0.3)
+    threading.Event().wait(seconds + 0.2)
 
 
 def failing(shop, step, version="2.0", **keys) -> WorkError:
@@ -101,12 +102,12 @@ def failing(shop, step, version="2.0", **keys) -> WorkError:
 
 
 def test_a_node_that_is_confirmed_in_time_stays(shop):
-    two(shop)
-    assert shop.do(Step.START, "2.0", former="1.0", confirm_within_s=SOON).current == "2.0"
+    two(shop, confirm=IN_TIME)
+    assert shop.do(Step.START, "2.0", former="1.0", confirm_within_s=IN_TIME).current == "2.0"
     assert states(shop) == ["7-1.claimed"]
-    pass_the_time()
+    pass_the_time(IN_TIME)
     assert shop.names() == "releases/2.0"
-    assert "a-1: goes back to 1.0 by itself unless confirmed within 0s" in shop.log
+    assert "a-1: goes back to 1.0 by itself unless confirmed within 1s" in shop.log
     assert "a-1: confirmed: the node stays on it" in shop.log
 
 
@@ -198,7 +199,7 @@ def test_of_node_and_sando_exactly_one_has_it_and_the_answer_is_what_happened(sh
     shop.do(Step.UPLOAD, "2.0")
     host, chance = shop.host(), random.Random(7)
     outcome = {}
-    for operation in range(100, 200):
+    for operation in range(100, 170 if shop.sshd is None else 230):  # two hundred in all
         tiny = DeadMan(0.01, "1.0", None, {})
         host.switch("2.0", operation, force=False, dead_man=tiny)
         threading.Event().wait(chance.random() * 0.015)
@@ -229,12 +230,12 @@ def test_a_claim_may_be_repeated_and_of_what_was_never_armed_there_is_none(shop)
 
 def test_a_switch_that_is_made_twice_counts_from_the_second_time(shop):
     """The answer to the first one was lost with the connection."""
-    two(shop, confirm=0.6)
-    pass_the_time(0.1)
-    begun = again(shop, "2.0", confirm=0.6)
+    two(shop, confirm=IN_TIME)
+    pass_the_time(0.2)
+    begun = again(shop, "2.0", confirm=IN_TIME)
     assert states(shop) == ["7-1.claimed", "7-2.armed"]
-    back(shop, begun, 0.6)
-    assert time.monotonic() - begun > 0.55
+    back(shop, begun, IN_TIME)
+    assert time.monotonic() - begun > IN_TIME - 0.2
     assert shop.host().claim(7) == "fired"
 
 
@@ -267,15 +268,13 @@ def test_a_switch_that_fails_is_not_armed_any_more(shop):
 
 
 def test_a_later_operation_is_not_disturbed_by_what_an_earlier_one_armed(shop):
-    two(shop, restart="touch ../../restarted")
+    two(shop, confirm=IN_TIME, restart="touch ../../restarted")
     shop.operation = 8
     again(shop, "3.0", former="2.0", confirm=LATE)
     assert states(shop) == ["7-1.claimed", "8-1.armed"]
-    pass_the_time()
+    pass_the_time(IN_TIME)
     assert shop.names() == "releases/3.0"
     shop.do(Step.REVERT, "3.0", former="2.0", confirm_within_s=LATE)
-    again(shop, "2.0", confirm=None)
-    pass_the_time()
     assert shop.names() == "releases/2.0"
     assert not (shop.root / "restarted").exists()
 
@@ -328,12 +327,12 @@ def test_a_node_that_is_cut_off_right_after_its_switch_goes_back(remote, machine
     assert shop.names() == "releases/1.0"
 
 
-def test_of_twenty_nodes_that_are_cut_off_all_go_back(remote):
+def test_a_dozen_times_a_node_is_cut_off_and_goes_back_each_time(remote):
     shop, wire = remote
     shop.deploy("1.0")
     write_release(shop.store, "2.0")
     shop.do(Step.UPLOAD, "2.0")
-    for operation in range(20, 40):
+    for operation in range(20, 32):
         shop.host().switch("2.0", operation, force=False, dead_man=DeadMan(0.05, "1.0", None, {}))
         wire.cut()
         until(lambda: shop.names() == "releases/1.0", 0.05 + SLACK_S)
@@ -372,18 +371,18 @@ def test_a_start_whose_probe_is_slower_than_the_time_to_confirm_fails_and_says_t
 
 @pytest.mark.parametrize("step, keys", [(Step.REVERT, {}), (Step.OBSERVE, {"settles": True})])
 def test_sando_takes_the_switch_over_before_it_goes_back_or_says_anything(shop, step, keys):
-    two(shop, restart="touch ../../restarted")
-    facts = shop.do(step, "2.0", former="1.0", confirm_within_s=SOON, **keys)
+    two(shop, confirm=IN_TIME, restart="touch ../../restarted")
+    facts = shop.do(step, "2.0", former="1.0", confirm_within_s=IN_TIME, **keys)
     assert facts.current == ("1.0" if step is Step.REVERT else "2.0")
     assert states(shop) == ["7-1.claimed"]
-    pass_the_time()
+    pass_the_time(IN_TIME)
     assert shop.names() == f"releases/{facts.current}"
     assert not (shop.root / "restarted").exists()
 
 
 def test_a_look_outside_of_an_operation_does_not_take_it(shop):
-    two(shop)
-    assert shop.do(Step.OBSERVE, "2.0", former="1.0", confirm_within_s=SOON).current == "2.0"
+    two(shop, confirm=LATE)
+    assert shop.do(Step.OBSERVE, "2.0", former="1.0", confirm_within_s=LATE).current == "2.0"
     assert states(shop) == ["7-1.armed"]
 
 
