@@ -1,15 +1,15 @@
 """What a node is asked about a release: the names of its files, and what its tools have to print for them. It runs nothing."""
 
 import hashlib
-import unicodedata
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from sando.model.errors import WorkError
 from sando.model.release import FileEntry
 
+_ODD = re.compile(r"[\\\x00-\x1f\x7f-\x9f]")
 _REGULAR = 0o100000
 _KEPT = 16
 
@@ -40,13 +40,19 @@ def names(paths: Iterable[str]) -> bytes:
 
 def folders(files: Iterable[FileEntry]) -> list[str]:
     """All folders of a release but itself, each before what is in it."""
-    return sorted({str(p) for f in files for p in PurePosixPath(f.path).parents} - {"."})
+    found: set[str] = set()
+    for f in files:
+        path = f.path.rpartition("/")[0]
+        while path and path not in found:
+            found.add(path)
+            path = path.rpartition("/")[0]
+    return sorted(found)
 
 
 def refuse_odd_names(files: Iterable[FileEntry]) -> None:
     """Names that the tools of a node print in a way of their own. None is usual; all are told before anything is sent."""
     for f in files:
-        if "\\" in f.path or any(unicodedata.category(c) == "Cc" for c in f.path):
+        if _ODD.search(f.path):
             raise WorkError(
                 "release",
                 f"the name {f.path!r} cannot be sent over ssh (a backslash or a control character is in it): "

@@ -652,14 +652,15 @@ arm() { # OPERATION VERSION SECONDS FORMER RESTART...
     } >/dev/null 2>&1 </dev/null &
 }
 
-# A switch that took longer than SECONDS: the time was over when there was nothing to put back yet.
+# A switch that took longer than SECONDS: the time was over when there was nothing to put back yet, or what was put back
+# has been replaced by it.
 is_in_time() {
     turns=50
     while [ -e "$me.fired" ] && [ "$turns" -gt 0 ]; do
         sleep 0.1
         turns=$((turns - 1))
     done
-    [ ! -e "$me.claimed" ]
+    [ -e "$me.armed" ] || ! [ "$root/current" -ef "$root/releases/$wanted" ]
 }
 
 was_armed() { # FILE

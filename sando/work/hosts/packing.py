@@ -4,8 +4,9 @@ import gzip
 import mmap
 import os
 import sys
+import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Literal, cast
@@ -81,3 +82,30 @@ def packed(file: IO[bytes], how: Packing) -> AbstractContextManager[IO[bytes]]:
         zipped = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1, mtime=0)
         return cast("AbstractContextManager[IO[bytes]]", zipped)
     return nullcontext(file)
+
+
+class Tape:
+    """A tar as it is written: the headers are those of tarfile, whose own writer takes three times as long."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+
+    def add(self, name: str, mode: int, size: int, changed: int, pieces: Iterable[bytes]) -> None:
+        """A file, or by its mode a folder. ValueError when it is not as long as was said."""
+        info = tarfile.TarInfo(name)
+        info.type = tarfile.DIRTYPE if mode & 0o40000 else tarfile.REGTYPE
+        info.size, info.mode, info.mtime = size, mode & 0o7777, changed
+        self._out.write(info.tobuf(tarfile.GNU_FORMAT))
+        left = size
+        for piece in pieces:
+            self._out.write(piece)
+            left -= len(piece)
+        if left:
+            raise ValueError(f"{name} has changed while it was packed")
+        self._out.write(bytes(-size % tarfile.BLOCKSIZE))
+
+
+@contextmanager
+def tape(out: IO[bytes]) -> Iterator[Tape]:
+    yield Tape(out)
+    out.write(bytes(2 * tarfile.BLOCKSIZE))

@@ -9,21 +9,22 @@ are linked), `moved` (old and new path), `patches`, `patch/N`, `tree/…`.
 import io
 import mmap
 import os
-import tarfile
 import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sando.model.release import MANIFEST, FileEntry
 from sando.work.cancel import CancelToken
 from sando.work.hosts.listing import folders, names
-from sando.work.hosts.packing import Packing, packed, packing, patch, worth_a_patch
+from sando.work.hosts.packing import Packing, Tape, packed, packing, patch, tape, worth_a_patch
 
 _KEPT = 4
 _MOVED = 200
+_CHUNK = 2**20
 _FOLDER = 0o40755
 
 
@@ -135,10 +136,10 @@ def _make(
     release = wish.store / wish.version
     with tempfile.TemporaryFile(dir=folder) as file:
         how = packing(wish.packing, release, found.sent, names(f.path for f in files))
-        with packed(file, how) as out, tarfile.open(fileobj=out, mode="w|", format=tarfile.GNU_FORMAT) as tar:
+        with packed(file, how) as out, tape(out) as tar:
             _add_tables(tar, files, found, patches)
             for number, (f, data) in enumerate(patches):
-                _member(tar, f"patch/{number}", data, _changed(release / f.path))
+                _member(tar, f"patch/{number}", data, _changed((release / f.path).stat()))
             for path in folders(files):
                 _member(tar, f"tree/{path}", b"", mode=_FOLDER)
             for path, mode in ((MANIFEST, 0o644), *((f.path, f.mode) for f in found.sent)):
@@ -166,13 +167,13 @@ def _patches(wish: Wish, found: _Difference, cancel: CancelToken) -> list[tuple[
 def list_alone(files: Sequence[FileEntry]) -> memoryview:
     """A tar for a node that has the release already."""
     with io.BytesIO() as file:
-        with tarfile.open(fileobj=file, mode="w|", format=tarfile.GNU_FORMAT) as tar:
+        with tape(file) as tar:
             _add_lists(tar, files)
         return memoryview(file.getvalue())
 
 
 def _add_tables(
-    tar: tarfile.TarFile,
+    tar: Tape,
     files: Sequence[FileEntry],
     found: _Difference,
     patches: Sequence[tuple[FileEntry, bytes]],
@@ -185,26 +186,21 @@ def _add_tables(
     _member(tar, "patches", "".join(rows).encode())
 
 
-def _add_lists(tar: tarfile.TarFile, files: Sequence[FileEntry]) -> None:
+def _add_lists(tar: Tape, files: Sequence[FileEntry]) -> None:
     _member(tar, "list/files", names(f.path for f in files))
     _member(tar, "list/folders", names(folders(files)))
 
 
-def _member(tar: tarfile.TarFile, name: str, data: bytes, changed: int = 1, mode: int = 0o600) -> None:
-    info = tarfile.TarInfo(name)
-    info.type = tarfile.DIRTYPE if mode & 0o40000 else tarfile.REGTYPE
-    info.size, info.mode, info.mtime = len(data), mode & 0o7777, changed
-    tar.addfile(info, io.BytesIO(data))
+def _member(tar: Tape, name: str, data: bytes, changed: int = 1, mode: int = 0o600) -> None:
+    tar.add(name, mode, len(data), changed, (data,))
 
 
-def _add(tar: tarfile.TarFile, release: Path, path: str, mode: int) -> None:
-    info = tarfile.TarInfo(f"tree/{path}")
-    with os.fdopen(os.open(release / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-        info.size, info.mode = os.fstat(file.fileno()).st_size, mode
-        info.mtime = _changed(release / path)
-        tar.addfile(info, file)
+def _add(tar: Tape, release: Path, path: str, mode: int) -> None:
+    with os.fdopen(os.open(f"{release}/{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", 0) as file:
+        found = os.fstat(file.fileno())
+        tar.add(f"tree/{path}", mode, found.st_size, _changed(found), iter(partial(file.read, _CHUNK), b""))
 
 
-def _changed(path: Path) -> int:
+def _changed(found: os.stat_result) -> int:
     """The same on all nodes, and another for another content: web servers make their ETag of it. It decides nothing here."""
-    return max(1, int(path.stat().st_mtime))
+    return max(1, int(found.st_mtime))
