@@ -1,6 +1,7 @@
 """Lines to the sshd's of the tests: with a key and a known_hosts of theirs, and what has to be gone when they are closed."""
 
 import os
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -78,6 +79,11 @@ def fingerprint(public: str) -> str:
     return told.stdout.split()[1]
 
 
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(str(path)) == 0
+
+
 @contextmanager
 def agent(folder: Path, *keys: Path, passphrase: str = "", words: tuple[str, ...] = ()) -> Iterator[Path]:
     """A real ssh-agent that has these keys; yields its socket. `words` are options of ssh-add."""
@@ -86,7 +92,7 @@ def agent(folder: Path, *keys: Path, passphrase: str = "", words: tuple[str, ...
         ["ssh-agent", "-D", "-a", str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     ) as process:
         try:
-            until(path.exists)
+            until(lambda: _listens(path))
             ask = folder / "askpass"
             ask.write_text(f"#!/bin/sh\necho '{passphrase}'\n")
             ask.chmod(0o755)

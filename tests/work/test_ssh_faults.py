@@ -139,7 +139,7 @@ POINTS = {
 @pytest.mark.parametrize("point", POINTS)
 def test_a_black_hole_ends_the_attempt_in_time_and_says_how_far_it_came(node, monkeypatch, point):
     # It has to come as far as the hole in that time, on a busy machine too.
-    seconds = 1.2 if point in ("auth", "shell") else 0.4
+    seconds = 1.0 if point in ("auth", "shell") else 0.3
     monkeypatch.setattr(line_module, "CONNECT_S", seconds)
     with ExitStack() as stack:
         place = Place(stack, node, point, monkeypatch)
@@ -202,7 +202,7 @@ def test_what_is_no_sshd_is_told(node, monkeypatch):
 
 def test_addresses_that_do_not_answer_leave_time_for_the_next_one(node, root, monkeypatch):
     """A name with an IPv6 address that goes nowhere is common."""
-    monkeypatch.setattr(line_module, "CONNECT_S", 3.0)
+    monkeypatch.setattr(line_module, "CONNECT_S", 2.0)
     known = node.known_hosts
     with no_room(node.host) as deaf:
         nowhere, there = (
@@ -218,14 +218,23 @@ def test_addresses_that_do_not_answer_leave_time_for_the_next_one(node, root, mo
         )
 
 
-@pytest.mark.parametrize("point", ["banner", "kex", "auth", "shell"])
+def test_what_takes_a_connection_and_hangs_up_may_be_an_sshd_with_too_many_guests(node, monkeypatch):
+    monkeypatch.setattr(line_module, "AGAIN_S", (0.01,))
+    with Answering(b"") as server:
+        target = target_of(f"root@127.0.0.1:{server.port}")
+        trust = Trust(target, str(node.known_hosts))
+        said = refused(Line(target, "/", Keys(target, str(node.identity)), trust))
+        assert len(server.heard) == 2
+    assert "it hung up before it said anything (the connection was closed); is it sshd, " in said
+    assert "too many logins at once (MaxStartups), or shut this machine out?" in said
+
+
+@pytest.mark.parametrize("point", ["kex", "auth", "shell"])
 def test_a_connection_that_is_cut_while_it_is_opened_says_how_far_it_came(node, monkeypatch, point):
     monkeypatch.setattr(line_module, "AGAIN_S", ())
     with ExitStack() as stack:
         place = Place(stack, node, "", monkeypatch)
         match point:
-            case "banner":
-                place.wire.cut_after(1)
             case "kex":
                 place.wire.cut_after(200)
             case "auth":
@@ -234,13 +243,12 @@ def test_a_connection_that_is_cut_while_it_is_opened_says_how_far_it_came(node, 
                 place.line._keys = Moments(node, after=place.wire.cut)
         said = refused(place.line)
     words = {
-        "banner": "it hung up before it said anything",
         "kex": "while keys were agreed on",
         "auth": "the connection was lost while logging in",
         "shell": "logged in, and the connection was lost before a shell answered",
     }
     assert words[point] in said
-    assert "look at sshd's log" in said or "MaxStartups" in said
+    assert "look at sshd's log" in said
 
 
 def test_fifty_attempts_that_fail_leave_no_thread_and_no_socket(node, wire, monkeypatch, tmp_path):
@@ -327,6 +335,18 @@ def test_a_connection_that_was_lost_between_two_calls_is_opened_anew_without_a_w
     assert ask(line, "echo", "there").said == "there"
     assert run(line, "echo again")[1] == "again\n"
     assert wire.accepted == 2
+
+
+def test_a_command_after_a_silent_loss_runs_on_a_new_connection(line, wire, monkeypatch):
+    """A firewall has forgotten the idle connection: nobody says so."""
+    monkeypatch.setattr(calls_module, "FRESH_S", 0.0)
+    monkeypatch.setattr(calls_module, "PING_S", 0.3)
+    run(line, "true")
+    wire.black_hole()
+    with Background(lambda: run(line, "echo there")) as job:
+        until(lambda: wire.accepted == 2)
+        wire.heal()
+    assert job.result[1] == "there\n"
 
 
 def test_a_shell_that_was_killed_on_the_node_is_replaced(node, line, wire):
@@ -588,10 +608,10 @@ def test_an_upload_that_black_holes_ends_soon_after_its_last_progress(line, wire
 def test_an_upload_that_moves_slowly_is_not_stuck(line, wire, monkeypatch, root):
     monkeypatch.setattr(calls_module, "PROGRESS_S", 0.5)
     ask(line, "true")
-    wire.slow(6_000_000)
+    wire.slow(8_000_000)
     begun = time.monotonic()
     assert send(line, root / "big", 6_000_000).ok
-    assert time.monotonic() - begun > 0.8
+    assert time.monotonic() - begun > 0.6
     assert (root / "big").stat().st_size == 6_000_000
 
 
