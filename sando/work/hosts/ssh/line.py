@@ -24,10 +24,8 @@ from sando.work.hosts.ssh.trust import Trust
 from sando.work.hosts.ssh.watch import Watch
 
 CONNECT_S = 10.0
-AGAIN_S = (
-    0.3,
-    1.0,
-)  # after these, once more to an sshd that hangs up before it speaks: it drops some when many come
+# After these, once more to an sshd that hangs up before it speaks: it drops some when many come.
+AGAIN_S = (0.3, 1.0)
 LOST = (ShellLost, SSHException, OSError, EOFError)
 _TURN_S = 0.1
 _MOST = 4  # connections, to a node that takes one session on each
