@@ -239,18 +239,20 @@ def test_a_switch_that_is_made_twice_counts_from_the_second_time(shop):
     assert shop.host().claim(7) == "fired"
 
 
-def test_a_switch_that_takes_longer_than_the_time_to_confirm_is_armed_all_the_same(tmp_path):
-    """It is over before there is anything to put back; it counts anew from there."""
+@pytest.mark.parametrize("current, first", [("1.0", "claimed"), ("2.0", "ended")])
+def test_a_switch_that_takes_longer_than_the_time_to_confirm_is_armed_all_the_same(tmp_path, current, first):
+    """It is over before there is anything to put back, or what was put back is replaced; it counts anew from there."""
     shop = Shop(tmp_path)
-    shop.deploy("1.0")
-    write_release(shop.store, "2.0")
-    shop.do(Step.UPLOAD, "2.0")
+    for version in ("1.0", "2.0"):
+        shop.deploy(version)
+    shop.host().switch(current, 6, force=False)
     root = quoted(str(shop.root))
     slow = f"point() {{ sleep 1; ln -s releases/2.0 {root}/new; mv -T {root}/new {root}/current; }}"
     call = words("switch", "2.0", 7, "", *DeadMan(SOON, "1.0", None, {}).words())
     subprocess.run(["sh", "-c", f"root={root}\n{NODE_SH}\n{slow}\n{call}"], check=True, timeout=20)
     begun = time.monotonic()
-    assert states(shop) == ["7-1.claimed", "7-2.armed"]
+    assert shop.names() == "releases/2.0"
+    assert states(shop) == [f"7-1.{first}", "7-2.armed"]
     back(shop, begun)
 
 

@@ -656,11 +656,12 @@ arm() { # OPERATION VERSION SECONDS FORMER RESTART...
 # has been replaced by it.
 is_in_time() {
     turns=50
-    while [ -e "$me.fired" ] && [ "$turns" -gt 0 ]; do
+    until [ -e "$me.moved" ] || [ -e "$me.ended" ] || [ -e "$me.claimed" ]; do
+        [ ! -e "$me.armed" ] && [ "$turns" -gt 0 ] || return 0
         sleep 0.1
         turns=$((turns - 1))
     done
-    [ -e "$me.armed" ] || ! [ "$root/current" -ef "$root/releases/$wanted" ]
+    ! [ "$root/current" -ef "$root/releases/$wanted" ]
 }
 
 was_armed() { # FILE
