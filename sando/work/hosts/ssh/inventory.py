@@ -140,10 +140,12 @@ class Inventory:
         wish = Wish(source.parent, version, state(files), name, packing, patches="patch-from" in has)
         try:
             return self._parcels.get(wish, files, old, self._calls.cancel)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             if base:  # it may have been removed from the store meanwhile
                 return self._parcel(version, source, files, None)
-            what = f"{error.strerror or error} ({error.filename or 'no room in the work folder?'})"
+            what = str(error)
+            if isinstance(error, OSError):
+                what = f"{error.strerror or error} ({error.filename or 'no room in the work folder?'})"
             raise WorkError("upload", f"cannot pack {version} ({source}): {what}", errored=True) from error
 
     # -- lists -------------------------------------------------------------------------------------------------
