@@ -21,7 +21,7 @@ from tests.work.nodes import Shop, names, until, write_release
 from tests.work.sshds import farm, small_disk
 from tests.work.wire import Wire
 
-SOON, LATE = 0.25, 600.0
+SOON, LATE = 0.25, 30.0
 IN_TIME = 1.0  # for what has to be done before it is over, also on a machine that is busy
 SLACK_S = 2.0
 SHOW = 'pwd -P; env | grep "^SANDO_" | sort'
