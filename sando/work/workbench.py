@@ -11,7 +11,7 @@ from sando.model.gates import Verdict
 from sando.model.names import is_version
 from sando.model.operation import Operation
 from sando.model.release import Release
-from sando.model.task import NodeFacts, NodeTask
+from sando.model.task import NodeFacts, NodeTask, Step
 from sando.model.topology import BackupSpec, DaemonSpec, GateSpec, NodeSpec, RepoSpec, Topology
 from sando.work import backup, deploy, digest, git
 from sando.work.build import Order, Workshop, build, discard, sweep
@@ -143,6 +143,8 @@ class Workbench:
         return connect(node, self._parcels)
 
     def perform(self, task: NodeTask, link: Link, cancel: CancelToken) -> NodeFacts:
+        if task.step is Step.PRUNE:
+            self._parcels.forget()  # the operation is over: what it sent takes room
         return deploy.perform(task, link.host(cancel), self._keepers, cancel)
 
     # -- the rest ------------------------------------------------------------------------------------------
