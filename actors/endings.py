@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from actors.base import post
-from actors.messages import Do, Promoted
+from actors.messages import Promoted
 from sando.model.clock import Instant
 from sando.model.events import Event
 from sando.model.names import visible
 from sando.model.operation import Operation, Status
 from sando.model.record import Unset
-from sando.model.retention import kept_of
-from sando.model.rollout import NodePlan, Result, Rollout
+from sando.model.rollout import Result, Rollout
 from sando.model.stay import BurnReset
-from sando.model.task import NodeTask, Step
 from sando.model.tier import Half, TierState
 
 if TYPE_CHECKING:
@@ -54,7 +52,7 @@ class Endings:
         self.deploys.rollbacks.after(operation)
         tier.gates.burning.schedule()
         tier.observing.soon()
-        tier.publish()
+        tier.publish(end=True)
         tier.drained()
 
     def _succeed(
@@ -117,20 +115,7 @@ class Endings:
         tier, details = self.tier, operation.details
         reset = str(details["source"]) if details.get("reset_burn_in") and rollout.mode == "promote" else None
         post(tier.parent, Promoted(tier.name, rollout.version, bool(details.get("force")), reset))
-        keep = tuple(sorted(kept_of(tier.state, tier.spec.keep_releases)))
-        for node in rollout.nodes:
-            task = self._prune_task(node, operation, keep)
-            if task and node.name in tier.children and not tier.draining:
-                tier.order(node.name, Do(f"{tier.jobs_of(node.name)}{operation.id}/prune", task))
-
-    def _prune_task(self, node: NodePlan, operation: Operation, keep: tuple[str, ...]) -> NodeTask | None:
-        spec = self.tier.spec.node(node.name)
-        if spec is None or operation.version is None:
-            return None
-        return NodeTask(
-            operation=operation.id, tier=self.tier.name, node=spec, step=Step.PRUNE, version=operation.version, former=None,
-            previous=None, store=self.tier.site.work.release_root, log=self.tier.site.work.log_path(operation.id), keep=keep,
-        )  # fmt: skip
+        tier.pruning.soon(operation)
 
 
 def _log(tier: str, operation: Operation, seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from actors.messages import Promote, Rebuild
+from actors.messages import Promote, Rebuild, Tick
 from sando.model.errors import WorkError
 from sando.model.operation import Operation, Status
 from sando.work.outcome import Failed
@@ -24,6 +24,8 @@ def built(stage: Stage, *versions: str) -> None:
 
 def promoted(stage: Stage, tier: str, version: str | None = None, **more: Any) -> Operation:
     operation = stage.accepted(Promote(tier, version, **more))
+    stage.finish_all()
+    stage.actor(tier).actor_ref.tell(Tick("prune"))  # of its own it would come two seconds later
     stage.finish_all()
     ended = stage.operation(operation.id)
     assert ended.status is Status.SUCCEEDED, ended

@@ -122,6 +122,7 @@ def test_while_an_operation_has_the_tier_nobody_else_looks(stage: Stage) -> None
     assert looks(stage) == []
     stage.finish_all()
     stage.advance(AWAY_S)
+    stage.finish_all("prune")
     assert looks(stage) == ["b-1", "b-2"]
 
 

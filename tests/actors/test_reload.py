@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.messages import Promote, Reload, Rollback, RunGate
+from actors.node_pruning import PRUNE_S
 from sando.model.answers import Refusal
 from sando.model.operation import Status
 from sando.model.topology import RepoSpec, TierSpec
@@ -108,6 +109,8 @@ def test_a_deploy_goes_on_when_how_its_node_is_restarted_changes(stage: Stage) -
     steps(stage, "b-1", "switch", "start")
     stage.finish_all()
     assert stage.operation(operation).status is Status.SUCCEEDED
+    stage.advance(PRUNE_S)
+    stage.finish_all()
     done = [s for s, v in stage.world.node("b", "b-1").did if v == "2.0"]
     assert done == ["preflight", "upload", "switch", "start", "prune"]
 
