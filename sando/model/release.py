@@ -8,13 +8,19 @@ from msgspec import Struct
 MANIFEST = "manifest.json"
 
 
-class FileEntry(Struct, frozen=True):
+class FileEntry(Struct, frozen=True, cache_hash=True):
     """One regular file of a release; `path` is relative, with `/`; `mode` is the permission bits."""
 
     path: str
     size: int
     mode: int
     sha256: str
+
+
+class Files(Struct, frozen=True):
+    """Of a manifest, what a deploy needs."""
+
+    files: tuple[FileEntry, ...]
 
 
 class Manifest(Struct, frozen=True):

@@ -4,16 +4,28 @@ import hashlib
 import json
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import msgspec
 
 from sando.model.errors import WorkError
 from sando.model.names import visible
-from sando.model.release import MANIFEST, FileEntry
+from sando.model.release import MANIFEST, FileEntry, Files
 
 _STEP = "release"
 _NO_FOLLOW = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not hold the open
 _CHUNK = 2**20
+_TICK_NS = 50_000_000  # longer than a kernel's clock stands still
+_LISTS = 8
+_HASHES = 20_000  # files; a few MB
+
+_files = msgspec.json.Decoder(Files).decode
+_hashes: dict["Seen", str] = {}
+"""What was read since sandod started: a release is looked at again for each promotion, and is mostly the same."""
 
 
 def scan(folder: Path) -> tuple[FileEntry, ...]:
@@ -47,18 +59,44 @@ def digest_of(files: Sequence[FileEntry]) -> str:
 
 
 def listed(folder: Path) -> tuple[FileEntry, ...]:
-    """The file list of the folder's manifest. WorkError (errored) when there is none that can be used."""
+    """The file list of the folder's manifest, the same object as long as that file is the same.
+
+    WorkError (errored) when there is none that can be used.
+    """
     path = folder / MANIFEST
     try:
-        rows = json.loads(path.read_bytes())["files"]
-        files = tuple(
-            FileEntry(str(r["path"]), int(r["size"]), int(r["mode"]), str(r["sha256"])) for r in rows
-        )
+        return _listed(path, Seen.of(path.stat()))
     except FileNotFoundError:
         raise WorkError(_STEP, f"no {MANIFEST} in {folder}", errored=True) from None
     except OSError as error:
         raise WorkError(_STEP, f"cannot read {path}: {error.strerror}", errored=True) from error
-    except (ValueError, KeyError, TypeError) as error:
+
+
+class Seen(NamedTuple):
+    """A file as it was when it was read. Nobody changes content without changing its ctime, which no tool sets back."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, info: os.stat_result) -> "Seen":
+        return cls(info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+
+    @property
+    def settled(self) -> bool:
+        """A change right after a look could carry the same time: then the look is not remembered."""
+        return time.time_ns() - max(self.mtime_ns, self.ctime_ns) > _TICK_NS
+
+
+@lru_cache(_LISTS)
+def _listed(path: Path, _seen: Seen) -> tuple[FileEntry, ...]:
+    """Many nodes are asked about the same release, each several times."""
+    try:
+        files = _files(path.read_bytes()).files
+    except (ValueError, msgspec.MsgspecError) as error:
         raise WorkError(_STEP, f"{path} cannot be understood: {visible(str(error))}", errored=True) from error
     for entry in files:
         if not _stays_inside(entry.path):
@@ -83,12 +121,12 @@ def verify(folder: Path) -> str | None:
 
 def compare(folder: Path, files: Iterable[FileEntry]) -> str | None:
     """The first thing in which `folder` differs from `files`, or None."""
+    links: dict[str, bool] = {}
     for wanted in files:
-        path = folder / wanted.path
-        if any(p.is_symlink() for p in (path, *path.parents) if p.is_relative_to(folder) and p != folder):
+        if _is_linked(folder, wanted.path, links):
             return f"{wanted.path}: is reached through a link"
         try:
-            found = _entry(PurePosixPath(wanted.path), str(path), None)
+            found = _entry(PurePosixPath(wanted.path), f"{folder}/{wanted.path}", None)
         except FileNotFoundError:
             return f"missing: {wanted.path}"
         except (OSError, WorkError) as error:
@@ -96,6 +134,14 @@ def compare(folder: Path, files: Iterable[FileEntry]) -> str | None:
         if wrong := _difference(found, wanted):
             return f"{wanted.path}: {wrong}"
     return None
+
+
+def _is_linked(folder: Path, path: str, links: dict[str, bool]) -> bool:
+    """Whether it, or a folder on the way to it, is a link; `links` has the folders that were looked at."""
+    above = path.rpartition("/")[0]
+    if above and above not in links:
+        links[above] = _is_linked(folder, above, links)
+    return links.get(above, False) or Path(folder, path).is_symlink()
 
 
 def _difference(found: FileEntry, wanted: FileEntry) -> str | None:
@@ -116,15 +162,22 @@ def _entry(path: PurePosixPath, name: str, dir_fd: int | None) -> FileEntry:
     try:
         info = os.fstat(fd)
         _refuse_special(path, info.st_mode)
-        return FileEntry(str(path), info.st_size, info.st_mode & 0o777, _sha256(fd))
+        return FileEntry(str(path), info.st_size, info.st_mode & 0o777, _sha256(fd, Seen.of(info)))
     finally:
         os.close(fd)
 
 
-def _sha256(fd: int) -> str:
+def _sha256(fd: int, seen: Seen) -> str:
+    if (known := _hashes.get(seen)) is not None:
+        return known
+    settled = seen.settled
     digest = hashlib.sha256()
     while data := os.read(fd, _CHUNK):
         digest.update(data)
+    if settled and Seen.of(os.fstat(fd)) == seen:
+        if len(_hashes) >= _HASHES:
+            _hashes.clear()
+        _hashes[seen] = digest.hexdigest()
     return digest.hexdigest()
 
 

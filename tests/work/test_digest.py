@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,44 @@ def test_two_lists_have_one_digest_only_when_they_hold_the_same_files(one, two):
     same = sorted(one, key=lambda e: e.path) == sorted(two, key=lambda e: e.path)
     assert (digest_of(one) == digest_of(two)) == same
     assert digest_of(one) == digest_of(list(reversed(one)))
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """What is read of files from now on, as a list of sizes; time has gone on since they were written."""
+    sizes = []
+
+    def read(fd, count):
+        data = os_read(fd, count)
+        sizes.append(len(data))
+        return data
+
+    os_read, now = os.read, time.time_ns
+    monkeypatch.setattr("sando.work.digest.os.read", read)
+    monkeypatch.setattr("sando.work.digest.time.time_ns", lambda: now() + 10**9)
+    return sizes
+
+
+def test_a_file_that_has_not_changed_since_it_was_hashed_is_not_read_again(release, reads):
+    assert verify(release) is None
+    assert sum(reads) > 0
+    reads.clear()
+    assert verify(release) is None
+    assert reads == []
+
+
+def test_a_change_that_keeps_size_and_mtime_is_found(release, reads):
+    assert verify(release) is None
+    path = release / "migrations" / "2.sql"
+    before = path.stat()
+    path.write_text("cc")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert verify(release) == "migrations/2.sql: sha256 differs"
+
+
+def test_what_was_hashed_right_after_a_change_is_hashed_again(release, reads, monkeypatch):
+    monkeypatch.setattr("sando.work.digest.time.time_ns", lambda: (release / "server").stat().st_ctime_ns)
+    assert verify(release) is None
+    reads.clear()
+    assert verify(release) is None
+    assert sum(reads) > 0
