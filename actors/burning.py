@@ -14,10 +14,18 @@ if TYPE_CHECKING:
 
 LOOK_S = 3600.0
 """So often a burn-in clock is read and kept, so that a jump of a clock costs or gives an hour at most."""
+_LEAST_S = (
+    0.001  # the wall clock counts microseconds: what is left below that would be waited for again and again
+)
 
 
 def _nothing() -> None:
     """No timer runs."""
+
+
+_LEAST_S = (
+    0.001  # the wall clock counts microseconds: what is left below that would be waited for again and again
+)
 
 
 class Burning:
@@ -39,7 +47,8 @@ class Burning:
         run = current.gate(gate.name)
         left = gate.duration_s - current.burnt(tier.site.clock())
         if run is None or left > 0:
-            self.stop_timer = tier.tick(max(0.0, min(left, LOOK_S)), "burn", current.n)
+            soon = 0.0 if left <= 0 else max(_LEAST_S, min(left, LOOK_S))
+            self.stop_timer = tier.tick(soon, "burn", current.n)
 
     def tick(self, number: int) -> None:
         tier, current = self.tier, self.tier.state.current

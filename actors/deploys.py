@@ -56,6 +56,11 @@ class Deploys:
     def in_motion(self) -> bool:
         return self.rollout is not None and self.rollout.in_motion
 
+    @property
+    def at_work(self) -> int:
+        """Nodes on which a step runs."""
+        return sum(1 for n in self.rollout.nodes if n.doing) if self.rollout else 0
+
     # -- taking up what a former life left -----------------------------------------------------------------------
 
     def take_up(self, *, fresh: bool) -> None:
@@ -247,7 +252,7 @@ class Deploys:
             timeout_s=self.declared.timeout_s, restart=spec.restart, probe=spec.probe,
             once=None if back else self.declared.once, before_switch=None if back else self.declared.before_switch,
             hold_s=rollout.hold_s, confirm_within_s=rollout.confirm_within_s, settles=node.touched, force=bool(operation.details.get("force")) or back,
-            run=tier.topology.build.start_command(),
+            back=back, run=tier.topology.build.start_command(),
         )  # fmt: skip
 
 

@@ -30,6 +30,8 @@ class Journal(Actor):
         self.seq: int | None = None
         self.revision = -1
         self.unfinished: frozenset[int] = frozenset()
+        self.published_at = 0.0
+        self.waiting = False
 
     def handle(self, message: Any) -> None:
         match message:
@@ -37,8 +39,8 @@ class Journal(Actor):
                 self.seq = self.board.latest.seq if self.board.latest else self.site.store.last_seq()
                 self._publish()
                 self.tick(FRESH_S, "fresh")
-            case Publish(reply, answer):
-                if self.revision != self.site.store.revision:
+            case Publish(reply, answer, end):
+                if self.revision != self.site.store.revision and (reply or end or not self._waits()):
                     self._publish()
                 if reply is not None and answer is not None:
                     reply.answer(answer)
@@ -50,11 +52,23 @@ class Journal(Actor):
             case Tick("draining"):
                 self.daemon = {**self.daemon, "draining": True}
                 self._publish()
+            case Tick("together"):
+                self.waiting = False
+                if self.revision != self.site.store.revision:
+                    self._publish()
             case Tick("fresh"):
                 self._publish()
                 self.tick(FRESH_S, "fresh")
             case _:
                 raise TypeError(message)
+
+    def _waits(self) -> bool:
+        """Whether this is told with what comes within the next moment: a snapshot costs more than the change it shows."""
+        left = self.published_at + self.site.together_s - self.site.clock().up
+        if left > 0 and not self.waiting:
+            self.tick(left, "together")
+            self.waiting = True
+        return left > 0
 
     def _publish(self) -> None:
         store = self.site.store
@@ -70,6 +84,7 @@ class Journal(Actor):
             ended = self._ended(told | (self.unfinished - working))
         snapshot = compose(self.topology, facts, self.site.clock())
         self.seq, self.revision, self.unfinished = snapshot.seq, revision, working
+        self.published_at = self.site.clock().up
         self.board.publish(snapshot, events, ended)
 
     def _facts(self) -> Facts:

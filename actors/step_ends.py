@@ -31,15 +31,21 @@ class StepEnds:
         self._heard: list[NodeDone] = []
 
     def hear(self, done: NodeDone) -> None:
-        """Taken up once all that lies in the inbox now has been heard."""
+        """Taken up once all that lies in the inbox now has been heard, or when nobody else is at work, or in a moment."""
         if self.deploys.waits_for(done.key) is None:
             self._of_no_operation(done)
         elif all(done.key != other.key for other in self._heard):
-            if not self._heard:
-                post(self.tier.actor_ref, TAKE_UP)
             self._heard.append(done)
+            together = self.tier.site.together_s
+            first = len(self._heard) == 1
+            if len(self._heard) == self.deploys.at_work or (first and not together):
+                post(self.tier.actor_ref, TAKE_UP)
+            elif first:
+                self.tier.later(together, TAKE_UP)
 
     def take_up(self) -> None:
+        if not self._heard:
+            return
         rollout, operation = self.deploys.rollout, self.deploys.operation
         heard = list(self._heard)
         rows: list[Any] = []

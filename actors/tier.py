@@ -41,6 +41,7 @@ from actors.messages import (
     VouchedAgain,
 )
 from actors.node import Node
+from actors.node_pruning import NodePruning
 from actors.observing import Observing
 from actors.words import Words
 from sando.model.errors import WorkError
@@ -62,6 +63,7 @@ class Tier(Actor):
         self.gates = Gates(self)
         self.words = Words(self)
         self.observing = Observing(self)
+        self.pruning = NodePruning(self)
         self.draining = False
 
     @property
@@ -131,6 +133,8 @@ class Tier(Actor):
                 self.deploys.drive_on()
             case Tick("gates"):
                 self.gates.arrivals.drive_on()
+            case Tick("prune"):
+                self.pruning.due()
             case Tick("configured"):
                 self.gates.nodes.configured()
             case Configured(topology):

@@ -250,9 +250,11 @@ class Stage:
         world: World | None = None,
         *,
         slow_looks: bool = False,
+        together_s: float = 0.0,
     ) -> None:
         self.path = path
         self.slow_looks = slow_looks
+        self.together_s = together_s
         self.random = random.Random(seed) if seed is not None else None
         self.clock = FakeClock()
         self.world = world or World(topology)
@@ -273,7 +275,9 @@ class Stage:
         self.actors: list[Any] = []
         self.daemons += 1
         about = {"version": "0", "started_at": "", "draining": False}
-        self.site = Site(self.store, self.clock, self.runner, self.timer, self.spawn, self.world, stop=stop)
+        self.site = Site(
+            self.store, self.clock, self.runner, self.timer, self.spawn, self.world, stop=stop, together_s=self.together_s
+        )  # fmt: skip
         self.store.save(Event("DaemonStarted", self.clock().at))
         self.root = self.spawn(
             Root, site=self.site, topology=self.world.running, board=self.board, daemon=about, die=self.died.append
@@ -347,11 +351,15 @@ class Stage:
         self.actors.remove(actor)
 
     def drain(self) -> None:
-        """Until every inbox is empty."""
+        """Until every inbox is empty, and what waits for its neighbours for a moment has come, too."""
         for _ in range(MANY_STEPS):
-            if not self.step():
+            if not self.step() and not self._moment_passes():
                 return
         raise AssertionError(f"no end in sight: {[(a.name, a.actor_inbox.qsize()) for a in self.ready()]}")
+
+    def _moment_passes(self) -> bool:
+        left = self.timer.next_in()
+        return left is not None and left <= self.together_s and self.timer.to_next()
 
     def crash(self, actor: Any, *, instead: bool = False) -> None:
         """What pykka does on a bug: between two messages, or instead of handling the next one, which is lost."""

@@ -52,10 +52,13 @@ class World:
         self.adopted = 0
         self.built: list[str] = []
         self.wrong: dict[str, tuple[str, str]] = {}
+        self.looks_at_once = False
+        """A switch finds its release green already, as it does where nothing has to be restarted."""
 
     def copy(self) -> "World":
         """Another one in the same state, so that two runs may begin alike."""
         other = World(self.running)
+        other.looks_at_once = self.looks_at_once
         other.tip, other.commits = self.tip, dict(self.commits)
         other.folders, other.built = set(self.folders), list(self.built)
         other.nodes = {k: SimNode(n.current, set(n.releases), list(n.did)) for k, n in self.nodes.items()}
@@ -171,4 +174,5 @@ class World:
                 return NodeFacts(node.current)
             case _:
                 pass
-        return NodeFacts(node.current, has_release=True, green=True, once_done=task.step is Step.ONCE)
+        green = True if task.step is not Step.SWITCH or self.looks_at_once else None
+        return NodeFacts(node.current, has_release=True, green=green, once_done=task.step is Step.ONCE)

@@ -121,3 +121,5 @@ class Publish:
 
     reply: Reply | None = field(default=None, compare=False, repr=False)
     answer: Answer | None = None
+    end: bool = False
+    """An operation has ended, so somebody may wait for it: at once, not with what comes next."""

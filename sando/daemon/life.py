@@ -44,6 +44,7 @@ from sando.work.workbench import Loaded, Workbench
 log = logging.getLogger("sandod")
 
 ACTORS_S = 5.0
+TOGETHER_S = 0.01
 GAVE_UP = 70
 """Exit status when an actor without which there is no daemon died too often."""
 RESTART_ONLY = (
@@ -154,6 +155,7 @@ class Daemon:
             timer=self.timer,
             spawn=lambda kind, **arguments: kind.start(**arguments),
             work=self.work,
+            together_s=TOGETHER_S,
         )
 
     # -- config ----------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ daemon, or a restarted actor, goes on from the row and from what the nodes thems
 machine can be had from here; its values live in `plan`, what is due in `turn`, what a look says in `look`.
 """
 
+from typing import Literal
+
 from msgspec.structs import replace
 
 from sando.model.look import again, observed, probed, red
@@ -87,9 +89,10 @@ def ended(rollout: Rollout, name: str, step: Step, facts: NodeFacts) -> Rollout:
         case Step.ONCE:
             rollout = replace(rollout, once=False, once_ran=True, phase="switch")
         case Step.SWITCH:
-            node = replace(node, status="switched", now=rollout.version, seen=True)
+            status = _started(rollout, name) if facts.green else "switched"
+            node = replace(node, status=status, now=rollout.version, seen=True)
         case Step.START:
-            node = replace(node, status="started" if _holds(rollout, name) else "ok")
+            node = replace(node, status=_started(rollout, name))
         case Step.HOLD:
             node = replace(node, status="ok")
         case Step.REVERT:
@@ -101,6 +104,11 @@ def ended(rollout: Rollout, name: str, step: Step, facts: NodeFacts) -> Rollout:
         case _:
             raise ValueError(step)
     return advance(_set(rollout, node))
+
+
+def _started(rollout: Rollout, name: str) -> Literal["started", "ok"]:
+    """A node whose release runs, and is green where it has a probe."""
+    return "started" if _holds(rollout, name) else "ok"
 
 
 def _holds(rollout: Rollout, name: str) -> bool:

@@ -45,6 +45,8 @@ class NodeTask(Struct, frozen=True):
     before_switch: Command | None = None
     hold_s: float = 0.0
     force: bool = False
+    back: bool = False
+    """A step of a rollback."""
     confirm_within_s: float | None = None
     """The tier's dead-man switch, where it is armed for this operation."""
     settles: bool = False

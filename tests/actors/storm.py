@@ -75,12 +75,17 @@ def history_of(number: int) -> tuple[bytes, World]:
 
 
 def stage_of(path: Path, number: int, seed: int, *, empty: bool) -> Stage:
-    slow_looks = seed % 2 == 1
+    slow_looks, together_s = seed % 2 == 1, 0.01 * (seed % 3 == 1)
     if empty:
-        return Stage(path, topology_of(number), seed, slow_looks=slow_looks)
-    store, world = history_of(number)
-    path.write_bytes(store)
-    return Stage(path, topology_of(number), seed, world.copy(), slow_looks=slow_looks)
+        stage = Stage(path, topology_of(number), seed, slow_looks=slow_looks, together_s=together_s)
+    else:
+        store, world = history_of(number)
+        path.write_bytes(store)
+        stage = Stage(
+            path, topology_of(number), seed, world.copy(), slow_looks=slow_looks, together_s=together_s
+        )
+    stage.world.looks_at_once = seed % 5 < 2
+    return stage
 
 
 class Storm:

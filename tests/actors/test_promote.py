@@ -17,6 +17,7 @@ from actors.messages import (
     RunGate,
     Tick,
 )
+from actors.node_pruning import PRUNE_S
 from sando.model.answers import Accepted, Refusal
 from sando.model.gates import Verdict
 from sando.model.operation import Operation, Status
@@ -614,6 +615,20 @@ def test_old_releases_are_pruned_after_a_success_and_what_is_needed_stays(
     assert stage.world.folders == {"3.0", "4.0"}
     told = [e for e in stage.events("Pruned") if e.data.get("where") == "store"]
     assert [v for e in told for v in e.data["versions"]] == ["1.0", "2.0"]  # type: ignore[attr-defined]
+
+
+def test_nodes_are_pruned_after_the_answer_and_not_while_an_operation_has_them(stage: Stage) -> None:
+    up_to(stage, "a", "1.0")
+    stage.accepted(Promote("a", force=True))
+    stage.finish_all()
+    assert stage.tier("a")["operation"] is None
+    assert stage.runner.running("prune") == []
+    stage.accepted(Promote("a", force=True))
+    stage.advance(3 * PRUNE_S)
+    assert [j.key for j in stage.runner.running("node/")] == ["node/a/a-1/4/1/preflight"]
+    stage.finish_all()
+    stage.advance(PRUNE_S)
+    assert [j.key for j in stage.runner.running("node/")] == ["node/a/a-1/4/prune"]
 
 
 def test_a_release_built_anew_while_its_red_predecessor_was_pruned_is_there(

@@ -133,6 +133,9 @@ class World:
         if step is Step.PROBE:
             green = (True, None, False)[self.tape.pick(3)]
             self.trouble |= green is False
+        elif step is Step.SWITCH and self.tape.chance(30):
+            green = True  # nothing had to be restarted, and the first look was green
+            self.effect(name, Step.START)
         return NodeFacts(self.links[name], has_release=self.tape.chance(40), green=green)
 
     def effect(self, name: str, step: Step) -> None:
