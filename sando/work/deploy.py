@@ -6,14 +6,24 @@ from pathlib import Path
 from sando.model.errors import WorkError
 from sando.model.release import MANIFEST, FileEntry
 from sando.model.task import NodeFacts, NodeTask, Step
+from sando.model.topology import Command
 from sando.work.cancel import CancelToken
 from sando.work.dead_man import confirm, dead_man_of, reach, take_over
 from sando.work.digest import listed
-from sando.work.hosts.base import CURRENT, MARGIN, RELEASES, Current, DeadMan, Host, refuse_foreign
+from sando.work.hosts.base import (
+    CURRENT,
+    MARGIN,
+    RELEASES,
+    Current,
+    DeadMan,
+    Host,
+    refuse_foreign,
+    refuse_in_use,
+)
 from sando.work.log import OpLog
 from sando.work.node_gate import run_gate
-from sando.work.post import PROBE_S, Post
-from sando.work.probe import address_of
+from sando.work.post import PROBE_S, Post, judged
+from sando.work.probe import LOOK_S, address_of
 from sando.work.process import Keepers
 
 
@@ -41,10 +51,10 @@ _LEAVE_OUT = "; to go on without this node, set out = true on it and POST /reloa
 def _preflight(post: Post) -> NodeFacts:
     task, host = post.task, post.host
     files = _in_store(task)
-    current, wrong = host.survey(task.version, files)
+    current, wrong = host.survey(task.version, files, hurry=task.back)
     _refuse_foreign(post, current)
-    if wrong:
-        _refuse_in_use(post, current, wrong)
+    if wrong and current.version == task.version and not current.dangling:
+        raise refuse_in_use(task.version, wrong)
     if wrong and files is None:
         raise _cannot(f"release {task.version} is not in the store ({task.store}), and on the node: {wrong}")
     odd = ""
@@ -61,16 +71,8 @@ def _preflight(post: Post) -> NodeFacts:
 
 
 def _upload(post: Post) -> NodeFacts:
-    task, host = post.task, post.host
-    current = host.read_current()
-    files = _in_store(task)
-    wrong = host.check_release(task.version, files)
-    if not wrong:
-        post.say(f"{task.version} is there already, and right")
-        return NodeFacts(current=current.version, has_release=True)
-    _refuse_in_use(post, current, wrong)
-    _bring(post, task.version, files)
-    return NodeFacts(current=current.version, has_release=True)
+    _bring(post, post.task.version, _in_store(post.task))
+    return NodeFacts(has_release=True)
 
 
 def _once(post: Post) -> NodeFacts:
@@ -86,8 +88,31 @@ def _switch(post: Post) -> NodeFacts:
         _refuse_foreign(post, post.host.read_current())
         post.command("before_switch", task.before_switch, task.version, task.previous)
     post.cancel.check()
-    said = _point(post, task.version, dead_man_of(post))
+    dead_man = dead_man_of(post)
+    if (
+        task.restart is None
+        and dead_man is None
+        and task.probe is not None
+        and task.probe.command is not None
+    ):
+        return _point_and_look(post, task.probe.command)
+    said = _point(post, task.version, dead_man)
     return NodeFacts(current=task.version, has_release=True, detail=said)
+
+
+def _point_and_look(post: Post, probe: Command) -> NodeFacts:
+    """Where nothing comes between the link and the probe, the first look goes with the link; red says nothing yet."""
+    task = post.task
+    kept, looked = post.host.switch_and_run(
+        task.version, task.operation, force=task.force,
+        command=probe, env=post.env(task.version, task.previous), timeout=LOOK_S,
+    )  # fmt: skip
+    kept = _say_switched(post, task.version, kept)
+    green, said = judged(probe, *looked) if looked else (False, "")
+    if not green:
+        return NodeFacts(current=task.version, has_release=True, detail=kept)
+    post.say(f"probe green: {said}")
+    return NodeFacts(current=task.version, has_release=True, green=True, detail=kept or said)
 
 
 def _start(post: Post) -> NodeFacts:
@@ -182,14 +207,18 @@ def _bring(post: Post, version: str, files: Sequence[FileEntry] | None) -> None:
         raise _cannot(f"release {version} is neither on the node nor in the store ({task.store})")
     size = sum(f.size for f in files)
     post.say(f"upload {version}: {len(files)} files, {size} bytes")
-    post.host.put_release(version, Path(task.store, version), files, task.operation, post.cancel)
-    post.say(f"uploaded {version}, sha256 verified")
+    sent = post.host.put_release(version, Path(task.store, version), files, task.operation, post.cancel)
+    post.say(f"uploaded {version}, sha256 verified" if sent else f"{version} is there already, and right")
 
 
 def _point(post: Post, version: str, dead_man: DeadMan | None = None) -> str:
     """Switch the link; the answer tells of a foreign one that was put aside."""
     task = post.task
     kept = post.host.switch(version, task.operation, force=task.force, dead_man=dead_man)
+    return _say_switched(post, version, kept)
+
+
+def _say_switched(post: Post, version: str, kept: str | None) -> str:
     post.say(f"switched {CURRENT} -> {RELEASES}/{version}")
     if kept is None:
         return ""
@@ -210,15 +239,6 @@ def _bring_up(post: Post, version: str, previous: str | None) -> tuple[bool | No
 def _refuse_foreign(post: Post, current: Current) -> None:
     if current.foreign and not post.task.force:
         raise refuse_foreign(post.host.root, current.foreign)
-
-
-def _refuse_in_use(post: Post, current: Current, wrong: str) -> None:
-    version = post.task.version
-    if current.version == version and not current.dangling:
-        raise _cannot(
-            f"{RELEASES}/{version} is what {CURRENT} names and is not as it was built ({wrong}); "
-            "it is not replaced under a running service: roll back, or promote another version"
-        )
 
 
 def _strange(current: Current) -> str:

@@ -13,7 +13,7 @@ from sando.work.cancel import CancelToken
 from sando.work.hosts.base import Host, release_path
 from sando.work.log import OpLog, read_log
 from sando.work.probe import LOOK_S, look, wait_green
-from sando.work.process import Keepers
+from sando.work.process import Exit, Keepers
 
 PROBE_S = 30.0  # how long a service may take from its restart to its first green
 _TAIL_LINES = 50
@@ -114,8 +114,13 @@ class Post:
             )
         except WorkError as error:
             return False, f"{shown(command)}: {error.detail}"
-        last = next((visible(line.strip()) for line in reversed(text.splitlines()) if line.strip()), "")
-        return ended.ok, ": ".join(filter(None, [shown(command), "green" if ended.ok else str(ended), last]))
+        return judged(command, ended, text)
+
+
+def judged(command: Command, ended: Exit, text: str) -> tuple[bool, str]:
+    """A probe's command that ended: green or red, and the sentence that says why."""
+    last = next((visible(line.strip()) for line in reversed(text.splitlines()) if line.strip()), "")
+    return ended.ok, ": ".join(filter(None, [shown(command), "green" if ended.ok else str(ended), last]))
 
 
 def shown(command: Command) -> str:

@@ -75,8 +75,9 @@ def again(shop, version, *, confirm=SOON, former="1.0", **keys):
     if not (shop.store / version).exists():
         write_release(shop.store, version)
     shop.do(Step.UPLOAD, version)
+    begun = time.monotonic()
     shop.do(Step.SWITCH, version, former=former, previous="1.0", confirm_within_s=confirm, **keys)
-    return time.monotonic()
+    return begun
 
 
 def back(shop, begun, seconds=SOON):

@@ -380,6 +380,48 @@ def test_holding_without_a_probe_waits_and_can_be_cancelled(shop):
         shop.do(Step.HOLD, hold_s=60)
 
 
+def test_a_switch_with_nothing_to_restart_is_green_with_its_link(shop):
+    write_release(shop.store, "1.0")
+    for step in (Step.PREFLIGHT, Step.UPLOAD):
+        shop.do(step)
+    facts = shop.do(Step.SWITCH, probe=Probe(command='test "$SANDO_VERSION" = 1.0 && cat VERSION'))
+    assert (facts.current, facts.green) == ("1.0", True)
+    assert facts.detail.endswith(": green: 1.0")
+    assert f"probe green: {facts.detail}" in shop.log
+    assert os.readlink(shop.current) == "releases/1.0"  # noqa: PTH115
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"probe": Probe(command="exit 3")},
+        {"probe": Probe(command=("no-such-program",))},
+        {"probe": Probe(command="true"), "restart": "touch ../../restarted"},
+        {"probe": Probe(command="true"), "confirm_within_s": 5.0},
+        {"probe": Probe(tcp="127.0.0.1:1")},
+        {},
+    ],
+)
+def test_a_switch_says_nothing_of_a_release_that_is_not_known_to_run(shop, keys):
+    write_release(shop.store, "1.0")
+    for step in (Step.PREFLIGHT, Step.UPLOAD):
+        shop.do(step)
+    assert shop.do(Step.SWITCH, **keys) == NodeFacts(current="1.0", has_release=True)
+    assert not (shop.root / "restarted").exists()
+    assert os.readlink(shop.current) == "releases/1.0"  # noqa: PTH115
+
+
+def test_a_first_look_that_hangs_is_ended_and_says_nothing(shop, monkeypatch):
+    monkeypatch.setattr("sando.work.deploy.LOOK_S", 0.5)
+    write_release(shop.store, "1.0")
+    for step in (Step.PREFLIGHT, Step.UPLOAD):
+        shop.do(step)
+    hangs = Probe(command="echo $$ >../../pid; exec sleep 60")
+    assert shop.do(Step.SWITCH, probe=hangs) == NodeFacts(current="1.0", has_release=True)
+    until(lambda: not alive(int((shop.root / "pid").read_text())))
+    assert os.readlink(shop.current) == "releases/1.0"  # noqa: PTH115
+
+
 # -- revert -------------------------------------------------------------------------------------------------
 
 

@@ -673,6 +673,145 @@ def test_a_removal_makes_the_stamps_of_what_shares_files_anew(node):
     assert node.check("1.1", again).get("stamp") == again
 
 
+# -- what saves time ----------------------------------------------------------------------------------------
+
+
+def chosen(node, *words_):
+    """A call as the shell that stays makes it, which has looked for openssl."""
+    return node.sh(f"choose_hasher; {words(*words_)}")
+
+
+def test_openssl_and_sha256sum_say_the_same_of_a_release(node):
+    node.upload("1.0", {"server": "x", "data/-odd * name": "y", "empty": ""})
+    files = node.root / ".sando/lists/1.0/files"
+    said = node.sh(f"choose_hasher; cd {quoted(str(node.release('1.0')))}; echo $hasher; hashes {files}")
+    hasher, _, hashes = said.text.partition("\n")
+    assert hasher == "openssl dgst -sha256 -r --"
+    listing = listed(node.store / "1.0")
+    assert hashes == "".join(f"{f.sha256}  {f.path}\n" for f in listing)
+    assert chosen(node, "check", "1.0", *state(listing), "").get("stamp")
+    flip(node.release("1.0") / "server")
+    assert chosen(node, "check", "1.0", *state(listing), "").text == "@needs look\n"
+
+
+@pytest.mark.parametrize("says", ["echo SHA256=e3b0", "exit 1", "echo e3b0 '*/dev/null'"])
+def test_an_openssl_that_speaks_otherwise_is_left_alone(dash, tmp_path, says):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "openssl"
+    program.write_text(f"#!/bin/sh\n{says}\n")
+    program.chmod(0o755)
+    dash.env = {"PATH": f"{folder}:{os.environ['PATH']}"}
+    assert dash.sh("choose_hasher; echo $hasher").text == "sha256sum --\n"
+
+
+def test_what_is_linked_from_a_release_that_is_known_is_not_hashed_again(dash, tmp_path):
+    """Nor is it believed where it could not be linked, or where the release is not what it was."""
+    dash.upload("1.0", {"same": "x", "other": "y"})
+    stamp = dash.check("1.0").get("stamp")
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "sha256sum"
+    program.write_text(
+        f'#!/bin/sh\nfor f; do case $f in --) ;; *) echo "$f" >>{tmp_path}/hashed ;; esac; done\nexec /usr/bin/sha256sum "$@"\n'
+    )
+    program.chmod(0o755)
+    dash.env = {"PATH": f"{folder}:{os.environ['PATH']}"}
+    assert dash.upload("1.1", {"same": "x", "other": "z"}, base="1.0", stamp=stamp).get("stamp")
+    assert (tmp_path / "hashed").read_text() == "other\n"
+    assert dash.release("1.1").joinpath("same").samefile(dash.release("1.0") / "same")
+    restored(dash.release("1.0") / "same", flip)
+    said = dash.upload("1.2", {"same": "x", "other": "w"}, base="1.0", stamp=stamp)
+    assert said.get("needs") == "all of it: sha256 differs after the upload"
+
+
+def test_files_that_cannot_be_linked_are_copied_and_hashed(dash, tmp_path):
+    dash.upload("1.0", {"same": "x", "other": "y"})
+    stamp = dash.check("1.0").get("stamp")
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "cp"
+    program.write_text('#!/bin/sh\n[ "$1" != -pl ] || exit 1\nexec /bin/cp "$@"\n')
+    program.chmod(0o755)
+    dash.env = {"PATH": f"{folder}:{os.environ['PATH']}"}
+    said = dash.upload("1.1", {"same": "x", "other": "z"}, base="1.0", stamp=stamp)
+    assert said.get("stamp")
+    assert dash.release("1.1").joinpath("same").stat().st_nlink == 1
+    program.write_text(
+        '#!/bin/sh\n[ "$1" != -pl ] || exit 1\n/bin/cp "$@"; for t; do :; done; printf Y >"$t/same"\n'
+    )
+    said = dash.upload("1.2", {"same": "x", "other": "w"}, base="1.0", stamp=stamp)
+    assert said.get("needs") == "all of it: sha256 differs after the upload"
+
+
+def replaced(path):
+    path.with_name("new").write_text("")
+    path.with_name("new").rename(path)
+
+
+FOLDER_CHANGES = {
+    "added": lambda release: (release / "data/more").write_text(""),
+    "removed": lambda release: (release / "data/deep/file").unlink(),
+    "replaced": lambda release: replaced(release / "data/file"),
+    "link": lambda release: to_link(release / "data/deep"),
+    "manifest": lambda release: flip(release / "manifest.json"),
+    "mode": lambda release: (release / "data").chmod(0o777),
+}
+
+
+@pytest.mark.parametrize("change", FOLDER_CHANGES.values(), ids=FOLDER_CHANGES)
+def test_a_glance_finds_what_was_added_removed_or_replaced(node, change):
+    said = node.upload("1.0", {"server": "x", "data/file": "y", "data/deep/file": "z"})
+    stamp = said.get("glance")
+    assert node.check("1.0").get("glance") == stamp
+    assert node("survey", "glance", "1.0", stamp).text == ""
+    node.upload("1.1", {"server": "x", "data/file": "y", "data/deep/file": "w"}, base="1.0")
+    assert node("survey", "glance", "1.0", stamp).text == ""
+    change(node.release("1.0"))
+    assert node("survey", "glance", "1.0", stamp).get("needs") == "look"
+
+
+def test_a_glance_at_a_release_that_is_not_there_says_so(node):
+    assert node("glance", "1.0", "x").get("wrong") == "it is not there"
+    node.upload("1.0", {"data/file": "y"})
+    (node.release("1.0") / "manifest.json").unlink()
+    assert node("glance", "1.0", "x").get("wrong") == "it has no manifest.json"
+
+
+def test_an_offer_for_a_release_that_is_there_stages_nothing(node):
+    node.upload("1.0", {"server": "x"})
+    assert node("offer", 8, "1.0").text == "@there 1.0\n"
+    assert names(node.root / ".sando/incoming") == []
+    assert node("offer", 8, "1.1").get("staged")
+
+
+def test_what_was_tried_once_is_not_tried_again(dash, tmp_path):
+    dash.env = {"PATH": str(tools(tmp_path / "bin", ("mv",)))}
+    (tmp_path / "bin/mv").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "bin/mv").chmod(0o755)
+    assert "mv has no -T" in dash("prepare", 1).text
+    assert dash("prepare", 1, "tried").status == 0
+
+
+def test_a_switch_that_is_followed_by_a_command_tells_both(node):
+    node.upload("1.0", {"server": "x"})
+    run = ("n1", "", node.release("1.0"), "sh", "-c", "cat server; exit 3")
+    said = node("switch_and_run", "1.0", 7, "", *run)
+    assert node.link() == "releases/1.0"
+    assert (said.get("status"), said.text.partition("@output of the command\n")[2]) == ("3", "x")
+
+
+def test_a_command_does_not_follow_a_switch_that_was_refused(node, tmp_path):
+    node.upload("1.0", {"server": "x"})
+    run = ("n1", "", node.release("1.0"), "touch", tmp_path / "ran")
+    node.current.symlink_to("/etc")
+    assert node("switch_and_run", "1.0", 7, "", *run).get("link") == "/etc"
+    assert node("switch_and_run", "2.0", 7, "force", *run).status == 1
+    assert not (tmp_path / "ran").exists()
+    assert node("switch_and_run", "1.0", 7, "force", *run).get("kept") == "current.kept-7"
+    assert (tmp_path / "ran").exists()
+
+
 # -- removal ------------------------------------------------------------------------------------------------
 
 

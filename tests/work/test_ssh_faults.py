@@ -740,7 +740,7 @@ def test_a_node_that_cannot_be_reached_is_no_red_probe(host, wire):
 def test_a_boot_whose_connection_is_lost_could_not_run_and_the_node_ends_it(
     node, host, wire, root, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(host_module, "_BOOT_SLACK_S", 0.0)
+    monkeypatch.setattr(host_module, "BOOT_SLACK_S", 0.0)
 
     def boot():
         return host.boot(

@@ -410,6 +410,27 @@ def test_a_warm_check_after_another_upload_and_a_prune_need_not_hash(shop, asked
     assert shop.host().check_release("1.0", files) == "server: sha256 differs"
 
 
+def test_a_rollback_glances_at_a_release_of_many_files_and_looks_where_that_is_not_enough(
+    shop, asked, monkeypatch
+):
+    monkeypatch.setattr("sando.work.hosts.ssh.inventory._MANY", 2)
+    many = {f"data/{number}": (str(number).encode(), 0o644) for number in range(9)}
+    files = put(shop, "1.0", many)
+    asked.clear()
+    assert shop.host().survey("1.0", files, hurry=True)[1] is None
+    assert asked == []
+    assert shop.host().survey("1.0", files, hurry=False)[1] is None
+    assert len(asked) == 1
+    (release(shop, "1.0") / "data/3").unlink()
+    assert shop.host().survey("1.0", files, hurry=True)[1] == "missing: data/3"
+    shop.host().remove("1.0", 1)
+    assert shop.host().survey("1.0", files, hurry=True)[1] == "it is not there"
+    few = put(shop, "2.0", {"data/1": (b"1", 0o644)})
+    asked.clear()
+    assert shop.host().survey("2.0", few, hurry=True)[1] is None
+    assert len(asked) == 1
+
+
 def test_the_base_is_what_runs_else_what_has_most_of_it_whatever_the_clock_says(shop):
     host, parts = shop.host(), {name: (noise(50_000, seed), 0o644) for seed, name in enumerate("abcd")}
     put(shop, "1.0", {name: parts[name] for name in "abc"})

@@ -95,8 +95,13 @@ class Host(Protocol):
         The answer is what a person should know of the node all the same; mostly empty.
         """
 
-    def survey(self, version: str, files: Sequence[FileEntry] | None) -> tuple[Current, str | None]:
-        """`read_current`, `check_release`, and where that is right, that the folders can be written: one round trip."""
+    def survey(
+        self, version: str, files: Sequence[FileEntry] | None, *, hurry: bool
+    ) -> tuple[Current, str | None]:
+        """`read_current`, `check_release`, and where that is right, that the folders can be written: one round trip.
+
+        `hurry`: of a release of very many files, whether one was added, taken or replaced is enough to know.
+        """
 
     def read_current(self) -> Current:
         """Look at `current`; nothing is made or changed."""
@@ -106,10 +111,10 @@ class Host(Protocol):
 
     def put_release(
         self, version: str, source: Path, files: Sequence[FileEntry], operation: int, cancel: CancelToken
-    ) -> None:
+    ) -> bool:
         """Bring a release from the controller's folder `source`: staged, verified on the node, renamed into place.
 
-        One of that name that is there and wrong is replaced. The caller knows that it is not `current`.
+        False: it was there already, and right. One of that name that is wrong is replaced, unless `current` names it.
         """
 
     def switch(
@@ -118,6 +123,21 @@ class Host(Protocol):
         """Point `current` at a release, atomically, and read it back; the dead-man switch is armed before.
 
         A foreign `current` is refused; with `force` it is kept under the name that is answered.
+        """
+
+    def switch_and_run(
+        self,
+        version: str,
+        operation: int,
+        *,
+        force: bool,
+        command: Command,
+        env: Mapping[str, str],
+        timeout: float,
+    ) -> tuple[str | None, tuple[Exit, str] | None]:
+        """`switch`, and a first look by `command` in the release's folder: one round trip, so that a rollback takes no two.
+
+        No look, where it did not end in time: that says nothing yet.
         """
 
     def claim(self, operation: int) -> Claim:
@@ -188,6 +208,15 @@ def refuse_foreign(root: str, foreign: str) -> WorkError:
         "node",
         f"{root}/{CURRENT} is {foreign}, no link into {RELEASES}/: "
         "move it away, or promote with force (it is then kept beside)",
+        errored=True,
+    )
+
+
+def refuse_in_use(version: str, wrong: str) -> WorkError:
+    return WorkError(
+        "node",
+        f"{RELEASES}/{version} is what {CURRENT} names and is not as it was built ({wrong}); "
+        "it is not replaced under a running service: roll back, or promote another version",
         errored=True,
     )
 

@@ -49,13 +49,17 @@ def folders(files: Iterable[FileEntry]) -> list[str]:
     return sorted(found)
 
 
-def refuse_odd_names(files: Iterable[FileEntry]) -> None:
+def refuse_odd_names(files: Sequence[FileEntry]) -> None:
     """Names that the tools of a node print in a way of their own. None is usual; all are told before anything is sent."""
-    for f in files:
-        if _ODD.search(f.path):
-            raise WorkError(
-                "release",
-                f"the name {f.path!r} cannot be sent over ssh (a backslash or a control character is in it): "
-                "rename it in the build",
-                errored=True,
-            )
+    if (odd := _odd(tuple(files))) is not None:
+        raise WorkError(
+            "release",
+            f"the name {odd!r} cannot be sent over ssh (a backslash or a control character is in it): "
+            "rename it in the build",
+            errored=True,
+        )
+
+
+@lru_cache(_KEPT)
+def _odd(files: tuple[FileEntry, ...]) -> str | None:
+    return next((f.path for f in files if _ODD.search(f.path)), None)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
 
+from sando.model.errors import WorkError
 from sando.model.gates import Verdict
 from sando.model.release import FileEntry
 from sando.model.topology import Command, Probe
@@ -22,6 +23,8 @@ from sando.work.hosts.base import (
     claim_of,
     current_of,
     refuse_foreign,
+    refuse_in_use,
+    release_path,
 )
 from sando.work.hosts.copying import sync
 from sando.work.hosts.script import NODE_SH, quoted, words
@@ -90,7 +93,13 @@ class LocalHost:
             raise cannot(f"{self._root}: {room.f_favail} inodes free, {files} needed; make room there")
         return ""
 
-    def survey(self, version: str, files: Sequence[FileEntry] | None) -> tuple[Current, str | None]:
+    def survey(
+        self,
+        version: str,
+        files: Sequence[FileEntry] | None,
+        *,
+        hurry: bool,  # noqa: ARG002  (no process is started)
+    ) -> tuple[Current, str | None]:
         current = self.read_current()
         wrong = self.check_release(version, files)
         if wrong is None:
@@ -112,8 +121,13 @@ class LocalHost:
 
     def put_release(
         self, version: str, source: Path, files: Sequence[FileEntry], operation: int, cancel: CancelToken
-    ) -> None:
+    ) -> bool:
+        if (wrong := self._shelf.check(version, files)) is None:
+            return False
+        if self.read_current().version == version and is_folder(self._shelf.release(version)):
+            raise refuse_in_use(version, wrong)
         self._shelf.put(version, source, files, operation, cancel)
+        return True
 
     def switch(
         self, version: str, operation: int, *, force: bool, dead_man: DeadMan | None = None
@@ -129,6 +143,25 @@ class LocalHost:
         if (self._root / PRIVATE / "deadman").exists():
             self._call("settle")
         return self._point(version, operation)
+
+    def switch_and_run(
+        self,
+        version: str,
+        operation: int,
+        *,
+        force: bool,
+        command: Command,
+        env: Mapping[str, str],
+        timeout: float,
+    ) -> tuple[str | None, tuple[Exit, str] | None]:
+        kept = self.switch(version, operation, force=force)
+        cwd = release_path(self, version)
+        try:
+            return kept, self.run(
+                command, cwd=cwd, env=env, log=None, cancel=CancelToken(), timeout=timeout, step="probe"
+            )
+        except WorkError:
+            return kept, None
 
     def _point(self, version: str, operation: int) -> str | None:
         with told(f"cannot switch {self._current}"):

@@ -19,6 +19,16 @@ case $(ln --version 2>/dev/null) in
 *"(GNU coreutils) "[1-9]*) relink=1 ;;
 esac
 
+# What hashes files; asked for once, by a shell that stays. openssl uses the processor's own instructions for it, which the
+# sha256sum of many systems does not: four times as fast. One that does not print what is expected of it is left alone.
+hasher='sha256sum --'
+choose_hasher() {
+    has sed || return 0
+    case $(openssl dgst -sha256 -r -- /dev/null 2>/dev/null) in
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 */dev/null") hasher='openssl dgst -sha256 -r --' ;;
+    esac
+}
+
 # A call for a node whose `current` named KNOWN when sando saw it last: where it still does, no process is asked.
 known=
 at() { # KNOWN CALL...
@@ -183,18 +193,32 @@ check() { # VERSION MODES SUMS STAMP [FILE...]
     [ -f "$lists/$1/files" ] && [ -f "$lists/$1/folders" ] || { say needs list && return; }
     version=$1 modes=$2 sums=$3 before=$4
     shift 4
+    stamp=''
+    [ $# -gt 0 ] || folders_stamp "$version"
+    above=$stamp
     stamp "$version" "$@"
     { [ -n "$stamp" ] && [ "$stamp" = "$before" ]; } ||
         is_whole "$root/releases/$version" "$lists/$version" "$modes" "$sums" || { say needs look && return; }
     say stamp "$stamp"
+    [ -z "$above" ] || say glance "$above"
+    whole=1
+}
+
+# The same of a release of many files, in a hurry: its folders alone, against what the last full look found of them. Who
+# adds, removes or replaces a file changes its folder; what was written into one that stands is found by the next check.
+glance() { # VERSION STAMP
+    is_release "$1" || return 0
+    needs stat xargs
+    folders_stamp "$1"
+    [ "$stamp" = "$2" ] || { say needs look && return; }
     whole=1
 }
 
 # All that comes before a switch in one call: what runs, whether the release is there, whether anything can be written.
-survey() { # VERSION MODES SUMS STAMP [FILE...]
+survey() { # check|glance ARGUMENT...
     whole=''
     current
-    check "$@"
+    "$@"
     [ -z "$whole" ] || are_writable
 }
 
@@ -206,7 +230,15 @@ is_whole() { # FOLDER LIST MODES SUMS
 
 # One digest over mode, size and name of every listed file, one over the contents, one over what each change changes.
 modes() { over "$1/files" stat -c '%f %s %n' -- 2>/dev/null | digest; }
-sums() { over "$1/files" sha256sum -- 2>/dev/null | digest; }
+sums() { hashes "$1/files" | digest; }
+
+# In the words of sha256sum, whichever it was.
+hashes() { # LIST
+    case $hasher in
+    openssl*) over "$1" $hasher 2>/dev/null | sed 's/ \*/  /' ;;
+    *) over "$1" $hasher 2>/dev/null ;;
+    esac
+}
 
 # In `stamp`: what changes with any listed file; as it is where there are few, since each process more costs a rollback
 # a millisecond.
@@ -220,12 +252,30 @@ stamp() { # VERSION [FILE...]
     else
         found=$(links "$list"; over "$list/files" stat -c '%i %f %s %y %z' -- 2>/dev/null)
     fi
-    [ ${#found} -lt 1000 ] || found=$(printf %s "$found" | digest)
+    short
+}
+
+# In `stamp`: what changes with any folder of a release, and with its manifest.
+folders_stamp() { # VERSION
+    stamp='' list=$lists/$1/folders
+    [ -f "$list" ] && cd "$root/releases/$1" || return
+    if [ -s "$list" ]; then
+        found=$(xargs -0 stat -c '%i %f %y %z' -- . manifest.json <"$list" 2>/dev/null)
+    else
+        found=$(stat -c '%i %f %y %z' -- . manifest.json 2>/dev/null)
+    fi
+    short
+}
+
+# `found` as one word, in `stamp`.
+short() {
+    [ ${#found} -lt 6000 ] || found=$(printf %s "$found" | digest)
     set -f # a name may have a star in it
-    for word in $found; do
-        stamp=$stamp$word,
-    done
+    set -- $found
     set +f
+    between=$IFS IFS=,
+    stamp=$*
+    IFS=$between
 }
 
 digest() { sha256sum | { read -r sum _ && printf %s "$sum"; }; }
@@ -269,22 +319,32 @@ are_writable() {
     done
 }
 
-prepare() { # KIB
+prepare() { # KIB [TRIED]
     needs $tools
     are_writable
     [ "$1" -gt 0 ] || return 0
-    is_one_disk "$root" "$root/releases" "$root/.sando" ||
-        die "$root/releases, $root/.sando and $root have to be on one file system"
-    try_out "$incoming/try-$$"
+    if [ -z "${2-}" ]; then
+        is_one_disk "$root" "$root/releases" "$root/.sando" ||
+            die "$root/releases, $root/.sando and $root have to be on one file system"
+        try_out "$incoming/try-$$"
+    fi
     ! has date || figure clock "$(date +%s)"
     figure free "$(free_kib)"
     # Of a file system that counts no inodes (btrfs) all figures are 0.
-    figure inodes "$(df -Pi "$root" 2>/dev/null | tail -n 1 | while read -r _ all _ free _; do
+    figure inodes "$(df -Pi "$root" 2>/dev/null | last_line | while read -r _ all _ free _; do
         [ "$all" = 0 ] || echo "$free"
     done)"
 }
 
-free_kib() { df -Pk "$root" | tail -n 1 | while read -r _ _ _ free _; do echo "$free"; done; }
+free_kib() { df -Pk "$root" | last_line | while read -r _ _ _ free _; do echo "$free"; done; }
+
+last_line() {
+    last=''
+    while read -r line; do
+        last=$line
+    done
+    printf '%s\n' "$last"
+}
 
 figure() { # KEY NUMBER
     case $2 in
@@ -341,6 +401,14 @@ switch() { # VERSION OPERATION FORCE [SECONDS FORMER RESTART...]
     [ -z "$me" ] || is_in_time || arm "$number" "$wanted" "$@"
 }
 
+# The link, and the first look at what runs then, in one call.
+switch_and_run() { # VERSION OPERATION FORCE NUMBER SECONDS FOLDER COMMAND...
+    switch "$1" "$2" "$3"
+    [ -z "$foreign" ] || [ -n "$force" ] || return 0
+    shift 3
+    run "$@"
+}
+
 point() {
     [ -z "$foreign" ] || put_aside
     if [ -n "$relink" ]; then
@@ -385,10 +453,16 @@ unlink_current() { # OPERATION
 # -- releases come and go -----------------------------------------------------------------------------------------
 
 # A place for an upload, and what it may be built on. Each attempt has a place of its own: a process that was cut off
-# may still be at work in the last one.
-offer() { # OPERATION
+# may still be at work in the last one. None is made where VERSION is there already.
+offer() { # OPERATION [VERSION]
     needs $tools
     folders
+    read_link
+    [ -z "$named" ] || say running "$named"
+    if [ -n "${2-}" ] && is_there "$root/releases/$2"; then
+        say there "$2"
+        return
+    fi
     for name in "$incoming/$1"-*; do
         ! is_there "$name" || throw "$name"
     done
@@ -396,8 +470,6 @@ offer() { # OPERATION
     mkdir -m 700 "$incoming/$staged" && mkdir -m 755 "$incoming/$staged/tree" ||
         die "cannot make room for the upload in $incoming"
     say staged "$staged"
-    read_link
-    [ -z "$named" ] || say running "$named"
     releases
 }
 
@@ -406,8 +478,8 @@ sweep() { # FOLDER [NAMES]
 }
 
 # From the stream to a release: SIZE bytes of HOW on stdin are unpacked, what BASE has is linked, patches are applied,
-# everything is hashed, and only then it gets its name. Nothing is left of what failed.
-receive() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS
+# everything is hashed, and only then it gets its name. Nothing is left of what failed. MANY: of BASE, nobody asks again.
+receive() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS [MANY]
     at=$incoming/$1
     take "$2" "$3" "$at"
     ( built "$@" ) && status=0 || status=1
@@ -415,11 +487,23 @@ receive() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS
     return $status
 }
 
-built() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS
+built() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS [MANY]
     [ -n "$unpacked" ] || die "the upload could not be unpacked in $incoming; $(free_kib) KiB are free there"
-    [ -z "$5" ] || reuse "$root/releases/$5" "$5" "$6" || { say needs "all of it: $5 here is not what it was" && return; }
-    is_whole "$at/tree" "$at/list" "$7" "$8" || { say needs "all of it: sha256 differs after the upload" && return; }
+    linked=''
+    [ -z "$5" ] || reuse "$root/releases/$5" "$5" "$6" "${9-}" ||
+        { say needs "all of it: $5 here is not what it was" && return; }
+    is_right "$7" "$8" || { say needs "all of it: sha256 differs after the upload" && return; }
     place "$4"
+}
+
+# What is `linked` is the very file that was hashed when it came here, and the stamp says that nobody has changed it
+# since; what came now is hashed.
+is_right() { # MODES SUMS
+    if [ -z "$linked" ]; then
+        is_whole "$at/tree" "$at/list" "$1" "$2"
+        return
+    fi
+    cd "$at/tree" && [ "$(modes "$at/list")" = "$1" ] && [ "$(hashes "$at/fresh" | digest)" = "$(cat "$at/sum")" ]
 }
 
 # SIZE bytes of stdin into FOLDER; `unpacked` is set when that went well.
@@ -451,23 +535,31 @@ unpack() { # HOW FOLDER
     return $status
 }
 
-# Links and patches from what the node has. Where files cannot be linked they are copied; what then is missing or wrong
-# shows in the hashes. Links change the ctime of BASE: a STAMP that held before is made anew.
-reuse() { # FOLDER BASE STAMP
+# Links and patches from what the node has. Where files cannot be linked they are copied, and then hashed as everything.
+# Links change the ctime of BASE: a STAMP that held before is made anew.
+reuse() { # FOLDER BASE STAMP MANY
     held=''
     [ -z "$3" ] || { stamp "$2"; [ "$stamp" != "$3" ]; } || held=1
+    linked=$held
     cd "$1" || return 1
-    over "$at/same" sh -c 'exec cp -pl --parents -- "$@" "$0"' "$at/tree" 2>/dev/null ||
+    over "$at/same" sh -c 'exec cp -pl --parents -- "$@" "$0"' "$at/tree" 2>/dev/null || {
+        linked=''
         over "$at/same" sh -c 'exec cp -p --parents -- "$@" "$0"' "$at/tree"
+    }
     while IFS=$tab read -r was path; do
-        ln -- "./$was" "$at/tree/$path" 2>/dev/null || cp -p -- "./$was" "$at/tree/$path" || return 1
+        ln -- "./$was" "$at/tree/$path" 2>/dev/null || { linked='' && cp -p -- "./$was" "$at/tree/$path"; } || return 1
     done <"$at/moved"
-    [ -z "$held" ] || { stamp "$2" && say base "$stamp"; }
+    [ -z "$held" ] || [ -n "$4" ] || { stamp "$2" && say base "$stamp"; }
     while IFS=$tab read -r number mode path; do
         [ -f "./$path" ] || return 1
-        zstd -dqf --long=31 --memory=2048MB --patch-from="./$path" "$at/patch/$number" -o "$at/tree/$path" || return 1
+        patched "./$path" "$at/patch/$number" "$at/tree/$path" || return 1
         chmod "$mode" "$at/tree/$path" || return 1
     done <"$at/patches"
+}
+
+# Old file and new one are in memory for it: glibc, where it is recent, takes that in large pages, in half the time.
+patched() { # OLD PATCH NEW
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 zstd -dqf --long=31 --memory=2048MB --patch-from="$1" "$2" -o "$3"
 }
 
 # Renamed before anything is replaced: a later attempt that has thrown it away meanwhile wins.
@@ -481,14 +573,20 @@ place() { # VERSION
     fi
     rm -rf "${lists:?}/$1"
     mv -T "$placing/list" "$lists/$1" && mv -T "$placing/tree" "$release" || die "cannot place $1 in $root/releases"
+    if [ -s "$lists/$1/folders" ]; then
+        folders_stamp "$1"
+        say glance "$stamp"
+    fi
     stamp "$1"
     say stamp "$stamp"
     {
         sync -f "$release" || sync
-        sweep "$incoming"
-        sweep "$root/.sando" 'out-*'
+        ! has_any "$incoming"/* || sweep "$incoming"
+        ! has_any "$root"/.sando/out-* || sweep "$root/.sando" 'out-*'
     } >/dev/null 2>&1 </dev/null &
 }
+
+has_any() { is_there "$1"; } # FILE...: a pattern that names nothing stands for itself
 
 # The list of a release that came here some other way.
 take_list() { # VERSION SIZE

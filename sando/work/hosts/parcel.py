@@ -3,7 +3,8 @@
 The controller holds the release that the nodes have and the new one, so it compares them once, by hash, for all: what
 is the same is linked on the node, a large file that changed is rebuilt there from a patch, and only the rest is sent.
 A parcel is one tar: `list/files` and `list/folders` (the paths of the whole release, NUL after each), `same` (those that
-are linked), `moved` (old and new path), `patches`, `patch/N`, `tree/…`.
+are linked), `moved` (old and new path), `fresh` (all others) and `sum` (what their hashes come to), `patches`, `patch/N`,
+`tree/…`.
 """
 
 import io
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from sando.model.release import MANIFEST, FileEntry
 from sando.work.cancel import CancelToken
-from sando.work.hosts.listing import folders, names
+from sando.work.hosts.listing import folders, names, state
 from sando.work.hosts.packing import Packing, Tape, packed, packing, patch, tape, worth_a_patch
 
 _KEPT = 4
@@ -182,6 +183,9 @@ def _add_tables(
     _add_lists(tar, files)
     _member(tar, "same", names(f.path for f in found.same))
     _member(tar, "moved", "".join(f"{was}\t{f.path}\n" for was, f in found.moved).encode())
+    fresh = sorted((*found.sent, *(f for f, _ in patches)), key=lambda f: f.path)
+    _member(tar, "fresh", names(f.path for f in fresh))
+    _member(tar, "sum", state(fresh).sums.encode())
     rows = (f"{number}\t{f.mode:o}\t{f.path}\n" for number, (f, _) in enumerate(patches))
     _member(tar, "patches", "".join(rows).encode())
 

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from secrets import token_hex
 
 from sando.model.clock import span
@@ -34,11 +34,14 @@ _OURS = re.compile(r"SANDO_[A-Z_]+")  # any other (PATH, IFS) is for the command
 
 
 class Remote:
-    """What `Running` is for a local command. `limit`: the node itself kills it after so many seconds, come what may."""
+    """What `Running` is for a local command. `limit`: the node itself kills it after so many seconds, come what may.
+
+    `how` is the call of node.sh that runs it.
+    """
 
     def __init__(
         self, line: Line, command: Command, *, cwd: str, env: Mapping[str, str], log: OpLog | None,
-        cancel: CancelToken, step: str, limit: float | None,
+        cancel: CancelToken, step: str, limit: float | None, how: Sequence[object] = ("run",),
     ) -> None:  # fmt: skip
         self.stuck: tuple[str, ...] = ()
         self._calls = Calls(line, cancel)
@@ -49,10 +52,12 @@ class Remote:
         self._number = token_hex(4)
         self._heard = 0
         self._text = b""
+        self.reply: Reply | None = None
+        """All that was answered, once it has ended."""
         self._exit: Exit | None = None
         self._blind = False
         self._program = None if isinstance(command, str) else command[0]
-        call = _call(self._number, self._limit, cwd, env, command)
+        call = _call(how, self._number, self._limit, cwd, env, command)
         self._calls.fresh()
         with self._told():
             self._shell = self._borrow(line)
@@ -112,7 +117,7 @@ class Remote:
 
     def _settle(self, reply: Reply, *, ended: bool = False) -> None:
         self._calls.line.give_back(self._shell)
-        self._calls.fine(reply)
+        self.reply = self._calls.fine(reply)
         status = reply.number("status") or 0
         self._text = reply.output
         self._tell_the_rest(reply.output, reply.number("size") or 0)
@@ -187,9 +192,11 @@ class Remote:
             raise self._lost(error) from error
 
 
-def _call(number: str, limit: int | None, cwd: str, env: Mapping[str, str], command: Command) -> str:
-    """The line of shell. Names that would change what node.sh itself does come by `env`, which costs an exec more."""
-    run = ("run", number, "" if limit is None else limit, cwd)
+def _call(
+    how: Sequence[object], number: str, limit: int | None, cwd: str, env: Mapping[str, str], command: Command
+) -> str:
+    """The line of shell; `how` runs what follows it. Names that would change what node.sh itself does come by `env`, which costs an exec more."""
+    run = (*how, number, "" if limit is None else limit, cwd)
     if isinstance(command, str) and all(_OURS.fullmatch(name) for name in env):
         exports = "".join(f"export {name}={quoted(value)}; " for name, value in env.items())
         return f"{exports}{words(*run, *command_argv(command))}"

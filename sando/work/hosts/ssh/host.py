@@ -4,12 +4,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from random import SystemRandom
 
 from paramiko import ChannelException
 
 from sando.model.clock import span
-from sando.model.errors import WorkError
+from sando.model.errors import Cancelled, WorkError
 from sando.model.gates import Verdict
 from sando.model.names import is_version, visible
 from sando.model.release import FileEntry
@@ -17,8 +16,18 @@ from sando.model.target import target_of
 from sando.model.topology import Command, NodeSpec, Probe
 from sando.work.boot import boot
 from sando.work.cancel import CancelToken
-from sando.work.hosts.base import Claim, Current, DeadMan, claim_of, current_of, describe, refuse_foreign
+from sando.work.hosts.base import (
+    Claim,
+    Current,
+    DeadMan,
+    claim_of,
+    current_of,
+    describe,
+    refuse_foreign,
+    release_path,
+)
 from sando.work.hosts.parcel import Parcels
+from sando.work.hosts.ssh.booting import BOOT_SLACK_S, Starter, any_port, free_port
 from sando.work.hosts.ssh.calls import CALL_S, Calls
 from sando.work.hosts.ssh.commands import Remote, run_on
 from sando.work.hosts.ssh.inventory import Inventory, Stamps
@@ -32,10 +41,7 @@ from sando.work.process import Exit, Keepers
 from sando.work.stream import Stream
 
 _FORBIDDEN = 1  # of RFC 4254: administratively prohibited
-_PORTS = range(15000, 32000)  # below those that a kernel gives to clients
 _CLOCK_S = 60.0
-_BOOT_SLACK_S = 60.0
-_CHANCE = SystemRandom()
 _NO_FORWARDING = (
     "its sshd forwards no connection to {where}, so the probe cannot be asked; set AllowTcpForwarding local in its "
     "sshd_config (and see that neither DisableForwarding, PermitOpen nor a restrict in authorized_keys forbids it), "
@@ -92,7 +98,8 @@ class SshHost:
         )
 
     def prepare(self, *, need: int, files: int) -> str:
-        reply = self._calls.ask("prepare", -(-need // 1024))
+        reply = self._calls.ask("prepare", -(-need // 1024), "tried" if self._line.tried else "")
+        self._line.tried = self._line.tried or need > 0
         if lacks := self._line.hello and self._line.hello.all("lacks"):
             raise self._cannot(
                 f"lacks {visible(', '.join(lacks))}; install what has it (coreutils, tar, findutils; or BusyBox)"
@@ -108,10 +115,12 @@ class SshHost:
             raise self._cannot(f"{self._root}: {inodes} inodes free, {files} needed; make room there")
         return _clock(reply.number("clock"))
 
-    def survey(self, version: str, files: Sequence[FileEntry] | None) -> tuple[Current, str | None]:
+    def survey(
+        self, version: str, files: Sequence[FileEntry] | None, *, hurry: bool
+    ) -> tuple[Current, str | None]:
         if files is None:
             return self.read_current(), self.check_release(version, None)
-        reply, wrong = self._inventory.survey(version, files)
+        reply, wrong = self._inventory.survey(version, files, hurry=hurry)
         return self._current(reply), wrong
 
     def read_current(self) -> Current:
@@ -132,9 +141,9 @@ class SshHost:
 
     def put_release(
         self, version: str, source: Path, files: Sequence[FileEntry], operation: int, cancel: CancelToken
-    ) -> None:
+    ) -> bool:
         cancel.check()
-        self._inventory.put(version, source, files, operation)
+        return self._inventory.put(version, source, files, operation)
 
     def switch(
         self, version: str, operation: int, *, force: bool, dead_man: DeadMan | None = None
@@ -143,11 +152,46 @@ class SshHost:
         reply = self._calls.ask(
             "at", self._line.current, "switch", version, operation, "force" if force else "", *armed
         )
-        foreign = _foreign(reply) or ((link := reply.get("link")) and describe(link))
-        if foreign:
+        return self._switched(version, reply)
+
+    def _switched(self, version: str, reply: Reply) -> str | None:
+        """What was kept of a `current` that was foreign; one that was not to be touched is refused."""
+        if foreign := _foreign(reply) or ((link := reply.get("link")) and describe(link)):
             raise refuse_foreign(self._root, foreign)
         self._line.current = version
         return reply.get("kept")
+
+    def switch_and_run(
+        self,
+        version: str,
+        operation: int,
+        *,
+        force: bool,
+        command: Command,
+        env: Mapping[str, str],
+        timeout: float,
+    ) -> tuple[str | None, tuple[Exit, str] | None]:
+        """Where it is lost on the way, switched or not, the switch is repeated: that does no harm."""
+        how = ("at", self._line.current, "switch_and_run", version, operation, "force" if force else "")
+        remote = None
+        try:
+            remote = Remote(
+                self._line, command, cwd=release_path(self, version), env=env, log=None, cancel=self._cancel,
+                step="probe", limit=None, how=how,
+            )  # fmt: skip
+            ended = remote.wait(timeout) or remote.end()
+        except WorkError as error:
+            if error.step in {"node", "connect"} or isinstance(error.__cause__, TimeoutError):
+                raise
+            return self.switch(version, operation, force=force), None
+        except Cancelled:
+            with suppress(WorkError):
+                if remote is not None:
+                    remote.end()
+            raise
+        if remote.reply is None:  # it was ended, and its last words were lost
+            return self.switch(version, operation, force=force), None
+        return self._switched(version, remote.reply), None if ended.ended else (ended, remote.text)
 
     def claim(self, operation: int) -> Claim:
         return claim_of(f"@claim {self._calls.ask('claim', operation).get('claim')}")
@@ -210,46 +254,19 @@ class SshHost:
             settle_s=settle_s,
             timeout_s=timeout_s,
             log=log,
-            starter=_Starter(self._line, cancel, timeout_s + settle_s + _BOOT_SLACK_S),
+            starter=Starter(self._line, cancel, timeout_s + settle_s + BOOT_SLACK_S),
             cancel=cancel,
-            port=self._free_port() if probe else _CHANCE.choice(_PORTS),
+            port=self._free_port() if probe else any_port(),
             open_tcp=self.open_tcp,
         )
 
     def _free_port(self) -> int:
-        """A port of the node on which nobody answers now."""
-        for port in _CHANCE.sample(_PORTS, 5):
-            try:
-                self.open_tcp("127.0.0.1", port, CALL_S).close()
-            except OSError:
-                return port
-        raise self._cannot("no free port was found")
+        if (port := free_port(self.open_tcp, CALL_S)) is None:
+            raise self._cannot("no free port was found")
+        return port
 
     def _cannot(self, detail: str) -> WorkError:
         return WorkError("node", f"{self._line.target}: {detail}", errored=True)
-
-
-class _Starter:
-    """Starts what boots on the node; the node itself ends it after `limit` seconds, should the connection be lost."""
-
-    def __init__(self, line: Line, cancel: CancelToken, limit: float) -> None:
-        self._line = line
-        self._cancel = cancel
-        self._limit = limit
-
-    def spawn(
-        self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], log: OpLog, step: str
-    ) -> Remote:
-        return Remote(
-            self._line,
-            tuple(argv),
-            cwd=cwd,
-            env=env,
-            log=log,
-            cancel=self._cancel,
-            step=step,
-            limit=self._limit,
-        )
 
 
 def _foreign(reply: Reply) -> str | None:

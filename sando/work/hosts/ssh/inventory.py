@@ -9,6 +9,7 @@ from sando.model.errors import WorkError
 from sando.model.names import is_version, visible
 from sando.model.release import MANIFEST, FileEntry, read_manifest
 from sando.work.digest import listed
+from sando.work.hosts.base import refuse_in_use
 from sando.work.hosts.listing import refuse_odd_names, state
 from sando.work.hosts.packing import Packing
 from sando.work.hosts.parcel import Parcel, Parcels, Wish, list_alone
@@ -17,18 +18,37 @@ from sando.work.hosts.ssh.differences import what_differs
 from sando.work.hosts.ssh.reply import Reply
 
 _FEW = 8  # files that are named in a call
+_MANY = 256  # files, of which a rollback looks at their folders alone
+
+
+class Known:
+    """By release: what the last full look at its files left, and at its folders."""
+
+    def __init__(self) -> None:
+        self.whole: dict[str, str] = {}
+        self.glance: dict[str, str] = {}
+
+    def learn(self, version: str, reply: Reply) -> None:
+        for stamps, key in ((self.whole, "stamp"), (self.glance, "glance")):
+            stamps.pop(version, None)
+            if stamp := reply.get(key):
+                stamps[version] = stamp
+
+    def forget(self, version: str) -> None:
+        self.whole.pop(version, None)
+        self.glance.pop(version, None)
 
 
 class Stamps:
-    """What the last full look at each release left. Of no use on another connection: the node may be another, too."""
+    """Of no use on another connection: the node may be another, too."""
 
     def __init__(self) -> None:
         self._connection: object = None
-        self._known: dict[str, str] = {}
+        self._known = Known()
 
-    def on(self, connection: object) -> dict[str, str]:
+    def on(self, connection: object) -> Known:
         if connection is not self._connection:
-            self._connection, self._known = connection, {}
+            self._connection, self._known = connection, Known()
         return self._known
 
 
@@ -50,17 +70,23 @@ class Inventory:
     def check(self, version: str, files: Sequence[FileEntry] | None) -> str | None:
         return self._check_own(version) if files is None else self._look("check", version, files)[1]
 
-    def survey(self, version: str, files: Sequence[FileEntry]) -> tuple[Reply, str | None]:
-        """The same, with all else that `survey` of node.sh tells, in one call."""
+    def survey(self, version: str, files: Sequence[FileEntry], *, hurry: bool) -> tuple[Reply, str | None]:
+        """The same, with all else that `survey` of node.sh tells, in one call; `hurry`: of many files see `glance` there."""
         self._calls.fresh()  # a rollback of others does not wait half a minute for a node that hangs
-        return self._look("survey", version, files)
+        known = self._known()
+        if hurry and len(files) > _MANY and (stamp := known.glance.get(version)):
+            reply = self._calls.ask("at", self._calls.line.current, "survey", "glance", version, stamp)
+            if self._known() is known and not reply.get("needs"):
+                return reply, reply.get("wrong")
+        return self._look("survey check", version, files)
 
     def _look(self, how: str, version: str, files: Sequence[FileEntry]) -> tuple[Reply, str | None]:
         refuse_odd_names(files)
         known = self._known()
-        call, seconds = ("at", self._calls.line.current, how, version, *state(files)), hashing(files)
+        call = ("at", self._calls.line.current, *how.split(), version, *state(files))
+        seconds = hashing(files)
         few = [f.path for f in files] if len(files) <= _FEW else []
-        reply = self._calls.ask(*call, known.get(version, ""), *few, seconds=seconds)
+        reply = self._calls.ask(*call, known.whole.get(version, ""), *few, seconds=seconds)
         if self._known() is not known:  # the connection was opened anew for this call
             known = self._known()
             reply = self._calls.ask(*call, "", seconds=seconds)
@@ -69,47 +95,54 @@ class Inventory:
             reply = self._calls.ask(*call, "", seconds=seconds)
         if reply.get("needs"):
             return reply, what_differs(self._calls.ask("details", version, seconds=seconds).output, files)
-        if stamp := reply.get("stamp"):
-            known[version] = stamp
+        if reply.get("stamp"):
+            known.learn(version, reply)
         return reply, reply.get("wrong")
 
-    def put(self, version: str, source: Path, files: Sequence[FileEntry], operation: int) -> None:
+    def put(self, version: str, source: Path, files: Sequence[FileEntry], operation: int) -> bool:
         """A connection that is lost on the way is opened anew, once; one that does not answer in time is not."""
         refuse_odd_names(files)
         try:
-            self._bring(version, source, files, operation)
+            return self._bring(version, source, files, operation)
         except WorkError as error:
             if error.step != "connection" or isinstance(error.__cause__, TimeoutError):
                 raise
-            if self.check(version, files) is not None:  # else only the answer was lost
-                self._bring(version, source, files, operation)
+            self._bring(version, source, files, operation)  # nothing is sent where only the answer was lost
+            return True
 
     def versions(self) -> tuple[str, ...]:
         return self._calls.ask("releases").all("release")
 
     def remove(self, version: str) -> None:
         known = self._known()
-        known.pop(version, None)
-        pairs = [word for pair in known.items() for word in pair]
+        known.forget(version)
+        pairs = [word for pair in known.whole.items() for word in pair]
         reply = self._calls.ask("remove", version, *pairs, seconds=4 * CALL_S)
-        known.clear()  # the stamps of releases that share a file with it are others now
-        known.update((name, stamp) for name, _, stamp in (a.partition(" ") for a in reply.all("again")))
+        known.whole.clear()  # the stamps of releases that share a file with it are others now
+        known.whole.update((name, stamp) for name, _, stamp in (a.partition(" ") for a in reply.all("again")))
 
-    def _known(self) -> dict[str, str]:
+    def _known(self) -> Known:
         return self._stamps.on(self._calls.line.open(self._calls.cancel))
 
     # -- uploads -----------------------------------------------------------------------------------------------
 
-    def _bring(self, version: str, source: Path, files: Sequence[FileEntry], operation: int) -> None:
+    def _bring(self, version: str, source: Path, files: Sequence[FileEntry], operation: int) -> bool:
+        """False: it is there already, and right."""
         refused = ""
         for whole in (False, True):
-            offer = self._calls.ask("offer", operation, seconds=4 * CALL_S)
+            offer = self._calls.ask("offer", operation, version, seconds=4 * CALL_S)
+            if offer.get("there"):
+                if (wrong := self.check(version, files)) is None:
+                    return False
+                if offer.get("running") == version:
+                    raise refuse_in_use(version, wrong)
+                offer = self._calls.ask("offer", operation, seconds=4 * CALL_S)
             there = [v for v in offer.all("release") if v != version]
             base = None if whole else _choose(source.parent, files, there, offer.get("running"))
             parcel = self._parcel(version, source, files, base)
             refused = self._send(version, files, offer.get("staged") or "", parcel)
             if not refused:
-                return
+                return True
             if not parcel.base:
                 break
         self._parcels.forget()  # the store may be mended
@@ -121,15 +154,15 @@ class Inventory:
         """Empty, or why the node needs all of it."""
         known, base = self._known(), parcel.base or ""
         reply = self._calls.feed(
-            "receive", staged, parcel.size, parcel.packing, version, base, known.pop(base, ""), *state(files),
-            data=parcel.data, after_s=hashing(files),
+            "receive", staged, parcel.size, parcel.packing, version, base, known.whole.pop(base, ""), *state(files),
+            "many" if len(files) > _MANY else "", data=parcel.data, after_s=hashing(files),
         )  # fmt: skip
         if stamp := reply.get("base"):
-            known[base] = stamp
-        if stamp := reply.get("stamp"):
-            known[version] = stamp
+            known.whole[base] = stamp
+        if reply.get("stamp"):
+            known.learn(version, reply)
             return ""
-        known.pop(base, None)
+        known.forget(base)
         return reply.get("needs") or "the node did not say why"
 
     def _parcel(self, version: str, source: Path, files: Sequence[FileEntry], base: _Base | None) -> Parcel:

@@ -36,7 +36,7 @@ class Line:
 
     def __init__(self, target: Target, root: str, keys: Keys, trust: Trust) -> None:
         self.target = target
-        self._script = f"root={quoted(root)}\n{NODE_SH}"
+        self._script = f"root={quoted(root)}\n{NODE_SH}\nchoose_hasher"
         self._keys = keys
         self._trust = trust
         self._opening = threading.Lock()
@@ -49,6 +49,8 @@ class Line:
         """What the node said of itself when the last shell was started."""
         self.forwarded: set[tuple[str, int]] = set()
         """The addresses to which sshd has forwarded in this connection's life."""
+        self.tried = False
+        """That links, renames and programs work there was found out in this connection's life."""
         self.used_at = 0.0
         """When the last call was answered, by time.monotonic."""
 
@@ -64,6 +66,7 @@ class Line:
             self._bury()
             if not self._connections:
                 self.forwarded.clear()
+                self.tried = False
                 self._connect(cancel)
             return self._connections[0]
 
