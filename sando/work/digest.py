@@ -19,6 +19,7 @@ from sando.model.release import MANIFEST, FileEntry, Files
 _STEP = "release"
 _NO_FOLLOW = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not hold the open
 _CHUNK = 2**20
+_MISSING = "missing"
 _TICK_NS = 50_000_000  # longer than a kernel's clock stands still
 _LISTS = 8
 _HASHES = 20_000  # files; a few MB
@@ -48,7 +49,7 @@ def _walk(folder: Path) -> Iterator[FileEntry]:
         for name in files:
             path = inner / name
             if str(path) != MANIFEST:
-                yield _entry(path, name, fd)
+                yield _entry(path, name, fd, os.stat(name, dir_fd=fd, follow_symlinks=False))
 
 
 def digest_of(files: Sequence[FileEntry]) -> str:
@@ -123,25 +124,36 @@ def compare(folder: Path, files: Iterable[FileEntry]) -> str | None:
     """The first thing in which `folder` differs from `files`, or None."""
     links: dict[str, bool] = {}
     for wanted in files:
-        if _is_linked(folder, wanted.path, links):
-            return f"{wanted.path}: is reached through a link"
-        try:
-            found = _entry(PurePosixPath(wanted.path), f"{folder}/{wanted.path}", None)
-        except FileNotFoundError:
-            return f"missing: {wanted.path}"
-        except (OSError, WorkError) as error:
-            return f"{wanted.path}: {getattr(error, 'strerror', None) or getattr(error, 'detail', error)}"
-        if wrong := _difference(found, wanted):
-            return f"{wanted.path}: {wrong}"
+        if wrong := _wrong(str(folder), wanted, links):
+            return f"{wanted.path}: {wrong}" if wrong != _MISSING else f"missing: {wanted.path}"
     return None
 
 
-def _is_linked(folder: Path, path: str, links: dict[str, bool]) -> bool:
-    """Whether it, or a folder on the way to it, is a link; `links` has the folders that were looked at."""
-    above = path.rpartition("/")[0]
-    if above and above not in links:
-        links[above] = _is_linked(folder, above, links)
-    return links.get(above, False) or Path(folder, path).is_symlink()
+def _wrong(folder: str, wanted: FileEntry, links: dict[str, bool]) -> str | None:
+    """`links` has the folders that were looked at: whether they are links, or below one."""
+    above, name = wanted.path.rpartition("/")[0], f"{folder}/{wanted.path}"
+    try:
+        if above and _is_linked(folder, above, links):
+            return "is reached through a link"
+        info = os.lstat(name)
+        if stat.S_ISLNK(info.st_mode):
+            return "is reached through a link"
+        return _difference(_entry(PurePosixPath(wanted.path), name, None, info), wanted)
+    except FileNotFoundError:
+        return _MISSING
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    except WorkError as error:
+        return error.detail
+
+
+def _is_linked(folder: str, path: str, links: dict[str, bool]) -> bool:
+    if path not in links:
+        above = path.rpartition("/")[0]
+        links[path] = bool(above and _is_linked(folder, above, links)) or stat.S_ISLNK(
+            os.lstat(f"{folder}/{path}").st_mode
+        )
+    return links[path]
 
 
 def _difference(found: FileEntry, wanted: FileEntry) -> str | None:
@@ -154,10 +166,24 @@ def _difference(found: FileEntry, wanted: FileEntry) -> str | None:
     return None
 
 
-def _entry(path: PurePosixPath, name: str, dir_fd: int | None) -> FileEntry:
-    mode = os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode
-    _refuse_link(path, mode)
-    _refuse_special(path, mode)
+def learn(written: os.stat_result, sha256: str) -> None:
+    """Of a file that sando itself has just written, under a name that nobody knows yet."""
+    _remember(Seen.of(written), sha256)
+
+
+def _remember(seen: Seen, sha256: str) -> None:
+    if len(_hashes) >= _HASHES:
+        _hashes.clear()
+    _hashes[seen] = sha256
+
+
+def _entry(path: PurePosixPath, name: str, dir_fd: int | None, info: os.stat_result) -> FileEntry:
+    """`info` is what lstat says of it."""
+    _refuse_link(path, info.st_mode)
+    _refuse_special(path, info.st_mode)
+    known = _hashes.get(Seen.of(info))
+    if known is not None:
+        return FileEntry(str(path), info.st_size, info.st_mode & 0o777, known)
     fd = os.open(name, _NO_FOLLOW, dir_fd=dir_fd)
     try:
         info = os.fstat(fd)
@@ -168,16 +194,12 @@ def _entry(path: PurePosixPath, name: str, dir_fd: int | None) -> FileEntry:
 
 
 def _sha256(fd: int, seen: Seen) -> str:
-    if (known := _hashes.get(seen)) is not None:
-        return known
     settled = seen.settled
     digest = hashlib.sha256()
     while data := os.read(fd, _CHUNK):
         digest.update(data)
     if settled and Seen.of(os.fstat(fd)) == seen:
-        if len(_hashes) >= _HASHES:
-            _hashes.clear()
-        _hashes[seen] = digest.hexdigest()
+        _remember(seen, digest.hexdigest())
     return digest.hexdigest()
 
 

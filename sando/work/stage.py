@@ -15,6 +15,7 @@ from sando.model.release import MANIFEST, FileEntry, Manifest
 from sando.model.topology import BuildSpec
 from sando.work import inside
 from sando.work.cancel import CancelToken
+from sando.work.digest import learn
 from sando.work.tree import move_tree, remove_tree
 
 STEP = "stage"
@@ -137,6 +138,7 @@ class _Copy:
                 digest.update(data)
                 file.write(data)
             os.fchmod(fd, mode)
+            learn(os.fstat(fd), digest.hexdigest())
         return digest.hexdigest()
 
 

@@ -6,7 +6,7 @@
 # them late, or sweeps what nobody needs any more.
 
 incoming=$root/.sando/incoming lists=$root/.sando/lists trash=$root/.sando/trash deadman=$root/.sando/deadman
-tools='cat chmod cp df env find head id kill ln mkdir mv readlink rm sh sha256sum sleep stat tail tar xargs'
+tools='cat chmod cp env find head id kill ln mkdir mv readlink rm sh sha256sum sleep stat tail tar xargs'
 tab=$(printf '\t') line_feed='
 '
 detach=
@@ -329,21 +329,18 @@ prepare() { # KIB [TRIED]
         try_out "$incoming/try-$$"
     fi
     ! has date || figure clock "$(date +%s)"
-    figure free "$(free_kib)"
-    # Of a file system that counts no inodes (btrfs) all figures are 0.
-    figure inodes "$(df -Pi "$root" 2>/dev/null | last_line | while read -r _ all _ free _; do
-        [ "$all" = 0 ] || echo "$free"
-    done)"
+    room
+    figure free "$free"
+    figure inodes "$inodes"
 }
 
-free_kib() { df -Pk "$root" | last_line | while read -r _ _ _ free _; do echo "$free"; done; }
-
-last_line() {
-    last=''
-    while read -r line; do
-        last=$line
-    done
-    printf '%s\n' "$last"
+# In `free` KiB, in `inodes` what is left of them; empty where a file system counts none (btrfs says that it has 0).
+room() {
+    free='' inodes=''
+    set -- $(stat -f -c '%a %S %d %c' "$root" 2>/dev/null)
+    [ $# -eq 4 ] || return 0
+    free=$(($1 / 1024 * $2 + $1 % 1024 * $2 / 1024))
+    [ "$4" = 0 ] || inodes=$3
 }
 
 figure() { # KEY NUMBER
@@ -488,7 +485,8 @@ receive() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS [MANY]
 }
 
 built() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS [MANY]
-    [ -n "$unpacked" ] || die "the upload could not be unpacked in $incoming; $(free_kib) KiB are free there"
+    [ -n "$unpacked" ] || room
+    [ -n "$unpacked" ] || die "the upload could not be unpacked in $incoming; $free KiB are free there"
     linked=''
     [ -z "$5" ] || reuse "$root/releases/$5" "$5" "$6" "${9-}" ||
         { say needs "all of it: $5 here is not what it was" && return; }
