@@ -21,6 +21,7 @@ from sando.model.errors import Cancelled, WorkError
 from sando.model.release import MANIFEST, FileEntry, Manifest
 from sando.work.cancel import CancelToken
 from sando.work.digest import listed, scan, verify
+from sando.work.hosts import packing
 from sando.work.hosts import parcel as making
 from sando.work.hosts.listing import refuse_odd_names, state
 from sando.work.hosts.packing import zstd
@@ -407,3 +408,18 @@ def test_more_files_move_than_are_worth_a_process_each(shop):
         assert tree_of(shop.root / "releases" / version) == what
     made = make(shop.store, listed(shop.store / "2.0"), listed(shop.store / "1.0"))
     assert len(made.lines("moved")) == 200
+
+
+@given(
+    st.text(
+        st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), min_size=1, max_size=120
+    ).map(lambda name: name.strip("/") or "x"),
+    st.sampled_from([0o644, 0o755, 0o600, 0o4755, 0o40755]),
+    st.one_of(st.integers(0, 10**6), st.sampled_from([8**11 - 1, 8**11])),
+    st.one_of(st.integers(0, 2**32), st.sampled_from([8**11, -1])),
+)
+def test_a_header_is_what_tarfile_would_write(name, mode, size, changed):
+    info = tarfile.TarInfo(name)
+    info.type = tarfile.DIRTYPE if mode & 0o40000 else tarfile.REGTYPE
+    info.size, info.mode, info.mtime = size, mode & 0o7777, changed
+    assert packing._header(name, mode, size, changed) == info.tobuf(tarfile.GNU_FORMAT)

@@ -200,9 +200,12 @@ def _member(tar: Tape, name: str, data: bytes, changed: int = 1, mode: int = 0o6
 
 
 def _add(tar: Tape, release: Path, path: str, mode: int) -> None:
-    with os.fdopen(os.open(f"{release}/{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", 0) as file:
-        found = os.fstat(file.fileno())
-        tar.add(f"tree/{path}", mode, found.st_size, _changed(found), iter(partial(file.read, _CHUNK), b""))
+    fd = os.open(f"{release}/{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(fd)
+        tar.add(f"tree/{path}", mode, found.st_size, _changed(found), iter(partial(os.read, fd, _CHUNK), b""))
+    finally:
+        os.close(fd)
 
 
 def _changed(found: os.stat_result) -> int:
