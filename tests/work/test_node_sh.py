@@ -91,7 +91,7 @@ class Node:
         parcel = self.parcels.get(wish, listing, old, FREE)
         staged = self("offer", operation).get("staged")
         return self(
-            "receive", staged, parcel.size, parcel.packing, version, parcel.base or "", stamp, *state(listing),
+            "receive", staged, parcel.size, parcel.packing, version, parcel.base or "", stamp, *state(listing), "",
             data=parcel.data,
         )  # fmt: skip
 
@@ -461,7 +461,7 @@ def test_a_stream_that_ends_early_leaves_nothing_and_does_not_touch_current(node
     for part in (0, 1, 511, 513, parcel.size // 2):
         staged = node("offer", 7).get("staged")
         said = node(
-            "receive", staged, parcel.size, "plain", "2.0", "", "", *state(files), data=parcel.data[:part]
+            "receive", staged, parcel.size, "plain", "2.0", "", "", *state(files), "", data=parcel.data[:part]
         )
         assert said.get("stamp") is None
         assert said.get("needs") or "the upload could not be unpacked" in said.text
@@ -473,7 +473,7 @@ def test_a_stream_that_ends_early_leaves_nothing_and_does_not_touch_current(node
 def test_what_is_no_archive_is_read_to_its_end_and_told(node):
     staged = node("offer", 7).get("staged")
     said = node.sh(
-        f"( {words('receive', staged, 300_000, 'plain', '1.0', '', '', 'a', 'b')} ); cat",
+        f"( {words('receive', staged, 300_000, 'plain', '1.0', '', '', 'a', 'b', '')} ); cat",
         b"x" * 300_000 + b"rest",
     )
     assert said.text.endswith("rest")
@@ -498,7 +498,7 @@ def test_of_two_attempts_the_later_one_has_it(node):
     )
     first = node("offer", 7).get("staged")
     meanwhile = "( " + words("offer", 7) + " )"
-    receive = words("receive", first, parcel.size, "plain", "1.0", "", "", *state(files))
+    receive = words("receive", first, parcel.size, "plain", "1.0", "", "", *state(files), "")
     said = node.sh(f"is_whole() {{ {meanwhile}; }}\n{receive}", data=parcel.data)
     assert said.status == 1
     assert "another attempt to upload 1.0 has begun" in said.text
@@ -682,16 +682,20 @@ def chosen(node, *words_):
 
 
 def test_openssl_and_sha256sum_say_the_same_of_a_release(node):
-    node.upload("1.0", {"server": "x", "data/-odd * name": "y", "empty": ""})
+    node.upload("1.0", {"server": "x", "data/-odd * name ": "y", "empty": ""})
     files = node.root / ".sando/lists/1.0/files"
     said = node.sh(f"choose_hasher; cd {quoted(str(node.release('1.0')))}; echo $hasher; hashes {files}")
     hasher, _, hashes = said.text.partition("\n")
     assert hasher == "openssl dgst -sha256 -r --"
     listing = listed(node.store / "1.0")
     assert hashes == "".join(f"{f.sha256}  {f.path}\n" for f in listing)
+    names_ = [f.path for f in listing]
     assert chosen(node, "check", "1.0", *state(listing), "").get("stamp")
+    assert chosen(node, "check", "1.0", *state(listing), "", *names_).get("stamp")
+    assert node("check", "1.0", *state(listing), "", *names_).get("stamp")
     flip(node.release("1.0") / "server")
     assert chosen(node, "check", "1.0", *state(listing), "").text == "@needs look\n"
+    assert chosen(node, "check", "1.0", *state(listing), "", *names_).text == "@needs look\n"
 
 
 @pytest.mark.parametrize("says", ["echo SHA256=e3b0", "exit 1", "echo e3b0 '*/dev/null'"])

@@ -198,7 +198,7 @@ check() { # VERSION MODES SUMS STAMP [FILE...]
     above=$stamp
     stamp "$version" "$@"
     { [ -n "$stamp" ] && [ "$stamp" = "$before" ]; } ||
-        is_whole "$root/releases/$version" "$lists/$version" "$modes" "$sums" || { say needs look && return; }
+        is_whole "$root/releases/$version" "$lists/$version" "$modes" "$sums" "$@" || { say needs look && return; }
     say stamp "$stamp"
     [ -z "$above" ] || say glance "$above"
     whole=1
@@ -223,20 +223,38 @@ survey() { # check|glance ARGUMENT...
 }
 
 # Links are looked for first, then modes: nothing that stands in place of a file (a link, a FIFO) is ever opened.
-is_whole() { # FOLDER LIST MODES SUMS
+is_whole() { # FOLDER LIST MODES SUMS [FILE...]
     cd "$1" || die "cannot enter $1"
-    [ -z "$(links "$2")" ] && [ "$(modes "$2")" = "$3" ] && [ "$(sums "$2")" = "$4" ]
+    list=$2 wants=$3 content=$4
+    shift 4
+    [ -z "$(links "$list")" ] && [ "$(modes "$list" "$@")" = "$wants" ] && [ "$(sums "$list" "$@")" = "$content" ]
 }
 
 # One digest over mode, size and name of every listed file, one over the contents, one over what each change changes.
-modes() { over "$1/files" stat -c '%f %s %n' -- 2>/dev/null | digest; }
-sums() { hashes "$1/files" | digest; }
+# The FILEs of the list, where the caller knows them, save the process that reads it.
+modes() { # LIST [FILE...]
+    listed=$1/files
+    shift
+    if [ $# -gt 0 ]; then stat -c '%f %s %n' -- "$@"; else over "$listed" stat -c '%f %s %n' --; fi 2>/dev/null | digest
+}
+
+sums() { # LIST [FILE...]
+    listed=$1/files
+    shift
+    hashes "$listed" "$@" | digest
+}
 
 # In the words of sha256sum, whichever it was.
-hashes() { # LIST
-    case $hasher in
-    openssl*) over "$1" $hasher 2>/dev/null | sed 's/ \*/  /' ;;
-    *) over "$1" $hasher 2>/dev/null ;;
+hashes() { # LIST [FILE...]
+    listed=$1
+    shift
+    case $#$hasher in
+    0openssl*) over "$listed" $hasher 2>/dev/null | sed 's/ \*/  /' ;;
+    0*) over "$listed" $hasher 2>/dev/null ;;
+    *openssl*) $hasher "$@" 2>/dev/null | while IFS= read -r line; do
+        printf '%s  %s\n' "${line%% *}" "${line#* \*}"
+    done ;;
+    *) $hasher "$@" 2>/dev/null ;;
     esac
 }
 
@@ -476,7 +494,7 @@ sweep() { # FOLDER [NAMES]
 
 # From the stream to a release: SIZE bytes of HOW on stdin are unpacked, what BASE has is linked, patches are applied,
 # everything is hashed, and only then it gets its name. Nothing is left of what failed. MANY: of BASE, nobody asks again.
-receive() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS [MANY]
+receive() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS MANY [FILE...]
     at=$incoming/$1
     take "$2" "$3" "$at"
     ( built "$@" ) && status=0 || status=1
@@ -484,24 +502,30 @@ receive() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS [MANY]
     return $status
 }
 
-built() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS [MANY]
+built() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS MANY [FILE...]
     [ -n "$unpacked" ] || room
     [ -n "$unpacked" ] || die "the upload could not be unpacked in $incoming; $free KiB are free there"
     linked=''
-    [ -z "$5" ] || reuse "$root/releases/$5" "$5" "$6" "${9-}" ||
+    [ -z "$5" ] || reuse "$root/releases/$5" "$5" "$6" "$9" ||
         { say needs "all of it: $5 here is not what it was" && return; }
-    is_right "$7" "$8" || { say needs "all of it: sha256 differs after the upload" && return; }
-    place "$4"
+    new=$4
+    shift 6
+    is_right "$@" || { say needs "all of it: sha256 differs after the upload" && return; }
+    shift 3
+    place "$new" "$@"
 }
 
 # What is `linked` is the very file that was hashed when it came here, and the stamp says that nobody has changed it
 # since; what came now is hashed.
-is_right() { # MODES SUMS
+is_right() { # MODES SUMS MANY [FILE...]
+    wants=$1 content=$2
+    shift 3
     if [ -z "$linked" ]; then
-        is_whole "$at/tree" "$at/list" "$1" "$2"
+        is_whole "$at/tree" "$at/list" "$wants" "$content" "$@"
         return
     fi
-    cd "$at/tree" && [ "$(modes "$at/list")" = "$1" ] && [ "$(hashes "$at/fresh" | digest)" = "$(cat "$at/sum")" ]
+    cd "$at/tree" && [ "$(modes "$at/list" "$@")" = "$wants" ] &&
+        [ "$(hashes "$at/fresh" | digest)" = "$(cat "$at/sum")" ]
 }
 
 # SIZE bytes of stdin into FOLDER; `unpacked` is set when that went well.
@@ -561,7 +585,7 @@ patched() { # OLD PATCH NEW
 }
 
 # Renamed before anything is replaced: a later attempt that has thrown it away meanwhile wins.
-place() { # VERSION
+place() { # VERSION [FILE...]
     release=$root/releases/$1 placing=$incoming/placing-${at##*/}
     mv -T "$at" "$placing" || die "another attempt to upload $1 has begun"
     if is_there "$release"; then
@@ -569,13 +593,13 @@ place() { # VERSION
         [ "$named" != "$1" ] || ! is_folder "$release" || die "releases/$1 is what current names"
         discard "$1"
     fi
-    rm -rf "${lists:?}/$1"
+    ! is_there "$lists/$1" || rm -rf "${lists:?}/$1"
     mv -T "$placing/list" "$lists/$1" && mv -T "$placing/tree" "$release" || die "cannot place $1 in $root/releases"
     if [ -s "$lists/$1/folders" ]; then
         folders_stamp "$1"
         say glance "$stamp"
     fi
-    stamp "$1"
+    stamp "$@"
     say stamp "$stamp"
     {
         sync -f "$release" || sync

@@ -23,7 +23,7 @@ Packing = Literal["zstd", "gzip", "plain"]
 
 _PATCH_FROM = 128 * 2**10  # bytes: below that a patch saves less than starting zstd costs
 _PATCH_TO = 2**30  # the old file and the new one are in memory for it, here and on the node
-_SAMPLE = 2**20
+_SAMPLE = 2**18
 _SAMPLED = 8  # files
 _PAYS = 0.9  # a stream that does not get smaller than this is sent as it is
 _LEVEL = 1

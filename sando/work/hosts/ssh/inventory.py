@@ -85,8 +85,7 @@ class Inventory:
         known = self._known()
         call = ("at", self._calls.line.current, *how.split(), version, *state(files))
         seconds = hashing(files)
-        few = [f.path for f in files] if len(files) <= _FEW else []
-        reply = self._calls.ask(*call, known.whole.get(version, ""), *few, seconds=seconds)
+        reply = self._calls.ask(*call, known.whole.get(version, ""), *_few(files), seconds=seconds)
         if self._known() is not known:  # the connection was opened anew for this call
             known = self._known()
             reply = self._calls.ask(*call, "", seconds=seconds)
@@ -155,7 +154,7 @@ class Inventory:
         known, base = self._known(), parcel.base or ""
         reply = self._calls.feed(
             "receive", staged, parcel.size, parcel.packing, version, base, known.whole.pop(base, ""), *state(files),
-            "many" if len(files) > _MANY else "", data=parcel.data, after_s=hashing(files),
+            "many" if len(files) > _MANY else "", *_few(files), data=parcel.data, after_s=hashing(files),
         )  # fmt: skip
         if stamp := reply.get("base"):
             known.whole[base] = stamp
@@ -197,6 +196,11 @@ class Inventory:
         except ValueError as error:
             return f"its {MANIFEST} cannot be understood: {visible(str(error))}"
         return self.check(version, files)
+
+
+def _few(files: Sequence[FileEntry]) -> list[str]:
+    """Their names, where they are few: a node that knows them needs no process to read its list."""
+    return [f.path for f in files] if len(files) <= _FEW else []
 
 
 def hashing(files: Sequence[FileEntry]) -> float:
