@@ -51,7 +51,7 @@ _LEAVE_OUT = "; to go on without this node, set out = true on it and POST /reloa
 def _preflight(post: Post) -> NodeFacts:
     task, host = post.task, post.host
     files = _in_store(task)
-    current, wrong = host.survey(task.version, files, hurry=task.back)
+    current, wrong = host.survey(task.version, Path(task.store, task.version), files, hurry=task.back)
     _refuse_foreign(post, current)
     if wrong and current.version == task.version and not current.dangling:
         raise refuse_in_use(task.version, wrong)

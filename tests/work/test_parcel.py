@@ -26,7 +26,7 @@ from sando.work.hosts import parcel as making
 from sando.work.hosts.listing import refuse_odd_names, state
 from sando.work.hosts.packing import zstd
 from sando.work.hosts.parcel import Parcels, Wish
-from tests.work.nodes import Shop, names
+from tests.work.nodes import Shop, names, until
 from tests.work.sshds import farm
 
 FREE = CancelToken()
@@ -423,3 +423,40 @@ def test_a_header_is_what_tarfile_would_write(name, mode, size, changed):
     info.type = tarfile.DIRTYPE if mode & 0o40000 else tarfile.REGTYPE
     info.size, info.mode, info.mtime = size, mode & 0o7777, changed
     assert packing._header(name, mode, size, changed) == info.tobuf(tarfile.GNU_FORMAT)
+
+
+def test_what_is_begun_ahead_is_what_is_asked_for_later(store, count):
+    files = build(store, "2.0", {"text": (b"x" * 10**5, 0o644)})
+    parcels, wish = Parcels(), Wish(store, "2.0", state(files), None, "plain", patches=True)
+    for _ in range(3):
+        parcels.begin(wish, files, ())
+    until(lambda: wish in parcels._made)
+    begun = parcels._made[wish]
+    assert parcels.get(wish, files, (), FREE) is begun
+    assert len(count) == 1
+
+
+def test_what_is_begun_ahead_and_cannot_be_made_is_told_to_who_asks(store):
+    files = build(store, "2.0", {"text": (b"x", 0o644)})
+    (store / "2.0/text").unlink()
+    parcels, wish = Parcels(), Wish(store, "2.0", state(files), None, "plain", patches=True)
+    parcels.begin(wish, files, ())
+    until(lambda: wish not in parcels._making)
+    with pytest.raises(FileNotFoundError):
+        parcels.get(wish, files, (), FREE)
+
+
+def test_what_was_begun_ahead_is_not_kept_when_its_operation_is_over_first(store, monkeypatch):
+    files = build(store, "2.0", {"text": (b"x", 0o644)})
+    parcels, really, made = Parcels(), making._make, threading.Event()
+
+    def forgotten(*words):
+        parcels.forget()
+        made.set()
+        return really(*words)
+
+    monkeypatch.setattr(making, "_make", forgotten)
+    parcels.begin(Wish(store, "2.0", state(files), None, "plain", patches=True), files, ())
+    assert made.wait(10)
+    until(lambda: not [t for t in threading.enumerate() if t.name == "parcel 2.0"])
+    assert (parcels._made, parcels._making) == ({}, {})

@@ -417,17 +417,17 @@ def test_a_rollback_glances_at_a_release_of_many_files_and_looks_where_that_is_n
     many = {f"data/{number}": (str(number).encode(), 0o644) for number in range(9)}
     files = put(shop, "1.0", many)
     asked.clear()
-    assert shop.host().survey("1.0", files, hurry=True)[1] is None
+    assert shop.host().survey("1.0", shop.store / "1.0", files, hurry=True)[1] is None
     assert asked == []
-    assert shop.host().survey("1.0", files, hurry=False)[1] is None
+    assert shop.host().survey("1.0", shop.store / "1.0", files, hurry=False)[1] is None
     assert len(asked) == 1
     (release(shop, "1.0") / "data/3").unlink()
-    assert shop.host().survey("1.0", files, hurry=True)[1] == "missing: data/3"
+    assert shop.host().survey("1.0", shop.store / "1.0", files, hurry=True)[1] == "missing: data/3"
     shop.host().remove("1.0", 1)
-    assert shop.host().survey("1.0", files, hurry=True)[1] == "it is not there"
+    assert shop.host().survey("1.0", shop.store / "1.0", files, hurry=True)[1] == "it is not there"
     few = put(shop, "2.0", {"data/1": (b"1", 0o644)})
     asked.clear()
-    assert shop.host().survey("2.0", few, hurry=True)[1] is None
+    assert shop.host().survey("2.0", shop.store / "2.0", few, hurry=True)[1] is None
     assert len(asked) == 1
 
 

@@ -96,11 +96,11 @@ class Host(Protocol):
         """
 
     def survey(
-        self, version: str, files: Sequence[FileEntry] | None, *, hurry: bool
+        self, version: str, source: Path, files: Sequence[FileEntry] | None, *, hurry: bool
     ) -> tuple[Current, str | None]:
         """`read_current`, `check_release`, and where that is right, that the folders can be written: one round trip.
 
-        `hurry`: of a release of very many files, whether one was added, taken or replaced is enough to know.
+        What is missing begins to be made ready for its way, from the controller's folder `source`. `hurry`: of a release of very many files, whether one was added, taken or replaced is enough to know.
         """
 
     def read_current(self) -> Current:

@@ -96,6 +96,7 @@ class LocalHost:
     def survey(
         self,
         version: str,
+        source: Path,  # noqa: ARG002
         files: Sequence[FileEntry] | None,
         *,
         hurry: bool,  # noqa: ARG002  (no process is started)

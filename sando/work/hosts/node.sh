@@ -215,11 +215,12 @@ glance() { # VERSION STAMP
 }
 
 # All that comes before a switch in one call: what runs, whether the release is there, whether anything can be written.
+# Where it is not, what is there that it could be built on.
 survey() { # check|glance ARGUMENT...
     whole=''
     current
     "$@"
-    [ -z "$whole" ] || are_writable
+    if [ -n "$whole" ]; then are_writable; else releases; fi
 }
 
 # Links are looked for first, then modes: nothing that stands in place of a file (a link, a FIFO) is ever opened.

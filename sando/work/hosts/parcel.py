@@ -14,10 +14,12 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from sando.model.errors import WorkError
 from sando.model.release import MANIFEST, FileEntry
 from sando.work.cancel import CancelToken
 from sando.work.hosts.listing import folders, names, state
@@ -65,6 +67,7 @@ class Parcels:
         self._lock = threading.Lock()
         self._making: dict[Wish, threading.Lock] = {}
         self._made: OrderedDict[Wish, Parcel] = OrderedDict()
+        self._forgotten = 0
 
     def get(
         self, wish: Wish, files: Sequence[FileEntry], old: Sequence[FileEntry], cancel: CancelToken
@@ -86,9 +89,29 @@ class Parcels:
                     self._making.pop(gone, None)
             return made
 
+    def begin(self, wish: Wish, files: Sequence[FileEntry], old: Sequence[FileEntry]) -> None:
+        """Make it while the nodes are still being asked whether they can take it. What goes wrong, `get` will say."""
+        with self._lock:
+            if wish in self._making:
+                return
+
+        forgotten = self._forgotten
+
+        def make() -> None:
+            with suppress(WorkError, OSError, ValueError):
+                self.get(wish, files, old, CancelToken())
+            if self._forgotten != forgotten:  # the operation was over before it was made
+                with self._lock:
+                    self._made.pop(wish, None)
+                    self._making.pop(wish, None)
+
+        with suppress(RuntimeError):  # no thread to be had
+            threading.Thread(target=make, name=f"parcel {wish.version}", daemon=True).start()
+
     def forget(self) -> None:
         """Give the disk back; a parcel that is being sent lives on until it has gone out."""
         with self._lock:
+            self._forgotten += 1
             self._made.clear()
             self._making.clear()
 

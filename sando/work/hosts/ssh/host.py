@@ -116,12 +116,15 @@ class SshHost:
         return _clock(reply.number("clock"))
 
     def survey(
-        self, version: str, files: Sequence[FileEntry] | None, *, hurry: bool
+        self, version: str, source: Path, files: Sequence[FileEntry] | None, *, hurry: bool
     ) -> tuple[Current, str | None]:
         if files is None:
             return self.read_current(), self.check_release(version, None)
         reply, wrong = self._inventory.survey(version, files, hurry=hurry)
-        return self._current(reply), wrong
+        current = self._current(reply)
+        if wrong:
+            self._inventory.begin_packing(version, source, files, reply, current.version)
+        return current, wrong
 
     def read_current(self) -> Current:
         return self._current(self._calls.ask("at", self._line.current, "current"))

@@ -164,12 +164,24 @@ class Inventory:
         known.forget(base)
         return reply.get("needs") or "the node did not say why"
 
-    def _parcel(self, version: str, source: Path, files: Sequence[FileEntry], base: _Base | None) -> Parcel:
+    def begin_packing(
+        self, version: str, source: Path, files: Sequence[FileEntry], seen: Reply, running: str | None
+    ) -> None:
+        """What the upload will most likely ask for, a moment later; `seen` by `survey`."""
+        base = _choose(source.parent, files, [v for v in seen.all("release") if v != version], running)
+        self._parcels.begin(
+            self._wish(source.parent, version, files, base), files, base.files if base else ()
+        )
+
+    def _wish(self, store: Path, version: str, files: Sequence[FileEntry], base: _Base | None) -> Wish:
         hello = self._calls.line.hello
         has = hello.all("has") if hello else ()
         packing: Packing = "zstd" if "zstd" in has else "gzip" if "gzip" in has else "plain"
-        name, old = base or (None, ())
-        wish = Wish(source.parent, version, state(files), name, packing, patches="patch-from" in has)
+        name = base.version if base else None
+        return Wish(store, version, state(files), name, packing, patches="patch-from" in has)
+
+    def _parcel(self, version: str, source: Path, files: Sequence[FileEntry], base: _Base | None) -> Parcel:
+        wish, old = self._wish(source.parent, version, files, base), base.files if base else ()
         try:
             return self._parcels.get(wish, files, old, self._calls.cancel)
         except (OSError, ValueError) as error:
