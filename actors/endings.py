@@ -34,6 +34,8 @@ class Endings:
     ) -> None:
         tier, now = self.tier, self.tier.site.clock()
         seconds = (now.at - operation.created_at).total_seconds()
+        if stays := rollout.kept():
+            operation = replace(operation, details={**operation.details, "note": _kept_note(rollout, stays)})
         operation = replace(
             operation, status=Status(ended.status), step="", error=ended.error, finished_at=now.at,
             rolled_back=ended.rolled_back, recovered=ended.recovered, nodes=tuple(n.report() for n in rollout.nodes),
@@ -103,6 +105,8 @@ class Endings:
         if rollout.going_back:
             rows.append(tier.event("RollbackFailed", operation, data=about))
         nodes = [state.nodes[n.name] for n in tier.spec.nodes_in() if n.name in state.nodes]
+        if rollout.mode == "promote" and rollout.may_have_migrated:
+            state = state.began(rollout.version)
         if rollout.going_back:
             held = state.half is not None and any(n.version == state.half.version for n in nodes)
             half = state.half if held else None
@@ -131,6 +135,16 @@ class Endings:
             operation=operation.id, tier=self.tier.name, node=spec, step=Step.PRUNE, version=operation.version, former=None,
             previous=None, store=self.tier.site.work.release_root, log=self.tier.site.work.log_path(operation.id), keep=keep,
         )  # fmt: skip
+
+
+def _kept_note(rollout: Rollout, kept: tuple[NodePlan, ...]) -> str:
+    """Why a failed deploy has left nodes where they are, and what can be done now."""
+    names = ", ".join(n.name for n in kept)
+    formers = ", ".join(sorted({str(n.former) for n in kept}))
+    return (
+        f"not put back: {names}. {formers} does not run on the schema of {rollout.version}, and `once` has migrated "
+        f"the database; promote {rollout.version} again to resume, or roll back with `force`"
+    )
 
 
 def _log(tier: str, operation: Operation, seconds: float) -> None:

@@ -73,7 +73,8 @@ _WORST_FIRST: tuple[Safe, ...] = ("no", "unknown", "yes")
 
 
 def worst(ways: Iterable[Way]) -> Way:
-    return min(ways, key=lambda way: _WORST_FIRST.index(way.safe))
+    """Of several that are as bad, the last: that of the newest schema."""
+    return min(reversed(tuple(ways)), key=lambda way: _WORST_FIRST.index(way.safe))
 
 
 def way_back(state: TierState, target: str, pairs: Pairs) -> Way:
