@@ -10,6 +10,7 @@ from sando.model.errors import StoreUnavailable
 from sando.model.forecast import Forecast, of_promotion, of_rollback
 from sando.model.policy import WayBack
 from sando.model.release import Release
+from sando.model.safety import arrivals
 from sando.model.stay import Stay
 from sando.model.survey import Journey, Survey
 from sando.work.outcome import Done, Failed
@@ -105,7 +106,7 @@ class Plans:
         release = store.release(version)
         return of_promotion(
             tier.topology, tier.spec, tier.state, weighed, ask.vouched.source, release and release.sha,
-            store.safety(version), survey, self.deploys.operation,
+            store.safety(*{version, *arrivals(tier.state)}), survey, self.deploys.operation,
         )  # fmt: skip
 
     def _rollback(self, ask: Plan, survey: Survey) -> Forecast:

@@ -13,7 +13,7 @@ from sando.model.promotion import Weighed
 from sando.model.retention import kept_of
 from sando.model.rollback import RollbackPlan, WayBack
 from sando.model.safety import Pairs, Safe
-from sando.model.schema import formers_of, going_out, nothing_came, stays_put
+from sando.model.schema import coming_again, formers_of, going_out, nothing_came, stays_put
 from sando.model.survey import Change, Changes, Survey
 from sando.model.tier import NodeState, TierState
 from sando.model.topology import TierSpec, Topology
@@ -92,14 +92,16 @@ def of_promotion(
     survey: Survey,
     busy: Operation | None,
 ) -> Forecast:
-    """`sha` is the release's; `pairs` what is known of the way back from it."""
+    """`sha` is the release's; `pairs` what is known of the way back from it, and from what was there before."""
     admission = weighed.admission
     promote = admission.kind == "promote"
     known = {old: safe for (new, old), safe in pairs.items() if new == admission.version}
     ahead: dict[str, Safe] = {old: known.get(old, "unknown") for old in formers_of(state, admission)}
     halts = spec.on_failure == "halt" or stays_put(spec, state, admission, pairs)
-    schema = going_out(
-        spec, state, admission, pairs, survey.migrations, rehearsed=topology.rehearsal() is not None
+    rehearsed = topology.rehearsal() is not None
+    schema = (
+        going_out(spec, state, admission, pairs, survey.migrations, rehearsed=rehearsed),
+        *coming_again(state, admission.version, pairs, rehearsed=rehearsed),
     )
     looked = a_good_release(admission.version, *survey.problem) if survey.problem else None
     refusal = first_refusal(weighed.rulings) or (looked.refusal if looked else None)
@@ -110,7 +112,7 @@ def of_promotion(
         confirm_within_s=None if stays_put(spec, state, admission, pairs) else spec.confirm_within_s,
         nodes=_nodes(spec, state, admission.version, admission.nodes),
         **_changes(survey if promote else _NOTHING), rollback_safe=ahead | known,
-        checks=_checks(_looked(weighed.rulings, looked), (schema,), _gates(state), unwell),
+        checks=_checks(_looked(weighed.rulings, looked), schema, _gates(state), unwell),
     )  # fmt: skip
 
 

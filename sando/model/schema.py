@@ -2,7 +2,7 @@
 
 from sando.model.answers import Refusal, Ruling, bars, holds, warns
 from sando.model.promotion import Admission
-from sando.model.safety import Pairs, Way, direct, half_back, way_back, worst
+from sando.model.safety import Pairs, Way, arrivals, direct, half_back, way_back, worst
 from sando.model.tier import TierState
 from sando.model.topology import TierSpec
 
@@ -46,6 +46,21 @@ def ruled(tier: str, way: Way | None, target: str | None, *, force: bool, rehear
     hint = "promote a version that runs on it; or `force` goes back all the same (no migration is undone)"
     detail = f"tier {tier} cannot go back to {target}: {told}"
     return bars(CHECK, Refusal(409, "schema_incompatible", detail, hint), "force, or another version")
+
+
+def coming_again(state: TierState, version: str, pairs: Pairs, *, rehearsed: bool) -> tuple[Ruling, ...]:
+    """A promotion to a version that others came after is a way back too, though never refused for the schema."""
+    order = arrivals(state)
+    if version not in order or version in {state.current_version, order[-1]}:
+        return ()
+    way = way_back(state, version, pairs)
+    told = {
+        "yes": f"{way.old} runs on the schema of {way.new}: that was rehearsed",
+        "no": f"{way.old} does not run on the schema of {way.new}, which stays: that was rehearsed",
+        "unknown": f"it is not known whether {way.old} runs on the schema of {way.new}, which stays",
+    }
+    holding = way.safe == "yes" or (way.safe == "unknown" and not rehearsed)
+    return ((holds if holding else warns)("schema", told[way.safe]),)
 
 
 def nothing_came(way: Way, current: str | None, migrations: tuple[str, ...] | None) -> Ruling | None:

@@ -212,6 +212,31 @@ def test_each_node_counts_with_what_it_was_found_on() -> None:
     assert plan.on_failure == "halt"
 
 
+@pytest.mark.parametrize(
+    ("pairs", "mm", "verdict", "told"),
+    [
+        ({("3", "1"): "no"}, MM, "warning", "1 does not run on the schema of 3, which stays"),
+        ({("3", "1"): "yes"}, MM, "ok", "1 runs on the schema of 3"),
+        ({}, MM, "warning", "it is not known whether 1 runs on the schema of 3"),
+        ({}, PLAIN, "ok", "it is not known"),
+    ],
+)
+def test_promoting_a_version_that_others_came_after_is_a_way_back_too(
+    pairs: Pairs, mm: TierSpec, verdict: str, told: str
+) -> None:
+    plan = promotion(on("1", "2", "3"), "1", pairs=pairs, mm=mm)
+    assert plan.ready, "a promotion is never refused for it"
+    assert verdicts(plan)["schema"] == verdict
+    assert told in detail(plan, "schema")
+
+
+@pytest.mark.parametrize(
+    "state", [on("1", "2"), on("1", "2", half="3", n1="3").began("3"), on("1", "2").began("3")]
+)
+def test_what_is_new_or_is_tried_again_comes_after_everything(state: TierState) -> None:
+    assert "schema" not in verdicts(promotion(state, "3"))
+
+
 def test_a_first_deploy_and_a_repair_leave_nothing_behind() -> None:
     assert verdicts(promotion(on()))["rollback_safe"] == "ok"
     repair = promotion(on("1", "2", n1="1"))
