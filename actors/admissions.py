@@ -9,10 +9,11 @@ from msgspec.structs import replace
 from actors.base import post
 from actors.messages import Admit, JobDone
 from actors.parked import parked
-from sando.model.answers import Refusal, draining, unavailable
+from sando.model.answers import Refusal, bars, draining, first_refusal, unavailable
 from sando.model.errors import StoreUnavailable
-from sando.model.policy import Admission, Wish, admit
+from sando.model.policy import Admission, Weighed, Wish, a_good_release, weigh
 from sando.model.rollout import NodePlan, Rollout
+from sando.model.safety import unsafe
 from sando.work.outcome import Done, Failed
 
 if TYPE_CHECKING:
@@ -42,12 +43,10 @@ class Admissions:
         tier, wish = self.tier, ask.wish
         if tier.draining:
             return tier.publish(wish.reply, draining())
-        if self.checking:
-            self.stashed.append(ask)
-            tier.hold(wish.reply)
+        if self.stash(ask):
             return None
-        verdict = self._judge(ask)
-        if isinstance(verdict, Refusal) and verdict.code == "already_current" and self._look_first(ask):
+        verdict = self.weigh(ask).verdict
+        if self.look_first(ask, verdict):
             return None
         if isinstance(verdict, Refusal):
             return tier.publish(wish.reply, verdict)
@@ -55,9 +54,19 @@ class Admissions:
         self.checking = (tier.new_key(f"tier/{tier.name}/verify/"), ask)
         tier.start_job(self.checking[0], partial(tier.site.work.verify, ask.vouched.version))
 
-    def _look_first(self, ask: Admit) -> bool:
+    def stash(self, message: Any) -> bool:
+        """While a release is checked, whatever depends on whether it is admitted waits; True: so does this."""
+        if self.checking is None:
+            return False
+        self.stashed.append(message)
+        self.tier.hold(message.reply)
+        return True
+
+    def look_first(self, ask: Admit, verdict: Admission | Refusal) -> bool:
         """A link that was changed by hand since the last look makes a repair of what would be refused."""
         tier = self.tier
+        if not isinstance(verdict, Refusal) or verdict.code != "already_current":
+            return False
         if tier.site.clock().up - self._looked_at < LOOK_HOLDS_S or not tier.observing.look_at_all():
             return False
         tier.hold(ask.wish.reply)
@@ -73,16 +82,18 @@ class Admissions:
         for ask in waiting:
             post(self.tier.actor_ref, ask)
 
-    def _judge(self, ask: Admit) -> Admission | Refusal:
+    def weigh(self, ask: Admit) -> Weighed:
+        """What stands in the way, and what would be done: for the act and for its plan."""
         tier = self.tier
-        if tier.state.parked:
-            return parked(tier.state)
         release = tier.site.store.release(ask.vouched.version)
-        return admit(
+        weighed = weigh(
             tier.spec, tier.state, _wish(ask.wish), ask.vouched, release,
             marks={**ask.marks, tier.name: tuple(tier.state.marks.values())},
             busy=self.deploys.operation, lock=ask.lock, frozen_until=ask.frozen_until,
         )  # fmt: skip
+        if tier.state.parked:
+            return replace(weighed, rulings=(bars("tier", parked(tier.state)), *weighed.rulings))
+        return weighed
 
     def waits_for(self, key: str) -> bool:
         return self.checking is not None and self.checking[0] == key
@@ -113,7 +124,7 @@ class Admissions:
     def _accept_or_say(self, ask: Admit) -> None:
         """While the release was checked a reload may have changed what there is to be admitted to."""
         try:
-            verdict = self._judge(ask)
+            verdict = self.weigh(ask).verdict
             if isinstance(verdict, Refusal):
                 self.tier.publish(ask.wish.reply, verdict)
             else:
@@ -129,9 +140,8 @@ class Admissions:
         release = store.release(ask.vouched.version)
         if code == "release_missing" and release and release.present:
             store.save(replace(release, present=False))  # so that a push of its sha builds it again
-        detail = f"the release {ask.vouched.version} in the store is not what was built: {problem}"
-        hint = "build it again: POST /rebuild with its sha, and `force`"
-        self.tier.publish(ask.wish.reply, Refusal(409, code, detail, hint))
+        ruling = a_good_release(ask.vouched.version, code, problem)
+        self.tier.publish(ask.wish.reply, first_refusal([ruling]))
 
     def _accept(self, ask: Admit, verdict: Admission) -> None:
         tier, wish, spec = self.tier, ask.wish, self.tier.spec
@@ -141,12 +151,13 @@ class Admissions:
         repair = verdict.kind == "repair"
         half = tier.state.half
         ran = half is not None and half.version == release.version and half.once_done
+        pairs = tier.site.store.safety(release.version)
         rollout = Rollout(
             operation=number, tier=tier.name, mode="repair" if repair else "promote", version=release.version,
             previous=tier.state.current_version, nodes=tuple(NodePlan(n) for n in verdict.nodes),
             canary=spec.canary, hold_s=spec.canary_hold_s, on_failure=spec.on_failure,
             confirm_within_s=spec.confirm_within_s,
-            once=spec.once is not None and not repair and not ran, once_ran=ran,
+            once=spec.once is not None and not repair and not ran, once_ran=ran, unsafe=unsafe(pairs, release.version),
         )  # fmt: skip
         details: dict[str, object] = {
             "kind": rollout.mode,
@@ -155,6 +166,8 @@ class Admissions:
         }
         if wish.hotfix:
             details |= {"hotfix": True, "skipped": ask.vouched.skipped}
+        if pairs and not repair:
+            details["rollback_safe"] = {old: safe for (_, old), safe in pairs.items()}
         details |= {k: True for k in ("reset_burn_in", "force", "override_freeze") if getattr(wish, k)}
         operation = self.deploys.new(
             number, "promote", release.version, release.sha, wish.actor, wish.reason, details

@@ -34,7 +34,9 @@ from actors.requests import Requests
 from sando.model.builds import ATTEMPTS, attempts, end_events, queued_again, stopping
 from sando.model.events import Event
 from sando.model.operation import Operation, Status
+from sando.model.record import Unset
 from sando.model.release import Release
+from sando.model.safety import Safety
 from sando.model.topology import Topology
 from sando.work.outcome import Aborted, Done, Failed, Outcome
 
@@ -196,7 +198,7 @@ class Build(Actor):
 
     def _to_gates(self, flight: Operation, release: Release) -> None:
         flight = replace(flight, step="gates", version=release.version)
-        self.site.store.save(flight, release)
+        self.site.store.save(flight, release, Unset(Safety, release.version))
         self.flight = flight
         post(self.parent, EnterBuildTier(flight, release))
         self.publish()
@@ -254,7 +256,8 @@ class Build(Actor):
             status, error = Status.ERRORED, DIED_TWICE
         now = self.site.clock().at
         ended = replace(flight, status=status, error=error, finished_at=now)
-        rows: list[Any] = [ended, *made, *end_events(ended, tail)]
+        stale = (Unset(Safety, r.version) for r in made)  # of another release that had the name before
+        rows: list[Any] = [ended, *made, *stale, *end_events(ended, tail)]
         again = self._again(ended) if status is Status.INTERRUPTED and self.waiting is None else None
         self.site.store.save(*rows, *([again] if again else []))
         self.flight = None

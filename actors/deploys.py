@@ -18,6 +18,7 @@ from actors.messages import (
     Tick,
     VouchedAgain,
 )
+from actors.plans import Plans
 from actors.rollbacks import Rollbacks
 from actors.step_ends import StepEnds
 from sando.model import rollout as machine
@@ -45,6 +46,7 @@ class Deploys:
         self.rollout: Rollout | None = None
         self.admissions = Admissions(self)
         self.rollbacks = Rollbacks(self)
+        self.plans = Plans(self)
         self.endings = Endings(self)
         self.stops = DeployStops(self)
         self.steps = StepEnds(self)
@@ -251,7 +253,7 @@ class Deploys:
             previous=rollout.previous, store=tier.site.work.release_root, log=tier.site.work.log_path(operation.id),
             timeout_s=self.declared.timeout_s, restart=spec.restart, probe=spec.probe,
             once=None if back else self.declared.once, before_switch=None if back else self.declared.before_switch,
-            hold_s=rollout.hold_s, confirm_within_s=rollout.confirm_within_s, settles=node.touched, force=bool(operation.details.get("force")) or back,
+            hold_s=rollout.hold_s, confirm_within_s=rollout.armed_for(node), settles=node.touched, force=bool(operation.details.get("force")) or back,
             back=back, run=tier.topology.build.start_command(),
         )  # fmt: skip
 

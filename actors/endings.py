@@ -12,7 +12,7 @@ from sando.model.events import Event
 from sando.model.names import visible
 from sando.model.operation import Operation, Status
 from sando.model.record import Unset
-from sando.model.rollout import Result, Rollout
+from sando.model.rollout import NodePlan, Result, Rollout
 from sando.model.stay import BurnReset
 from sando.model.tier import Half, TierState
 
@@ -32,6 +32,8 @@ class Endings:
     ) -> None:
         tier, now = self.tier, self.tier.site.clock()
         seconds = (now.at - operation.created_at).total_seconds()
+        if stays := rollout.kept():
+            operation = replace(operation, details={**operation.details, "note": _kept_note(rollout, stays)})
         operation = replace(
             operation, status=Status(ended.status), step="", error=ended.error, finished_at=now.at,
             rolled_back=ended.rolled_back, recovered=ended.recovered, nodes=tuple(n.report() for n in rollout.nodes),
@@ -101,6 +103,8 @@ class Endings:
         if rollout.going_back:
             rows.append(tier.event("RollbackFailed", operation, data=about))
         nodes = [state.nodes[n.name] for n in tier.spec.nodes_in() if n.name in state.nodes]
+        if rollout.mode == "promote" and rollout.may_have_migrated:
+            state = state.began(rollout.version)
         if rollout.going_back:
             held = state.half is not None and any(n.version == state.half.version for n in nodes)
             half = state.half if held else None
@@ -116,6 +120,16 @@ class Endings:
         reset = str(details["source"]) if details.get("reset_burn_in") and rollout.mode == "promote" else None
         post(tier.parent, Promoted(tier.name, rollout.version, bool(details.get("force")), reset))
         tier.pruning.soon(operation)
+
+
+def _kept_note(rollout: Rollout, kept: tuple[NodePlan, ...]) -> str:
+    """Why a failed deploy has left nodes where they are, and what can be done now."""
+    names = ", ".join(n.name for n in kept)
+    formers = ", ".join(sorted({str(n.former) for n in kept}))
+    return (
+        f"not put back: {names}. {formers} does not run on the schema of {rollout.version}, and `once` has migrated "
+        f"the database; promote {rollout.version} again to resume, or roll back with `force`"
+    )
 
 
 def _log(tier: str, operation: Operation, seconds: float) -> None:

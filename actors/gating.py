@@ -3,6 +3,7 @@
 What is under way stands in the tier's state (`Gating`), so that a restarted tier takes it up again.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,9 @@ from actors.messages import (
     Tick,
 )
 from actors.node_gates import NodeGates
+from actors.rehearsals import ahead, learned
 from sando.model.events import Event
-from sando.model.gates import GateRun, Outcome, Verdict
+from sando.model.gates import Ahead, GateRun, Outcome, Verdict
 from sando.model.operation import Status
 from sando.model.stay import Stay
 from sando.model.tier import Gating, TierState
@@ -81,7 +83,7 @@ class Gates:
         elif not known and (gating.aborted or spec is None):
             self.ended(gating, Outcome.ABORTED, "stopped", "aborted")
         elif not known and spec:
-            self.start(gating, spec)
+            self.start(gating, spec, ahead(self.tier, gating.version))
 
     def jobs(self) -> tuple[str, ...]:
         """The keys of the jobs that I wait for."""
@@ -108,7 +110,7 @@ class Gates:
         )
         state = replace(self._put(state, gating, run), gating=gating)
         told = self._event("GateStart", gating, {"gate": name, "kind": spec.kind, "attempt": attempt})
-        return [run, told], state, partial(self.start, gating, spec)
+        return [run, told], state, partial(self.start, gating, spec, ahead(self.tier, gating.version))
 
     def _last_run(self, state: TierState, gating: Gating, name: str) -> GateRun | None:
         if gating.candidate:
@@ -127,7 +129,7 @@ class Gates:
         stay = self._stay_of(state, gating)
         return state.update(stay.record(run)) if stay else state
 
-    def start(self, gating: Gating, spec: GateSpec) -> None:
+    def start(self, gating: Gating, spec: GateSpec, told: Ahead) -> None:
         if self.nodes.on_nodes(spec):
             self.nodes.begin(gating, spec)
             return
@@ -136,7 +138,7 @@ class Gates:
             gating.candidate.sha if gating.candidate else tier.state.current.sha if tier.state.current else ""
         )
         work = partial(
-            tier.site.work.gate, tier.topology, tier.name, spec, gating.operation, gating.version, sha
+            tier.site.work.gate, tier.topology, tier.name, spec, gating.operation, gating.version, sha, told
         )
         tier.start_job(self.key(gating), work)
 
@@ -160,15 +162,22 @@ class Gates:
         match outcome:
             case _ if gating.aborted:
                 self.ended(gating, Outcome.ABORTED, "stopped", "aborted")
-            case Done(Verdict(passed=passed, message=message)):
-                self.ended(gating, Outcome.PASSED if passed else Outcome.FAILED, message)
+            case Done(Verdict(passed=passed, message=message, facts=facts)):
+                self.ended(gating, Outcome.PASSED if passed else Outcome.FAILED, message, facts=facts)
             case Failed(error):
                 said = error.detail + (f"\n{error.tail}" if error.tail else "")
                 self.ended(gating, Outcome.ERRORED if error.errored else Outcome.FAILED, said)
             case _:
                 self.ended(gating, Outcome.ABORTED, "stopped", self.why_stopped())
 
-    def ended(self, gating: Gating, outcome: Outcome, message: str, how: str | None = None) -> None:
+    def ended(
+        self,
+        gating: Gating,
+        outcome: Outcome,
+        message: str,
+        how: str | None = None,
+        facts: Mapping[str, object] | None = None,
+    ) -> None:
         """A gate has its outcome: save it with the start of the next one, or with the end of all."""
         tier = self.tier
         rows, state = self.close(tier.state, gating, outcome, message)
@@ -178,7 +187,7 @@ class Gates:
             more, state, then = self.next(state, gating)
         else:
             more, state, then = self.finish(state, gating, how or str(outcome), message)
-        tier.become(state, *rows, *more)
+        tier.become(state, *rows, *learned(tier, gating, facts), *more)
         then()
         tier.publish()
         tier.drained()

@@ -5,6 +5,7 @@ from typing import Any
 from actors.base import Actor, Site, post
 from actors.messages import Begin, Configured, Publish, Ref, Tick
 from sando.model.operation import Operation
+from sando.model.safety import asked_of
 from sando.model.snapshot import Facts, compose
 from sando.model.topology import Topology
 
@@ -89,13 +90,15 @@ class Journal(Actor):
 
     def _facts(self) -> Facts:
         store, topology = self.site.store, self.topology
+        tiers = {t.name: store.tier(t.name, recent=50) for t in topology.tiers}
         return Facts(
             seq=store.last_seq(),
             daemon=self.daemon,
-            tiers={t.name: store.tier(t.name, recent=50) for t in topology.tiers},
+            tiers=tiers,
             unfinished=tuple(store.unfinished()),
             locks={lock.tier: lock for lock in store.locks()},
             backup=store.fact("backup"),
+            safety=store.safety(*{v for state in tiers.values() for v in asked_of(state)}),
         )
 
     def _ended(self, operations: set[int]) -> tuple[Operation, ...]:

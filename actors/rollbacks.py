@@ -1,5 +1,6 @@
 """Rollbacks: where they go, what comes after a promotion that one stopped, and the step back itself. On the tier's thread."""
 
+import logging
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -7,14 +8,17 @@ from msgspec.structs import replace
 from actors.base import post
 from actors.messages import Rollback as RollbackWish
 from actors.parked import parked
-from sando.model.answers import Accepted, Refusal, draining
+from sando.model.answers import Accepted, Refusal, bars, draining
 from sando.model.operation import Operation, Status
-from sando.model.policy import RollbackPlan, lacking, plan_rollback, tier_busy
+from sando.model.policy import Holder, Return, RollbackPlan, WayBack, lacking, weigh_back
 from sando.model.rollout import NodePlan, Rollout
+from sando.model.safety import arrivals
 from sando.model.tier import Mark, TierState
 
 if TYPE_CHECKING:
     from actors.deploys import Deploys
+
+log = logging.getLogger(__name__)
 
 
 class Rollbacks:
@@ -26,23 +30,38 @@ class Rollbacks:
         tier = self.tier
         if tier.draining:
             return tier.publish(wish.reply, draining())
-        if self.deploys.operation:
-            return self._rollback_over(self.deploys.operation, wish)
-        if self.deploys.admissions.checking:
-            self.deploys.admissions.stashed.append(wish)
-            tier.hold(wish.reply)
+        if self.deploys.operation is None and self.deploys.admissions.stash(wish):
             return None
-        plan = plan_rollback(tier.spec, tier.state, wish.version)
-        if tier.state.parked:
-            plan = parked(tier.state)
-        if isinstance(plan, Refusal):
-            return tier.publish(wish.reply, plan)
-        self._roll(plan, wish)
+        way = self.weigh(wish)
+        match way.verdict:
+            case Refusal() as refusal:
+                log.info("tier %s: rollback by %s refused: %s", tier.name, wish.actor, refusal.detail)
+                tier.publish(wish.reply, refusal)
+            case RollbackPlan() as plan:
+                self._roll(plan, wish)
+            case None:
+                self._stop_first(wish)
 
-    def _rollback_over(self, running: Operation, wish: RollbackWish) -> None:
+    def weigh(self, wish: RollbackWish) -> WayBack:
+        """What stands in the way, and where it goes: for the act and for its plan."""
+        tier, operation, rollout = self.tier, self.deploys.operation, self.deploys.rollout
+        begun = rollout is not None and rollout.may_have_migrated
+        running = [operation.version] if operation and operation.version else []
+        way = weigh_back(
+            tier.spec, tier.state, Return(wish.version, wish.force, wish.abort_running),
+            Holder(operation, begun=begun) if operation else None,
+            tier.site.store.safety(*{*arrivals(tier.state), *running}),
+            pointer=tier.is_build_tier, rehearsed=tier.topology.rehearsal() is not None,
+        )  # fmt: skip
+        if tier.state.parked and operation is None:
+            return replace(way, rulings=(bars("tier", parked(tier.state)), *way.rulings))
+        return way
+
+    def _stop_first(self, wish: RollbackWish) -> None:
         """`abort_running` stops a promotion at its node boundary; the operation says what comes after it."""
-        if running.kind == "rollback" or not wish.abort_running:
-            return self.tier.publish(wish.reply, busy_for_rollback(self.tier.name, running))
+        running = self.deploys.operation
+        if running is None:
+            raise RuntimeError(f"tier {self.tier.name}: nothing is to be stopped")
         then = {"version": wish.version, "force": wish.force, "actor": wish.actor, "reason": wish.reason}
         self.deploys.stops.stop(
             wish, f"aborted by {wish.actor}'s rollback", {"then": "rollback", "rollback": then}
@@ -136,16 +155,6 @@ class Rollbacks:
             rollout, version=current.version, previous=before, nodes=nodes, phase="preflight", error=None
         )
         return rollout, operation
-
-
-def busy_for_rollback(tier: str, running: Operation) -> Refusal:
-    """At 3 a.m. the next step is what counts: a rollback may stop a promotion, but not another rollback."""
-    refusal = tier_busy(tier, running)
-    if running.kind != "promote":
-        return refusal
-    return replace(
-        refusal, hint=f"`abort_running`: true stops it at its next node; or wait for /operations/{running.id}"
-    )
 
 
 def whole_note(version: str) -> str:

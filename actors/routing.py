@@ -8,15 +8,18 @@ from actors.messages import (
     AskAgain,
     BurnWasReset,
     LiftMark,
+    Plan,
     Promote,
     Promoted,
+    Ref,
     Reply,
     RunGate,
     Vouch,
     VouchAgain,
     VouchedAgain,
 )
-from sando.model.answers import Refusal
+from sando.model.answers import Refusal, Told, bars, first_refusal
+from sando.model.forecast import Act, bare
 from sando.model.freeze import frozen_until
 from sando.model.names import nearest
 from sando.model.topology import TierSpec
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from actors.supervisor import Supervisor
 
 BUILD, BACKUP = "build", "backup"
+NO_PLAN = frozenset({"unknown_tier", "bad_request"})
+"""Refusals of what cannot be planned at all."""
 
 
 class Routes:
@@ -32,15 +37,20 @@ class Routes:
         self.supervisor = supervisor
 
     def tier_of(self, name: str, reply: Reply) -> TierSpec | None:
+        spec = self.find(name)
+        if isinstance(spec, Refusal):
+            self.supervisor.publish(reply, spec)
+            return None
+        return spec
+
+    def find(self, name: str) -> TierSpec | Refusal:
+        """The tier, if it is declared and can be asked."""
         spec = self.supervisor.topology.tier(name)
         if spec is None:
             names = [t.name for t in self.supervisor.topology.tiers]
             hint = nearest(name, names) or f"there are {', '.join(names)}"
-            self.supervisor.publish(reply, Refusal(404, "unknown_tier", f"no tier is called {name}", hint))
-        elif spec.name not in self.supervisor.children:
-            self.supervisor.publish(reply, self.parked(name))
-            return None
-        return spec
+            return Refusal(404, "unknown_tier", f"no tier is called {name}", hint)
+        return spec if spec.name in self.supervisor.children else self.parked(name)
 
     def parked(self, name: str) -> Refusal:
         why = self.supervisor.parked.get(name) or self.supervisor.site.store.tier(name, recent=1).parked
@@ -48,43 +58,62 @@ class Routes:
         return Refusal(503, "degraded", f"{name} is parked: {why}", hint)
 
     def to_tier(self, message: Any) -> None:
-        spec = self.tier_of(message.tier, message.reply)
-        if spec is None:
-            return None
-        if not spec.provisioned:
-            return self.supervisor.publish(message.reply, _not_provisioned(spec.name))
-        post(self.supervisor.children[spec.name], message)
+        ref = self._owner(message.tier)
+        if isinstance(ref, Refusal):
+            return self.supervisor.publish(message.reply, _barred(ref))
+        post(ref, message)
+
+    def _owner(self, name: str) -> Ref | Refusal:
+        spec = self.find(name)
+        if isinstance(spec, Refusal):
+            return spec
+        return self.supervisor.children[name] if spec.provisioned else _not_provisioned(name)
 
     def promote(self, wish: Promote) -> None:
-        spec = self.tier_of(wish.tier, wish.reply)
-        if spec is None:
-            return None
+        way = self._way(wish)
+        if isinstance(way, Refusal):
+            return self.supervisor.publish(wish.reply, _barred(way))
+        post(*way)
+
+    def plan(self, ask: Plan) -> None:
+        """The same doors. What is refused here already is a plan too, unless it cannot be planned at all."""
+        wish = ask.wish
+        act: Act = "promote" if isinstance(wish, Promote) else "rollback"
+        way = self._way(wish, dry=True) if isinstance(wish, Promote) else self._owner(wish.tier)
+        if isinstance(way, tuple):
+            post(*way)
+        elif not isinstance(way, Refusal):
+            post(way, ask)
+        elif way.code in NO_PLAN:
+            self.supervisor.publish(ask.reply, way)
+        else:
+            told = bare(act, wish.tier, bars("tier", way), wish.version)
+            self.supervisor.publish(ask.reply, Told(told.body()))
+
+    def _way(self, wish: Promote, *, dry: bool = False) -> tuple[Ref, Vouch] | Refusal:
+        """Whom to ask for its word, and with what; or why nobody is asked."""
+        spec = self.find(wish.tier)
+        if isinstance(spec, Refusal):
+            return spec
         if spec is self.supervisor.topology.build_tier:
             detail = f"{spec.name} is the build tier: versions come to it by git push"
-            return self.supervisor.publish(
-                wish.reply, Refusal(409, "not_promotable", detail, "POST /rebuild builds one")
-            )
+            return Refusal(409, "not_promotable", detail, "POST /rebuild builds one")
         if not spec.provisioned:
-            return self.supervisor.publish(wish.reply, _not_provisioned(spec.name))
+            return _not_provisioned(spec.name)
         if wish.reset_burn_in and not wish.hotfix:
             detail = "`reset_burn_in` goes with `hotfix`: true"
-            return self.supervisor.publish(
-                wish.reply, Refusal(400, "bad_request", detail, "send both, or neither")
-            )
+            return Refusal(400, "bad_request", detail, "send both, or neither")
         source = self.supervisor.topology.predecessor(spec.name)
         if source is None or source.name not in self.supervisor.children:
-            return self.supervisor.publish(wish.reply, self.parked(source.name if source else spec.name))
-        now = self.supervisor.site.clock().at
+            return self.parked(source.name if source else spec.name)
         lock = self.supervisor.locks.of(spec.name)
         marks = {
             t.name: tuple(self.supervisor.site.store.tier(t.name, recent=1).marks.values())
             for t in self.supervisor.topology.earlier(spec.name)
         }
-        frozen = frozen_until(self.supervisor.topology.freezes, spec.name, now)
-        post(
-            self.supervisor.children[source.name],
-            Vouch(wish, self.supervisor.children[spec.name], marks, lock, frozen),
-        )
+        frozen = frozen_until(self.supervisor.topology.freezes, spec.name, self.supervisor.site.clock().at)
+        target = self.supervisor.children[spec.name]
+        return self.supervisor.children[source.name], Vouch(wish, target, marks, lock, frozen, dry)
 
     def ask_again(self, ask: AskAgain) -> None:
         """The source's word right before the first switch; a mark set meanwhile counts too."""
@@ -153,6 +182,11 @@ class Routes:
         )
         owner = BUILD if of_build else BACKUP if operation.kind == "backup" else operation.tier
         post(self.supervisor.children.get(owner), wish)
+
+
+def _barred(refusal: Refusal) -> Refusal | None:
+    """With what stands in the way, as the plan would list it."""
+    return refusal if refusal.code in NO_PLAN else first_refusal([bars("tier", refusal)])
 
 
 def _not_provisioned(name: str) -> Refusal:

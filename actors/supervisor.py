@@ -28,6 +28,7 @@ from actors.messages import (
     JobDone,
     LockTier,
     Note,
+    Plan,
     Promote,
     Promoted,
     Rebuild,
@@ -72,9 +73,9 @@ class Supervisor(Actor):
 
     def handle(self, message: Any) -> None:
         match message:
-            case Rebuild() | FetchBackup() | Promote() | Rollback() | Confirm() | Reject() | RunGate() if (
-                self.stopping
-            ):
+            case (
+                Rebuild() | FetchBackup() | Promote() | Rollback() | Plan() | Confirm() | Reject() | RunGate()
+            ) if self.stopping:
                 self.publish(message.reply, draining())
             case LockTier() | UnlockTier() | AbortOperation() | Reload() if self.stopping:
                 self.publish(message.reply, draining())
@@ -90,6 +91,8 @@ class Supervisor(Actor):
                 self.routes.promote(message)
             case Rollback() | Confirm() | Reject():
                 self.routes.to_tier(message)
+            case Plan():
+                self.routes.plan(message)
             case RunGate():
                 self.routes.run_gate(message)
             case LockTier():

@@ -29,6 +29,7 @@ from actors.messages import (
     LiftMark,
     Look,
     NodeDone,
+    Plan,
     Ref,
     Reject,
     ReturnTo,
@@ -85,8 +86,12 @@ class Tier(Actor):
                 self.words.vouch(message)
             case VouchAgain():
                 self.words.vouch_again(message)
+            case Admit(dry=True):
+                self.deploys.plans.promotion(message)
             case Admit():
                 self.deploys.admissions.admit(message)
+            case Plan():
+                self.deploys.plans.rollback(message)
             case VouchedAgain():
                 self.deploys.vouched(message)
             case NodeDone() if self.gates.nodes.waits_for(message):
@@ -101,6 +106,8 @@ class Tier(Actor):
                 self.handle(NodeDone(key.split("/")[2], key, outcome))
             case JobDone() if self.deploys.admissions.waits_for(message.key):
                 self.deploys.admissions.checked(message)
+            case JobDone() if self.deploys.plans.waits_for(message.key):
+                self.deploys.plans.surveyed(message)
             case JobDone():
                 self.gates.job_done(message)
             case Rollback():

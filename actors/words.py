@@ -6,9 +6,10 @@ from msgspec.structs import replace
 
 from actors.base import post
 from actors.messages import Admit, Confirm, Reject, ReturnTo, Vouch, VouchAgain, VouchedAgain
-from sando.model.answers import Refusal, Told
+from sando.model.answers import Refusal, Told, bars, first_refusal
 from sando.model.clock import stamp
 from sando.model.events import Event
+from sando.model.forecast import bare
 from sando.model.gates import Approval
 from sando.model.policy import confirmable, vouch
 from sando.model.record import Fact
@@ -29,8 +30,10 @@ class Words:
             self.tier.spec, self.tier.state, wish.version, release, self.tier.site.clock(), hotfix=wish.hotfix
         )
         if isinstance(word, Refusal):
-            return self.tier.publish(wish.reply, word)
-        post(ask.target, Admit(wish, word, ask.marks, ask.lock, ask.frozen_until))
+            barred = bars("version", word)
+            plan = Told(bare("promote", wish.tier, barred).body()) if ask.dry else None
+            return self.tier.publish(wish.reply, plan or first_refusal([barred]))
+        post(ask.target, Admit(wish, word, ask.marks, ask.lock, ask.frozen_until, ask.dry))
 
     def vouch_again(self, ask: VouchAgain) -> None:
         release = self.tier.site.store.release(ask.version)

@@ -1,6 +1,6 @@
 """What the HTTP side is given: readers, a way to post commands, the time. It holds references, and makes nothing."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +30,10 @@ class Reader(Protocol):
         ...
 
     def release(self, version: str, /) -> Release | None: ...
+
+    def safety(self, *new: str) -> Mapping[tuple[str, str], str]:
+        """By (new, old): whether `old` runs on the schema of `new`."""
+        ...
 
     def release_page(self, *, before: int | None = None, limit: int = 50) -> tuple[list[Release], int | None]:
         """Newest first, and the cursor of the next page."""

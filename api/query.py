@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 import falcon
 
 from api.errors import Problem, problem
+from sando.model import names
 
 WAIT_MOST = 60.0
 LIMIT_MOST = 500
@@ -64,6 +65,24 @@ def one_of(req: falcon.Request, name: str, known: Collection[str]) -> str | None
     given = text(req, name)
     if given is not None and given not in known:
         raise bad_field(name, f"must be one of {', '.join(known)}")
+    return given
+
+
+def only(req: falcon.Request, *known: str) -> None:
+    """A mistyped `hotfx` must not be answered as if it had not been said."""
+    for name in req.params:
+        if name not in known:
+            raise bad_field(ascii(name)[1:-1][:80], f"unknown; there are {', '.join(known)}")
+
+
+def version(req: falcon.Request) -> str | None:
+    """A space is a `+` that a shell forgot to escape."""
+    given = text(req, "version")
+    if given is None:
+        return None
+    given = given.replace(" ", "+")
+    if not names.is_version(given):
+        raise bad_field("version", f"{ascii(given)[:80]} is no version")
     return given
 
 

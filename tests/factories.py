@@ -27,6 +27,7 @@ def tier(name: str, count: int = 1, *gates: GateSpec, **more: Any) -> TierSpec:
 CARGO = gate("cargo_test")
 SMOKE = gate("boot_smoke")
 CONFIRM = gate("manual_confirm")
+REHEARSAL = gate("migration_dry_run")
 DAY = gate("burn_in", duration_s=86400.0)
 
 

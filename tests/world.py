@@ -7,11 +7,13 @@ by itself: a test that wants a failure says so when it finishes the job.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 from sando.model.errors import WorkError
-from sando.model.gates import Verdict
+from sando.model.gates import Ahead, Verdict
 from sando.model.operation import Operation
 from sando.model.release import Release, name_release
+from sando.model.survey import Changes, Journey, Survey
 from sando.model.task import NodeFacts, NodeTask, Step
 from sando.model.topology import BackupSpec, DaemonSpec, GateSpec, NodeSpec, RepoSpec, Topology
 from sando.work.cancel import CancelToken
@@ -54,6 +56,9 @@ class World:
         self.wrong: dict[str, tuple[str, str]] = {}
         self.looks_at_once = False
         """A switch finds its release green already, as it does where nothing has to be restarted."""
+        self.safe: dict[tuple[str, str], str] = {}
+        self.guesses: tuple[str, ...] = ("unknown",)
+        self.rehearsed: list[tuple[str, Ahead]] = []
 
     def copy(self) -> "World":
         """Another one in the same state, so that two runs may begin alike."""
@@ -61,6 +66,7 @@ class World:
         other.looks_at_once = self.looks_at_once
         other.tip, other.commits = self.tip, dict(self.commits)
         other.folders, other.built = set(self.folders), list(self.built)
+        other.safe, other.guesses = dict(self.safe), self.guesses
         other.nodes = {k: SimNode(n.current, set(n.releases), list(n.did)) for k, n in self.nodes.items()}
         return other
 
@@ -123,14 +129,26 @@ class World:
         operation: int,
         version: str,
         sha: str,
+        ahead: Ahead,
         cancel: CancelToken,
     ) -> Verdict:
-        return Verdict(passed=True, message="green")
+        """Green; a rehearsal says of each version that runs further on what `safe` says, else a guess."""
+        if spec.kind != "migration_dry_run":
+            return Verdict(passed=True, message="green")
+        self.rehearsed.append((version, ahead))
+        safe = {old: self.safe.get((version, old)) or self._guess(version, old) for old in ahead.running}
+        return Verdict(passed=True, message="green", facts={"rollback_safe": safe})
+
+    def _guess(self, new: str, old: str) -> str:
+        return self.guesses[crc32(f"{new} {old}".encode()) % len(self.guesses)]
 
     def verify(self, version: str, cancel: CancelToken) -> tuple[str, str] | None:
         if version in self.wrong:
             return self.wrong[version]
         return None if version in self.folders else ("release_missing", f"{version} is gone")
+
+    def survey(self, repo: RepoSpec, journey: Journey, cancel: CancelToken) -> Survey:
+        return Survey(self.verify(journey.new, cancel), Changes(), Changes(), (), ())
 
     def remove(self, gone: tuple[Release, ...], cancel: CancelToken) -> tuple[Release, ...]:
         self.folders -= {r.version for r in gone}

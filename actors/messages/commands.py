@@ -50,6 +50,17 @@ class Rollback:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """api -> Supervisor (-> Tier): what would this act do and answer? Nothing is done."""
+
+    wish: Promote | Rollback
+
+    @property
+    def reply(self) -> Reply:
+        return self.wish.reply
+
+
+@dataclass(frozen=True, slots=True)
 class Confirm:
     """api -> Supervisor -> Tier: a person's yes to the tier's current version."""
 
@@ -134,6 +145,7 @@ Command = (
     Rebuild
     | Promote
     | Rollback
+    | Plan
     | Confirm
     | Reject
     | RunGate

@@ -12,13 +12,17 @@ from sando.model.topology import Topology
 
 @dataclass(frozen=True, slots=True)
 class Vouch:
-    """Supervisor -> source Tier: judge what `wish` wants, and pass your word on to `target`."""
+    """Supervisor -> source Tier: judge what `wish` wants, and pass your word on to `target`.
+
+    `dry`: what would come of it is asked, and nothing is done.
+    """
 
     wish: Promote
     target: Ref
     marks: dict[str, tuple[Any, ...]]
     lock: Lock | None
     frozen_until: datetime | None
+    dry: bool = False
 
     @property
     def reply(self) -> Reply:
@@ -27,13 +31,14 @@ class Vouch:
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """source Tier -> target Tier: my word on this promotion; you decide and answer."""
+    """source Tier -> target Tier: my word on this promotion; you decide and answer. `dry`: you only say what you would do."""
 
     wish: Promote
     vouched: Vouched
     marks: dict[str, tuple[Any, ...]]
     lock: Lock | None
     frozen_until: datetime | None
+    dry: bool = False
 
     @property
     def reply(self) -> Reply:

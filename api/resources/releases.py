@@ -21,4 +21,6 @@ def one(given: Collaborators, _req: falcon.Request, resp: falcon.Response, versi
         raise problem(404, "unknown_version", f"no release is called {version}", "GET /releases lists them")
     manifest = given.manifest(version) if found.present else None
     resp.content_type = falcon.MEDIA_JSON
-    resp.data = shown.encode(shown.release(found) | {"manifest": manifest and shown.manifest(manifest)})
+    safe = {old: known for (_, old), known in given.store.safety(version).items()}
+    more = {"manifest": manifest and shown.manifest(manifest), "rollback_safe": safe}
+    resp.data = shown.encode(shown.release(found) | more)

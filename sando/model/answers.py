@@ -1,21 +1,23 @@
 """What a command is answered with: an operation, a plain fact, or a refusal that says what would clear it."""
 
+from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from sando.model.operation import Operation
 
 
 class Check(Struct, frozen=True):
-    """One precondition with its verdict; `clears` says when or by what it would turn (SPEC 12)."""
+    """One precondition with its verdict; `clears` says when or by what it would turn, and is empty where it holds."""
 
     check: str
     verdict: Literal["ok", "blocked", "warning"]
     detail: str
     gate: str | UnsetType = UNSET
     outcome: str | UnsetType = UNSET
-    clears: str | UnsetType = UNSET
+    clears: str = ""
 
 
 class Accepted(Struct, frozen=True):
@@ -42,6 +44,33 @@ class Refusal(Struct, frozen=True):
     hint: str = ""
     operation: Operation | None = None
     blocking: tuple[Check, ...] = ()
+
+
+class Ruling(Struct, frozen=True):
+    """A precondition of an act as it stands, with the answer that the act gives where it does not hold."""
+
+    check: Check
+    refusal: Refusal | None = None
+
+
+def holds(check: str, detail: str) -> Ruling:
+    return Ruling(Check(check, "ok", detail))
+
+
+def warns(check: str, detail: str, clears: str = "") -> Ruling:
+    """Worth knowing; the act is not refused for it."""
+    return Ruling(Check(check, "warning", detail, clears=clears))
+
+
+def bars(check: str, refusal: Refusal, clears: str = "") -> Ruling:
+    return Ruling(Check(check, "blocked", refusal.detail, clears=clears or refusal.hint), refusal)
+
+
+def first_refusal(rulings: Iterable[Ruling]) -> Refusal | None:
+    """What the act answers: the first that stands in the way, told with all that do."""
+    rulings = tuple(rulings)
+    first = next((r.refusal for r in rulings if r.refusal), None)
+    return first and replace(first, blocking=tuple(r.check for r in rulings if r.check.verdict == "blocked"))
 
 
 Answer: TypeAlias = Accepted | Told | Refusal

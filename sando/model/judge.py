@@ -7,6 +7,7 @@ from msgspec import Struct
 from sando.model.answers import Check, Refusal
 from sando.model.clock import Instant, span, stamp
 from sando.model.gates import GateRun, Outcome
+from sando.model.names import visible
 from sando.model.stay import Stay
 from sando.model.tier import TierState
 from sando.model.topology import GateSpec, TierSpec
@@ -109,11 +110,20 @@ def _gate_check(tier: str, view: GateView, *, hotfix: bool) -> Check:
     return Check(
         f"gate:{view.name}",
         "ok" if ok else "warning" if skipped else "blocked",
-        view.message or f"{view.outcome} on tier {tier}",
+        _told(tier, view),
         view.name,
         Outcome.SKIPPED if skipped else view.outcome,
-        *(() if ok else (_clears(tier, view),)),
+        "" if ok else _clears(tier, view),
     )
+
+
+def _told(tier: str, view: GateView) -> str:
+    """What it said; with when, where something has happened."""
+    said = visible(view.message)
+    if view.at is None or view.outcome is Outcome.PENDING:
+        return said or f"{view.outcome} on tier {tier}"
+    begun = "since" if view.outcome is Outcome.RUNNING else "at"
+    return f"{view.outcome} {begun} {stamp(view.at)}" + (f": {said}" if said else "")
 
 
 def _clears(tier: str, view: GateView) -> str:

@@ -67,6 +67,10 @@ class Rollout(Struct, frozen=True):
     once: bool = False
     """The tier declares a `once` command and it has not run for this promotion yet."""
     once_ran: bool = False
+    once_begun: bool = False
+    """It was started here, and may have migrated the database even where it failed."""
+    unsafe: tuple[str, ...] = ()
+    """Releases that do not run on the schema of `version`, as its rehearsal found out."""
     error: str | None = None
     errored: bool = False
     aborted: bool = False
@@ -86,6 +90,33 @@ class Rollout(Struct, frozen=True):
     def going_back(self) -> bool:
         return self.mode == "rollback"
 
+    def no_way_back(self, node: NodePlan) -> bool:
+        """The node's former release would not run any more, now that `once` has changed the database (SPEC 6)."""
+        return self.once_ran and node.former in self.unsafe
+
+    def halts(self, node: NodePlan) -> bool:
+        """After a fault the node stays where it is, unless the fault is its own."""
+        return self.on_failure == "halt" or self.no_way_back(node)
+
+    def armed_for(self, node: NodePlan) -> float | None:
+        """The seconds of the node's dead-man switch; None: it must not go back by itself, or the tier has none."""
+        return None if self.no_way_back(node) else self.confirm_within_s
+
+    def kept(self) -> tuple[NodePlan, ...]:
+        """The nodes that a failed deploy did not put back because their former release would not run any more."""
+        if self.phase != "done" or self.on_failure == "halt" or self.all_well:
+            return ()
+        return tuple(n for n in self.nodes if n.moved and n.touched and self.no_way_back(n))
+
+    @property
+    def may_have_migrated(self) -> bool:
+        """`once` was started, here or before this resumed, or a node was switched."""
+        return self.once_begun or self.once_ran or any(n.touched for n in self.nodes)
+
+    @property
+    def all_well(self) -> bool:
+        return all(n.status == "ok" for n in self.nodes)
+
     @property
     def first_moved(self) -> bool:
         return any(n.moved for n in self.nodes)
@@ -104,9 +135,7 @@ def result(rollout: Rollout) -> Result | None:
     """How it ended, or None while it goes on. A deploy that was rolled back is never a success."""
     if rollout.phase != "done":
         return None
-    if all(n.status == "ok" for n in rollout.nodes) and (
-        rollout.going_back or rollout.aborted or not rollout.error
-    ):
+    if rollout.all_well and (rollout.going_back or rollout.aborted or not rollout.error):
         return Result("succeeded", None, rolled_back=False, recovered=rollout.recovered)
     # After a halt some nodes stay on the new version, and one may not come back: then it is not rolled back.
     stuck = rollout.first_moved or any(n.broken for n in rollout.nodes)

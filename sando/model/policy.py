@@ -1,19 +1,25 @@
 """May this version move? All answers in one place: the rooms behind it judge gates, vouch, admit and plan the way back."""
 
+from sando.model.hurdles import a_good_release, tier_busy
 from sando.model.judge import GateView, active_green, confirmable, gate_checks, judge
-from sando.model.promotion import Admission, Lock, Wish, admit, lacking, tier_busy
-from sando.model.rollback import RollbackPlan, plan_rollback
+from sando.model.lock import Lock
+from sando.model.promotion import Admission, Weighed, Wish, lacking, weigh
+from sando.model.rollback import Holder, Return, RollbackPlan, WayBack, plan_rollback, weigh_back
 from sando.model.vouch import Vouched, vouch
 
 __all__ = [
     "Admission",
     "GateView",
+    "Holder",
     "Lock",
+    "Return",
     "RollbackPlan",
     "Vouched",
+    "WayBack",
+    "Weighed",
     "Wish",
+    "a_good_release",
     "active_green",
-    "admit",
     "confirmable",
     "gate_checks",
     "judge",
@@ -21,4 +27,6 @@ __all__ = [
     "plan_rollback",
     "tier_busy",
     "vouch",
+    "weigh",
+    "weigh_back",
 ]

@@ -1,9 +1,14 @@
-"""The way back: where a rollback of a tier goes, on which nodes, and what it marks (SPEC 7)."""
+"""The way back: where a rollback of a tier goes, on which nodes, what it marks, and what stands against it (SPEC 7)."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from sando.model.answers import Refusal
+from sando.model.answers import Refusal, Ruling, bars, first_refusal, holds, warns
+from sando.model.hurdles import tier_busy
+from sando.model.operation import Operation
 from sando.model.promotion import lacking
+from sando.model.safety import Pairs, Way
+from sando.model.schema import ruled, way_over, way_to
 from sando.model.stay import Stay
 from sando.model.tier import TierState
 from sando.model.topology import TierSpec
@@ -16,6 +21,96 @@ class RollbackPlan(Struct, frozen=True):
     nodes: tuple[str, ...]
     whole: bool = False
     marks: str | None = None
+
+
+class Return(Struct, frozen=True):
+    """What a person asked of a rollback, without the reply."""
+
+    version: str | None = None
+    force: bool = False
+    abort_running: bool = False
+
+
+class Holder(Struct, frozen=True):
+    """What has the tier in its hands; `begun` says that it may have migrated the database."""
+
+    operation: Operation
+    begun: bool = False
+
+
+class WayBack(Struct, frozen=True):
+    """Every precondition of a rollback as it stands, and what is done where all hold.
+
+    `plan` is None where it is decided later: a promotion that still runs is stopped first.
+    """
+
+    rulings: tuple[Ruling, ...]
+    plan: RollbackPlan | None = None
+    way: Way | None = None
+    """What is known of the schema that is left behind; None: it is not asked for."""
+
+    @property
+    def verdict(self) -> RollbackPlan | Refusal | None:
+        return first_refusal(self.rulings) or self.plan
+
+
+def weigh_back(
+    spec: TierSpec,
+    state: TierState,
+    wish: Return,
+    holder: Holder | None,
+    pairs: Pairs,
+    *,
+    pointer: bool,
+    rehearsed: bool,
+) -> WayBack:
+    """Everything that the act looks at, and the plan shows: the first that does not hold is what the act answers.
+
+    `pointer`: on the build tier only the pointer moves, so that neither nodes nor a database are in the way.
+    """
+    busy = holder.operation if holder else None
+    if holder and busy and busy.kind == "promote" and wish.abort_running:
+        told = (
+            f"promote {busy.id} of {busy.version} by {busy.actor} is stopped first, at its next node boundary"
+        )
+        way = way_over(state, busy.version, wish.version, pairs, begun=holder.begun)
+        to = wish.version or state.current_version
+        return WayBack(
+            (warns("busy", told), ruled(spec.name, way, to, force=wish.force, rehearsed=rehearsed)), way=way
+        )
+    free = bars("busy", _busy(spec.name, busy)) if busy else holds("busy", f"nothing holds tier {spec.name}")
+    plan = plan_rollback(spec, state, wish.version)
+    if isinstance(plan, Refusal):
+        return WayBack((free, bars("target", plan)))
+    target = holds("target", _where_to(spec.name, plan))
+    if pointer:
+        return WayBack((free, target), plan)
+    to = plan.stay.version
+    way = way_to(state, to, pairs, whole=plan.whole)
+    schema = ruled(spec.name, way, to, force=wish.force, rehearsed=rehearsed)
+    return WayBack((free, target, _nodes(spec.name, plan), schema), plan, way)
+
+
+def _busy(tier: str, running: Operation) -> Refusal:
+    """At 3 a.m. the next step is what counts: a rollback may stop a promotion, but not another rollback."""
+    refusal = tier_busy(tier, running)
+    if running.kind != "promote":
+        return refusal
+    hint = f"`abort_running`: true stops it at its next node; or wait for /operations/{running.id}"
+    return replace(refusal, hint=hint)
+
+
+def _where_to(tier: str, plan: RollbackPlan) -> str:
+    if plan.whole:
+        return f"{', '.join(plan.nodes)} is not on {plan.stay.version}: tier {tier} is made whole, and does not step back"
+    return f"tier {tier} steps back to {plan.stay.version}"
+
+
+def _nodes(tier: str, plan: RollbackPlan) -> Ruling:
+    if plan.nodes:
+        return holds("nodes", f"goes to {', '.join(plan.nodes)}")
+    hint = "take `out = true` from at least one node of it in sando.toml, then POST /reload"
+    return bars("nodes", Refusal(409, "no_nodes", f"every node of tier {tier} is left out", hint))
 
 
 def plan_rollback(spec: TierSpec, state: TierState, version: str | None) -> RollbackPlan | Refusal:

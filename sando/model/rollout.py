@@ -35,6 +35,8 @@ __all__ = [
 def start(rollout: Rollout, node: str, step: Step) -> Rollout:
     plan = rollout.node(node)
     touched = plan.touched or step is Step.SWITCH
+    if step is Step.ONCE:
+        rollout = replace(rollout, once_begun=True)
     return _set(rollout, replace(plan, doing=step, touched=touched, tries=plan.tries + 1))
 
 

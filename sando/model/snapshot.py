@@ -11,6 +11,7 @@ from sando.model.freeze import frozen_until
 from sando.model.names import visible
 from sando.model.operation import Operation
 from sando.model.policy import GateView, Lock, active_green, judge
+from sando.model.safety import Pairs, way_back
 from sando.model.stay import Stay
 from sando.model.tier import TierState
 from sando.model.topology import TierSpec, Topology
@@ -28,6 +29,8 @@ class Facts(Struct, frozen=True):
     unfinished: tuple[Operation, ...] = ()
     locks: dict[str, Lock] = {}
     backup: dict[str, Any] | None = None
+    safety: Pairs = {}
+    """What is known of the way back from the versions that `asked_of` names, of each tier."""
 
 
 class Snapshot:
@@ -110,8 +113,15 @@ def _tier(
         "operation": holder and holder.id,
         "nodes": [_node(state, node.name, out=node.out) for node in spec.nodes],
         "marked_bad": sorted(state.marks),
+        "rollback_safe": {} if before is None else _rollback_safe(state, facts.safety),
         "detail": state.parked or "",
     }
+
+
+def _rollback_safe(state: TierState, pairs: Pairs) -> dict[str, str]:
+    """Whether a rollback to the previous version would find a database that it runs on."""
+    target = state.previous
+    return {target.version: way_back(state, target.version, pairs).safe} if target else {}
 
 
 def _status(spec: TierSpec, state: TierState, holder: Operation | None) -> str:

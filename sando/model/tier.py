@@ -11,6 +11,8 @@ from sando.model.gates import GateRun
 from sando.model.release import Release
 from sando.model.stay import BurnClock, BurnReset, Stay
 
+MOST_MIGRATIONS = 100
+
 
 class Mark(Struct, frozen=True):
     """A version that a rollback left behind on this tier: not to be deployed again without `force`."""
@@ -76,6 +78,9 @@ class TierState(Struct, frozen=True):
     tried: tuple[GateRun, ...] = ()
     gating: Gating | None = None
     parked: str | None = None
+    migrated_by: tuple[str, ...] = ()
+    """The versions that began to run here, by their first time: each may have migrated the database, whatever became
+    of it. The last of them, as far back as anybody goes."""
 
     @property
     def stack(self) -> tuple[Stay, ...]:
@@ -124,7 +129,14 @@ class TierState(Struct, frozen=True):
             gates=gates,
             burn=BurnClock.start(now),
         )
-        return replace(self, stays=(*left, stay), half=None, tried=self._still_tried())
+        state = replace(self, stays=(*left, stay), half=None, tried=self._still_tried())
+        return state.began(release.version)
+
+    def began(self, version: str) -> "TierState":
+        """A deploy of the version came so far that it may have migrated the database."""
+        if version in self.migrated_by:
+            return self
+        return replace(self, migrated_by=(*self.migrated_by, version)[-MOST_MIGRATIONS:])
 
     def _still_tried(self) -> tuple[GateRun, ...]:
         """A candidate whose gates are under way keeps them, whatever becomes current meanwhile."""

@@ -165,6 +165,10 @@ class Topology(Struct, frozen=True):
                 found = tier
         return None
 
+    def rehearsal(self) -> GateSpec | None:
+        """The gate that rehearses migrations, where one is declared."""
+        return next((g for t in self.tiers for g in t.gates if g.kind == "migration_dry_run"), None)
+
     def successor(self, name: str) -> TierSpec | None:
         """The nearest later provisioned tier, the one that this tier's version may go to."""
         before = ((t, self.predecessor(t.name)) for t in self.tiers if t.provisioned)
@@ -173,6 +177,11 @@ class Topology(Struct, frozen=True):
     def earlier(self, name: str) -> tuple[TierSpec, ...]:
         names = [t.name for t in self.tiers]
         return self.tiers[: names.index(name)] if name in names else ()
+
+    def later(self, name: str) -> tuple[TierSpec, ...]:
+        """The provisioned tiers behind it."""
+        behind = self.tiers[len(self.earlier(name)) + 1 :] if self.tier(name) else ()
+        return tuple(t for t in behind if t.provisioned)
 
 
 class TokenSpec(Struct, frozen=True):

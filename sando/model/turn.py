@@ -52,7 +52,7 @@ def _turn(rollout: Rollout) -> tuple[NodePlan, ...]:
         return waiting
     fault = any(n.at_fault for n in rollout.nodes)
     if fault or rollout.aborted:
-        return tuple(n for n in waiting if n.moved and not (fault and rollout.on_failure == "rollback"))
+        return tuple(n for n in waiting if n.moved and (rollout.halts(n) or not fault))
     if rollout.canary == "parallel":
         return waiting
     if rollout.canary == "first-then-rest" and rollout.nodes[0] not in waiting:
@@ -65,6 +65,6 @@ def _to_revert(rollout: Rollout, node: NodePlan) -> bool:
         return False
     if node.look or node.broken:
         return node.look
-    if rollout.on_failure == "halt":
+    if rollout.halts(node):
         return node.at_fault and node.touched and node.moved
     return node.touched and node.moved

@@ -19,6 +19,7 @@ from sando.model.policy import Lock
 from sando.model.record import Fact, Unset
 from sando.model.release import Release
 from sando.model.rollout import Rollout
+from sando.model.safety import Safety
 from sando.model.tier import TierState
 from sando.store.reading import Reader
 from sando.store.schema import ROWS, SCHEMA, TABLES, bind
@@ -143,4 +144,5 @@ class Store(Reader):
 _VANISH: dict[Any, str] = {
     Lock: "DELETE FROM lock WHERE tier = ?",
     Rollout: "DELETE FROM rollout WHERE operation = ?",
+    Safety: "DELETE FROM safety WHERE new = ?",
 }

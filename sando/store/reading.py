@@ -15,6 +15,7 @@ from sando.model.operation import Operation
 from sando.model.policy import Lock
 from sando.model.release import Release
 from sando.model.rollout import Rollout
+from sando.model.safety import Pairs
 from sando.model.stay import BurnReset, Stay
 from sando.model.tier import TierState
 
@@ -129,6 +130,11 @@ class Reader:
     def taken(self) -> dict[str, str]:
         """Every version that belongs to a sha for good, with that sha."""
         return dict(self._rows("SELECT version, sha FROM release WHERE green"))
+
+    def safety(self, *new: str) -> Pairs:
+        """What is known of the way back from each of these releases."""
+        sql = f"SELECT new, old, safe FROM safety WHERE new IN ({', '.join('?' * len(new))})"  # noqa: S608
+        return {(new, old): safe for new, old, safe in self._rows(sql, *new)}
 
     # -- tiers ---------------------------------------------------------------------------------------------
 

@@ -13,10 +13,12 @@ from sando.model.gates import GateRun
 from sando.model.operation import Operation
 from sando.model.policy import Lock
 from sando.model.rollout import Rollout
+from sando.model.safety import Safety
 from sando.model.stay import BurnReset, Stay
 from sando.model.tier import TierState
 
-SCHEMA = 1
+SCHEMA = 2
+"""2: `safety`. A newer schema has more tables, and no other ones; those that a file lacks are made."""
 
 
 class Row(pw.Model):
@@ -112,6 +114,16 @@ class BurnResetRow(Row):
         primary_key = pw.CompositeKey("tier", "n")
 
 
+class SafetyRow(Row):
+    new = pw.TextField()
+    old = pw.TextField()
+    safe = pw.TextField()
+
+    class Meta:
+        table_name = "safety"
+        primary_key = pw.CompositeKey("new", "old")
+
+
 TABLES = (
     MetaRow,
     EventRow,
@@ -123,6 +135,7 @@ TABLES = (
     GateRunRow,
     LockRow,
     BurnResetRow,
+    SafetyRow,
 )
 
 
@@ -144,6 +157,7 @@ ROWS: dict[type, tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
     ),
     Lock: (_put("lock", "tier"), lambda k: (k.tier,)),
     BurnReset: (_put("burn_reset", "tier", "n"), lambda b: (b.tier, b.n)),
+    Safety: (_put("safety", "new", "old", "safe"), lambda s: (s.new, s.old, s.safe)),
     TierState: (_put("tier", "name"), lambda t: (t.name,)),
 }
 """Of a value: the statement that writes its row, and the columns beside its body."""

@@ -76,15 +76,15 @@ def resolve(bare: str, text: str) -> Commit | None:
     return exact[0] if len(exact) == 1 else None
 
 
-def log_between(bare: str, old: str, new: str, limit: int = 200) -> tuple[Commit, ...]:
+def log_between(bare: str, old: str, new: str, limit: int = 200) -> tuple[Commit, ...] | None:
     """The commits of `new` that `old` has not, newest first; with an empty `old`, all of them.
 
-    Empty when git does not know one of the two (any more).
+    None when git does not know one of the two (any more).
     """
     if not names.is_sha(new) or not (old == "" or names.is_sha(old)):
-        return ()
+        return None
     answer = git(commands.log_between(bare, old, new, limit))
-    return tuple(_commit(line) for line in answer.out.split(b"\n") if line) if answer.ok else ()
+    return tuple(_commit(line) for line in answer.out.split(b"\n") if line) if answer.ok else None
 
 
 def _missing(path: str) -> bool:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from sando.model.errors import ConfigError, WorkError
-from sando.model.gates import Verdict
+from sando.model.gates import Ahead, Verdict
 from sando.model.names import is_version
 from sando.model.operation import Operation
 from sando.model.release import Release
+from sando.model.survey import Journey, Survey
 from sando.model.task import NodeFacts, NodeTask, Step
 from sando.model.topology import BackupSpec, DaemonSpec, GateSpec, NodeSpec, RepoSpec, Topology
 from sando.work import backup, deploy, digest, git
@@ -20,6 +21,7 @@ from sando.work.gates.table import GateContext, run_gate
 from sando.work.hosts import Link, Parcels, connect
 from sando.work.log import OpLog
 from sando.work.process import Keepers, clean_env
+from sando.work.survey import survey
 
 Loaded = tuple[Topology, DaemonSpec, list[str]]
 
@@ -93,11 +95,13 @@ class Workbench:
         operation: int,
         version: str,
         sha: str,
+        ahead: Ahead,
         cancel: CancelToken,
     ) -> Verdict:
         context = GateContext(
             spec=spec, tier=tier, version=version, sha=sha, operation=operation, release=f"{self.release_root}/{version}",
             shop=self._shop(topology, tier), log=OpLog(self.log_path(operation)), backup=topology.backup,
+            running=ahead.running, first_release=ahead.first_release,
         )  # fmt: skip
         alone = self._in_checkout if tier == topology.build_tier.name else contextlib.nullcontext()
         with alone:
@@ -113,6 +117,9 @@ class Workbench:
             return "release_missing", f"{folder} is gone"
         wrong = digest.verify(folder)
         return ("release_corrupt", wrong) if wrong else None
+
+    def survey(self, repo: RepoSpec, journey: Journey, cancel: CancelToken) -> Survey:
+        return survey(repo.bare_path, self.release_root, journey, self.verify(journey.new, cancel), cancel)
 
     def remove(self, gone: tuple[Release, ...], cancel: CancelToken) -> tuple[Release, ...]:
         """Removes folders of the store; returns the releases whose folder is gone now."""

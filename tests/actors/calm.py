@@ -6,6 +6,7 @@ from typing import Any
 
 from sando.model.events import Event
 from sando.model.operation import Operation, Status
+from sando.model.safety import asked_of
 from sando.model.snapshot import Facts, compose
 from tests.harness import Job, Stage
 
@@ -146,13 +147,15 @@ def check_snapshot(stage: Stage) -> None:
     """What is published is what the store says."""
     store, topology, latest = stage.store, stage.actor("supervisor").topology, stage.board.latest
     assert latest is not None
+    tiers = {t.name: store.tier(t.name) for t in topology.tiers}
     facts = Facts(
         seq=store.last_seq(),
         daemon=latest.state["daemon"],
-        tiers={t.name: store.tier(t.name) for t in topology.tiers},
+        tiers=tiers,
         unfinished=(),
         locks={lock.tier: lock for lock in store.locks()},
         backup=store.fact("backup"),
+        safety=store.safety(*{v for state in tiers.values() for v in asked_of(state)}),
     )
     fresh = compose(topology, facts, stage.clock())
     shown, wanted = (json.loads(s.render(stage.clock())) for s in (latest, fresh))

@@ -31,13 +31,12 @@ from sando.model.topology import Topology
 from sando.work.outcome import Aborted, Done, Failed
 from tests.actors.calm import check_start
 from tests.actors.conftest import MEMORY
-from tests.factories import CARGO, CONFIRM, SMOKE, gate, nodes, sha, tier, topology
+from tests.factories import CARGO, CONFIRM, REHEARSAL, SMOKE, gate, nodes, sha, tier, topology
 from tests.harness import Job, Stage, outcome_of
 from tests.world import World
 
 VERSIONS = ("1.0", "1.1", "2.0")
 CRASHES = 4
-
 
 TOPOLOGIES = 12
 
@@ -50,7 +49,7 @@ def topology_of(number: int) -> Topology:
     once = rand.choice((None, "./server migrate"))
     hold = rand.choice((0.0, 0.0, 30.0))
     burn = gate("burn_in", duration_s=rand.choice((0.0, 40.0)))
-    mm = tier("mm", 0, CARGO, SMOKE) if rand.random() < 0.5 else tier("mm", 0, CARGO)
+    mm = tier("mm", 0, CARGO, *((SMOKE,), (REHEARSAL,), (REHEARSAL, SMOKE), ())[number % 4])
     a = tier("a", rand.choice((1, 2)), SMOKE, burn) if rand.random() < 0.6 else tier("a", 1)
     b = tier(
         "b", rand.choice((2, 3)), CONFIRM, canary=canary, on_failure=on_failure, once=once, canary_hold_s=hold
@@ -58,11 +57,19 @@ def topology_of(number: int) -> Topology:
     return topology(mm, a, b)
 
 
+def guesses_of(number: int) -> tuple[str, ...]:
+    """What the rehearsals of this topology find out about the way back."""
+    words = ("yes", "no", "unknown")
+    first = number // 4 % 3
+    return (*words[first:], *words[:first])
+
+
 @cache
 def history_of(number: int) -> tuple[bytes, World]:
     """A store and a world in which two versions have gone all the way, and a third one waits on the build tier."""
     with tempfile.TemporaryDirectory(prefix="sando-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         stage = Stage(Path(folder) / "sando.db", topology_of(number))
+        stage.world.guesses = guesses_of(number)
         for version in (1, 2, 3):
             stage.world.push(sha(version), VERSIONS[version - 1])
             stage.accepted(Rebuild())
@@ -78,6 +85,7 @@ def stage_of(path: Path, number: int, seed: int, *, empty: bool) -> Stage:
     slow_looks, together_s = seed % 2 == 1, 0.01 * (seed % 3 == 1)
     if empty:
         stage = Stage(path, topology_of(number), seed, slow_looks=slow_looks, together_s=together_s)
+        stage.world.guesses = guesses_of(number)
     else:
         store, world = history_of(number)
         path.write_bytes(store)
@@ -202,7 +210,8 @@ class Storm:
 
     def roll_back(self) -> None:
         version = self._version() if self.random.random() < 0.3 else None
-        self.tell(Rollback(self._tier("mm"), version, abort_running=self.random.random() < 0.4))
+        some = self.random.random
+        self.tell(Rollback(self._tier("mm"), version, force=some() < 0.5, abort_running=some() < 0.4))
 
     def confirm(self) -> None:
         word = Confirm if self.random.random() < 0.8 else Reject

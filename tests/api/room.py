@@ -68,6 +68,7 @@ class Shelf:
         self.kept_operations: dict[int, Operation] = {}
         self.kept_releases: list[Release] = []
         self.kept_events: list[Event] = []
+        self.kept_safety: dict[tuple[str, str], str] = {}
         self.broken = False
 
     def _look(self) -> None:
@@ -87,6 +88,9 @@ class Shelf:
 
     def release(self, version):
         return next((r for r in self.kept_releases if r.version == version), None)
+
+    def safety(self, *new):
+        return {(of, old): safe for (of, old), safe in self.kept_safety.items() if of in new}
 
     def release_page(self, *, before=None, limit=50):
         kept = list(enumerate(self.kept_releases))[::-1]

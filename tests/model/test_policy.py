@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from sando.model.answers import Refusal
@@ -17,11 +16,11 @@ from sando.model.policy import (
     Vouched,
     Wish,
     active_green,
-    admit,
     gate_checks,
     judge,
     lacking,
     vouch,
+    weigh,
 )
 from sando.model.tier import Half, Mark, NodeState, TierState
 from sando.model.topology import GateSpec, NodeSpec, TierSpec
@@ -121,7 +120,7 @@ def test_a_version_whose_gates_are_green_is_vouched_for_by_default_the_current_o
     assert (answer.source, answer.version, answer.refusal, answer.stay) == ("a", "2.0.0", None, 1)
     assert answer.skipped == ""
     assert {c.verdict for c in answer.checks} == {"ok"}
-    assert all(c.clears is UNSET for c in answer.checks)
+    assert all(c.clears == "" for c in answer.checks)
 
 
 @pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.PASSED])
@@ -320,7 +319,7 @@ def decided(
 ) -> Admission | Refusal:
     facts: dict[str, object] = {"marks": {}, "busy": None, "lock": None, "frozen_until": None}
     found = given.pop("release", release(vouched.version))
-    return admit(spec, state, wish or Wish("b"), vouched, found, **{**facts, **given})  # type: ignore[arg-type]
+    return weigh(spec, state, wish or Wish("b"), vouched, found, **{**facts, **given}).verdict  # type: ignore[arg-type]
 
 
 def test_a_version_that_is_vouched_for_goes_to_all_nodes_in_service() -> None:
@@ -331,8 +330,11 @@ def test_a_version_that_is_vouched_for_goes_to_all_nodes_in_service() -> None:
 
 
 def test_a_source_that_does_not_vouch_is_a_refusal_of_its_own() -> None:
-    assert decided(target(), vouched=RED) == RED.refusal
-    assert decided(target(), Wish("b", force=True), vouched=RED) == RED.refusal
+    for wish in (Wish("b"), Wish("b", force=True)):
+        answer = decided(target(), wish, vouched=RED)
+        assert refused(answer) == (409, "gates_not_passed")
+        assert isinstance(answer, Refusal)
+        assert [c.check for c in answer.blocking] == ["version"]
 
 
 def test_a_release_that_nobody_knows_is_missing_also_with_force() -> None:
@@ -389,7 +391,8 @@ def test_a_mixed_tier_takes_only_the_version_that_it_half_holds_and_resumes() ->
 
 
 def test_a_resumed_promotion_still_needs_the_word_of_its_source() -> None:
-    assert decided(target("1.0.0", half="2.0.0", n1="2.0.0"), vouched=RED) == RED.refusal
+    answer = decided(target("1.0.0", half="2.0.0", n1="2.0.0"), vouched=RED)
+    assert refused(answer) == (409, "gates_not_passed")
 
 
 def test_a_resumed_promotion_that_has_arrived_everywhere_visits_all_once_more() -> None:

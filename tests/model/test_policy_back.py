@@ -4,7 +4,17 @@ import pytest
 from msgspec.structs import replace
 
 from sando.model.answers import Refusal
-from sando.model.policy import RollbackPlan, confirmable, plan_rollback
+from sando.model.operation import Operation, Status
+from sando.model.policy import (
+    Holder,
+    Return,
+    RollbackPlan,
+    WayBack,
+    confirmable,
+    plan_rollback,
+    weigh_back,
+)
+from sando.model.safety import Pairs, Way
 from sando.model.stay import Stay
 from sando.model.tier import Half, Mark, TierState
 from sando.model.topology import GateSpec, NodeSpec, TierSpec
@@ -153,3 +163,124 @@ def test_the_plan_keeps_the_stay_that_it_goes_to() -> None:
     state = on("1", "2")
     assert isinstance(planned(state).stay, Stay)
     assert planned(state).stay is state.previous
+
+
+# -- what stands against a way back --------------------------------------------------------------------------
+
+RUNNING = Operation(44, "promote", "b", "3", "a" * 40, "eva", "", Status.RUNNING, NOON, step="switch")
+BACK = replace(RUNNING, id=45, kind="rollback")
+PLAINLY = Return()
+PAIRS: Pairs = {("2", "1"): "no", ("3", "2"): "no"}
+
+
+def weighed(
+    state: TierState,
+    wish: Return = PLAINLY,
+    holder: Holder | None = None,
+    pairs: Pairs | None = None,
+    *,
+    pointer: bool = False,
+    rehearsed: bool = True,
+    spec: TierSpec = B,
+) -> WayBack:
+    return weigh_back(spec, state, wish, holder, pairs or {}, pointer=pointer, rehearsed=rehearsed)
+
+
+def verdicts(way: WayBack) -> dict[str, str]:
+    return {r.check.check: r.check.verdict for r in way.rulings}
+
+
+def test_a_way_back_that_nothing_stands_against_is_the_plan_itself() -> None:
+    way = weighed(on("1", "2"), pairs={("2", "1"): "yes"})
+    assert way.verdict == way.plan == plan_rollback(B, on("1", "2"), None)
+    assert verdicts(way) == {"busy": "ok", "target": "ok", "nodes": "ok", "rollback_safe": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("force", "answer", "verdict"),
+    [(False, (409, "schema_incompatible"), "blocked"), (True, None, "warning")],
+)
+def test_a_schema_that_the_target_does_not_run_on_needs_force(
+    force: bool, answer: tuple[int, str] | None, verdict: str
+) -> None:
+    way = weighed(on("1", "2"), Return(force=force), pairs=PAIRS)
+    assert (refused(way.verdict) if answer else None) == answer
+    assert verdicts(way)["rollback_safe"] == verdict
+    assert way.way == Way("no", "2", "1")
+
+
+@pytest.mark.parametrize(("rehearsed", "verdict"), [(True, "warning"), (False, "ok")])
+def test_what_nobody_rehearsed_is_a_warning_only_where_somebody_rehearses(
+    rehearsed: bool, verdict: str
+) -> None:
+    way = weighed(on("1", "2"), rehearsed=rehearsed)
+    assert isinstance(way.verdict, RollbackPlan)
+    assert verdicts(way)["rollback_safe"] == verdict
+
+
+def test_the_first_reason_is_told_with_all_that_stand_against_it() -> None:
+    out = replace(B, nodes=tuple(replace(n, out=True) for n in B.nodes))
+    way = weighed(on("1", "2"), Return(), Holder(BACK), PAIRS, spec=out)
+    assert refused(way.verdict) == (409, "tier_busy")
+    assert isinstance(way.verdict, Refusal)
+    assert [c.check for c in way.verdict.blocking] == ["busy", "nodes", "rollback_safe"]
+
+
+def test_where_every_node_is_left_out_there_is_no_way_back() -> None:
+    out = replace(B, nodes=tuple(replace(n, out=True) for n in B.nodes))
+    assert refused(weighed(on("1", "2"), spec=out).verdict) == (409, "no_nodes")
+
+
+def test_the_build_tier_has_neither_nodes_nor_a_database() -> None:
+    way = weighed(on("1", "2"), pairs=PAIRS, pointer=True, spec=MM)
+    assert isinstance(way.verdict, RollbackPlan)
+    assert verdicts(way) == {"busy": "ok", "target": "ok"}
+
+
+@pytest.mark.parametrize("abort", [False, True])
+def test_a_rollback_that_runs_is_never_stopped(abort: bool) -> None:
+    way = weighed(on("1", "2"), Return(abort_running=abort), Holder(BACK, begun=True))
+    assert refused(way.verdict) == (409, "tier_busy")
+
+
+def test_a_promotion_is_stopped_first_where_that_is_asked_for_and_the_target_is_decided_later() -> None:
+    way = weighed(on("1", "2"), Return(abort_running=True), Holder(RUNNING))
+    assert (way.verdict, way.plan) == (None, None)
+    assert verdicts(way) == {"busy": "warning", "rollback_safe": "ok"}
+    assert refused(weighed(on("1", "2"), Return(), Holder(RUNNING)).verdict) == (409, "tier_busy")
+
+
+@pytest.mark.parametrize(
+    ("begun", "version", "code"),
+    [
+        (False, None, None),
+        (True, None, "schema_incompatible"),  # from 3 to 2, which is current
+        (True, "2", "schema_incompatible"),
+        (False, "2", None),
+        (False, "1", "schema_incompatible"),  # from 2 to 1
+        (True, "1", "schema_incompatible"),
+    ],
+)
+def test_a_promotion_that_has_migrated_is_not_stopped_for_a_way_that_is_barred(
+    begun: bool, version: str | None, code: str | None
+) -> None:
+    holder = Holder(RUNNING, begun=begun)
+    way = weighed(on("1", "2"), Return(version, abort_running=True), holder, PAIRS)
+    assert (refused(way.verdict)[1] if way.verdict else None) == code
+    forced = weighed(on("1", "2"), Return(version, force=True, abort_running=True), holder, PAIRS)
+    assert forced.verdict is None
+
+
+def test_the_first_promotion_of_a_tier_can_be_stopped_too() -> None:
+    way = weighed(on(), Return(abort_running=True), Holder(RUNNING, begun=True), PAIRS)
+    assert way.verdict is None
+
+
+def test_a_tier_that_is_made_whole_asks_for_the_schema_of_what_it_half_holds() -> None:
+    assert refused(weighed(on("1", "2", half="3", n1="3"), pairs=PAIRS).verdict) == (
+        409,
+        "schema_incompatible",
+    )
+    astray = weighed(on("1", "2", n1="1"), pairs=PAIRS)
+    assert isinstance(astray.verdict, RollbackPlan)
+    assert astray.verdict.whole

@@ -65,6 +65,12 @@ def statuses(rollout: Rollout) -> list[str]:
     return [n.status for n in rollout.nodes]
 
 
+def migrated(*unsafe: str, **fields: object) -> Rollout:
+    """`once` has run on three nodes with different former releases; `unsafe` ones would not run any more."""
+    rollout = ready(rollout_of(once=True, unsafe=unsafe, **fields))
+    return does(rollout, "a", Step.ONCE)
+
+
 # -- the way up ----------------------------------------------------------------------------------------------
 
 
@@ -194,6 +200,68 @@ def test_reverting_goes_on_when_one_revert_fails() -> None:
     rollout = does(rollout, "a", Step.OBSERVE, current=OLD["a"])
     assert (rollout.node("a").status, rollout.node("a").now) == ("failed", OLD["a"])
     assert result(rollout) == Result("failed", "b: probe is red", rolled_back=False, recovered=False)
+
+
+def test_after_once_a_node_is_not_put_back_on_a_release_that_would_not_run() -> None:
+    rollout = goes_live(migrated("1.0.0"), "a")
+    rollout = fails(goes_live(rollout, "b"), "c", Step.SWITCH, "before_switch: no")
+    rollout = does(rollout, "c", Step.OBSERVE, current=None)
+    assert due(rollout) == (("b", Step.REVERT),)
+    rollout = does(rollout, "b", Step.REVERT)
+    assert statuses(rollout) == ["ok", "reverted", "failed"]
+    assert [n.name for n in rollout.kept()] == ["a"]
+    assert result(rollout) == Result("failed", "c: before_switch: no", rolled_back=False, recovered=False)
+
+
+def test_after_once_the_node_at_fault_alone_is_put_back_as_with_halt() -> None:
+    rollout = goes_live(migrated("1.0.0", "1.0.1"), "a")
+    rollout = fails(does(rollout, "b", Step.SWITCH), "b", Step.START, "probe is red")
+    assert due(rollout) == (("b", Step.REVERT),)
+    assert statuses(does(rollout, "b", Step.REVERT)) == ["ok", "reverted", "uploaded"]
+
+
+def test_a_node_in_work_that_would_not_be_put_back_is_finished_first() -> None:
+    rollout = migrated("1.0.0", canary="parallel")
+    for name in "abc":
+        rollout = does(rollout, name, Step.SWITCH)
+    rollout = fails(rollout, "b", Step.START, "probe is red")
+    assert due(rollout) == (("a", Step.START),)
+
+
+def test_without_once_nothing_has_migrated_and_every_node_is_put_back() -> None:
+    rollout = goes_live(ready(rollout_of(unsafe=("1.0.0", "1.0.1"))), "a")
+    rollout = fails(does(rollout, "b", Step.SWITCH), "b", Step.START, "probe is red")
+    assert due(rollout) == (("a", Step.REVERT), ("b", Step.REVERT))
+    assert rollout.kept() == ()
+
+
+def test_a_promotion_that_resumes_knows_that_once_has_run() -> None:
+    rollout = ready(rollout_of("a", "b", once_ran=True, unsafe=("1.0.0",), confirm_within_s=60.0))
+    assert [rollout.armed_for(n) for n in rollout.nodes] == [None, 60.0]
+    assert rollout.may_have_migrated
+
+
+def test_the_dead_man_switch_is_armed_only_where_the_former_release_would_still_run() -> None:
+    before = ready(rollout_of(once=True, unsafe=("1.0.0",), confirm_within_s=60.0))
+    assert [before.armed_for(n) for n in before.nodes] == [60.0, 60.0, 60.0]
+    rollout = does(before, "a", Step.ONCE)
+    assert [rollout.armed_for(n) for n in rollout.nodes] == [None, 60.0, 60.0]
+
+
+def test_a_once_that_failed_may_have_migrated_all_the_same() -> None:
+    assert not ready(rollout_of(once=True)).may_have_migrated
+    rollout = fails(ready(rollout_of(once=True)), "a", Step.ONCE, "migration 7: syntax error")
+    assert (rollout.once_ran, rollout.may_have_migrated) == (False, True)
+    assert does(ready(rollout_of("a")), "a", Step.SWITCH).may_have_migrated
+
+
+def test_after_a_crash_a_node_that_would_not_run_any_more_is_not_put_back() -> None:
+    rollout = goes_live(migrated("1.0.0", "1.0.1"), "a")
+    rollout = does(rollout, "b", Step.SWITCH)
+    rollout = settles(interrupt(rollout, "sandod died"), {"a": "2.0.0", "b": "2.0.0", "c": None})
+    assert statuses(rollout) == ["ok", "ok", "pending"]
+    assert result(rollout) == Result("interrupted", "sandod died", rolled_back=False, recovered=False)
+    assert [n.name for n in rollout.kept()] == ["a", "b"]
 
 
 def test_halt_takes_back_the_failing_node_only() -> None:

@@ -63,9 +63,11 @@ class World:
     trouble: bool = False
     refused: bool = False
     fault: bool = False
+    armed: dict[str, float | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.first = dict(self.links)
+        self.resumed = self.rollout.once_ran
         self.runs = dict(self.links)
 
     # -- what may happen -----------------------------------------------------------------------------------
@@ -109,6 +111,7 @@ class World:
         self.handled.setdefault(name, []).append(step)
         if step is Step.SWITCH:
             self.begun.add(name)
+            self.armed[name] = self.rollout.armed_for(self.rollout.node(name))
         self.once += step is Step.ONCE
         self.rollout = start(self.rollout, name, step)
         self.jobs.append((name, step))
@@ -170,6 +173,10 @@ class World:
         assert stored == self.rollout
         self.rollout = interrupt(stored, "sandod died")
 
+    def stranded(self, name: str) -> bool:
+        """Its former release does not run any more: `once` has migrated the database."""
+        return (bool(self.once) or self.resumed) and self.first[name] in self.rollout.unsafe
+
     # -- what holds on the way -----------------------------------------------------------------------------
 
     def check_due(self, steps: tuple[tuple[str, Step], ...]) -> None:
@@ -200,20 +207,28 @@ class World:
                 assert rollout.nodes[0].status == "ok"
         if step is Step.REVERT:
             assert not rollout.going_back, "a rollback never reverts"
-            if rollout.on_failure == "halt":
+            if rollout.on_failure == "halt" or self.stranded(name):
                 assert rollout.node(name).at_fault
         if step is Step.START:
             assert name in self.begun, "an untouched node is restarted"
+        if step is not Step.SWITCH and name in self.begun:
+            armed = rollout.armed_for(rollout.node(name))
+            assert armed == self.armed[name], (
+                "armed at its switch is armed to the end, and so is what was not"
+            )
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> World:
+def worlds(draw: st.DrawFn, *, migrates: bool = False) -> World:
+    """`migrates`: a promotion with `once`, from which nobody may be able to go back, and with trouble all along."""
     names = [f"n{i}" for i in range(draw(st.integers(1, 5)))]
-    mode: Mode = draw(st.sampled_from(["promote", "repair", "rollback"]))
+    mode: Mode = "promote" if migrates else draw(st.sampled_from(["promote", "repair", "rollback"]))
     again = draw(
         st.booleans()
     )  # a forced deploy of what runs already, or a repair of what is there after all
     before = (*OLD, NEW) if again else OLD
+    once = mode == "promote" and (migrates or draw(st.booleans()))
+    ran = once and draw(st.booleans())  # by the promotion that this one resumes
     rollout = Rollout(
         operation=7,
         tier="b",
@@ -224,9 +239,12 @@ def worlds(draw: st.DrawFn) -> World:
         canary=draw(st.sampled_from(["sequential", "parallel", "first-then-rest"])),
         hold_s=draw(st.sampled_from([0.0, 5.0])),
         on_failure=draw(st.sampled_from(["rollback", "halt"])),
-        once=mode == "promote" and draw(st.booleans()),
+        once=once and not ran,
+        once_ran=ran,
+        confirm_within_s=draw(st.sampled_from([None, 60.0])),
+        unsafe=tuple(sorted(draw(st.sets(st.sampled_from(["1.0.0", "1.0.1"]))))),
     )
-    tape = Tape(draw(st.lists(st.integers(0, 99), max_size=150)))
+    tape = Tape(draw(st.lists(st.integers(0, 99), min_size=60 if migrates else 0, max_size=150)))
     return World(rollout, tape, {n: draw(st.sampled_from(before)) for n in names})
 
 
@@ -276,11 +294,11 @@ def test_a_failed_deploy_leaves_each_switched_node_on_its_own_former_release(wor
     if world.rollout.going_back or world.rollout.on_failure == "halt" or end.status == "succeeded":
         return
     for name in world.begun - world.revert_failed:
-        if world.rollout.node(name).status != "unknown":
+        if world.rollout.node(name).status != "unknown" and not world.stranded(name):
             assert world.links[name] == world.first[name], name
             assert world.runs[name] == world.first[name], name
     if any(n.status == "reverted" for n in world.rollout.nodes):
-        assert end.rolled_back
+        assert end.rolled_back or any(world.stranded(n) for n in world.begun)
 
 
 @many
@@ -299,12 +317,34 @@ def test_halt_takes_back_only_the_node_at_fault(world: World) -> None:
 
 
 @many
+@given(worlds(migrates=True))
+def test_after_once_a_node_whose_former_release_would_not_run_is_left_where_it_is(world: World) -> None:
+    """`on_failure` acts as `halt` for it, no dead-man switch is armed on it, and the operation tells of it (SPEC 6)."""
+    world.live()
+    for node in world.rollout.nodes:
+        if node.name in world.begun:
+            armed = None if world.stranded(node.name) else world.rollout.confirm_within_s
+            assert world.armed[node.name] == armed
+        if not world.stranded(node.name):
+            assert node not in world.rollout.kept()
+        elif node.at_fault:
+            event("stranded, and at fault")
+        else:
+            assert Step.REVERT not in world.handled.get(node.name, ())
+            if node.name in world.begun and node.status == "ok" and not world.rollout.all_well:
+                event("stranded, and left where it is")
+                assert world.links[node.name] == NEW
+                assert (node in world.rollout.kept()) == (world.rollout.on_failure == "rollback")
+
+
+@many
 @given(worlds())
 def test_a_rollback_goes_to_its_target_on_every_node_that_lets_it(world: World) -> None:
     end = world.live()
     if not world.rollout.going_back:
         return
-    assert {n.status for n in world.rollout.nodes} <= {"ok", "failed"}
+    assert {n.status for n in world.rollout.nodes} <= {"ok", "failed", "unknown"}
+    assert world.trouble or all(n.status != "unknown" for n in world.rollout.nodes)
     assert not end.rolled_back
     good = all(n.status == "ok" for n in world.rollout.nodes)
     assert end.status == ("succeeded" if good else "failed")

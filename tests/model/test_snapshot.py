@@ -122,3 +122,20 @@ def test_the_build_in_flight_tells_its_phase():
     waiting = Operation(4, "build", "mm", None, SHA, "git", "", Status.QUEUED, NOW.at)
     state, _ = look(facts(unfinished=(build, waiting)))
     assert (state["build"]["operation"], state["build"]["phase"]) == (3, "gates")
+
+
+def test_a_tier_says_whether_its_previous_version_would_still_run():
+    state = on_a().enter(release("2"), 3, NOW)
+    known, _ = look(facts(state, safety={("2", "1"): "no", ("2", "0"): "yes"}))
+    assert known["tiers"][1]["rollback_safe"] == {"1": "no"}
+    unknown, _ = look(facts(state))
+    assert unknown["tiers"][1]["rollback_safe"] == {"1": "unknown"}
+    alone, _ = look(facts(on_a(), safety={("1", "0"): "no"}))
+    assert alone["tiers"][1]["rollback_safe"] == {}
+
+
+def test_the_build_tier_has_no_database_to_go_back_over():
+    mm = TierState("mm").enter(release("1"), 2, NOW).enter(release("2"), 3, NOW)
+    state, _ = look(facts(mm, safety={("2", "1"): "no"}))
+    assert state["tiers"][0]["previous_version"] == "1"
+    assert state["tiers"][0]["rollback_safe"] == {}

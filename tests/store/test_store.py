@@ -15,6 +15,7 @@ from sando.model.policy import Lock
 from sando.model.record import Fact, Unset
 from sando.model.release import Release
 from sando.model.rollout import NodePlan, Rollout
+from sando.model.safety import Safety
 from sando.model.stay import BurnReset
 from sando.model.tier import Mark, TierState
 from sando.store import Store, StoreRefusedError
@@ -213,3 +214,31 @@ def test_two_stores_in_one_process_keep_their_own_files(tmp_path):
     assert two.fact("x") is None
     one.close()
     two.close()
+
+
+def test_what_is_known_of_a_way_back_is_kept_by_pair_replaced_and_forgotten_with_its_release(store):
+    def found(new, old, safe, number=1):
+        return Safety(new, old, safe, number, NOW)
+
+    store.save(found("2", "1", "unknown"), found("2", "0", "no"), found("3", "2", "yes"))
+    store.save(found("2", "1", "yes", 7))
+    assert store.safety("2") == {("2", "1"): "yes", ("2", "0"): "no"}
+    assert store.safety("2", "3", "9") == {("2", "1"): "yes", ("2", "0"): "no", ("3", "2"): "yes"}
+    assert store.safety() == {}
+    store.save(Unset(Safety, "2"))
+    assert store.safety("2", "3") == {("3", "2"): "yes"}
+
+
+def test_a_file_of_the_schema_before_gets_the_tables_that_it_lacks_and_keeps_what_it_has(store, tmp_path):
+    number = operation(store)
+    store.save(number)
+    store.close()
+    with sqlite3.connect(tmp_path / "sando.db") as file:
+        file.execute("DROP TABLE safety")
+        file.execute("PRAGMA user_version = 1")
+    file.close()
+    again = Store(tmp_path / "sando.db")
+    again.open()
+    assert again.safety("2") == {}
+    assert again.operation(number.id) == number
+    again.close()

@@ -17,7 +17,7 @@ from sando.work.process import clean_env, command_argv
 class GateContext:
     """One gate of one version on the build tier. `release` is its folder in the store.
 
-    `first_release` is true while no later tier has ever run a version.
+    `running` are the other versions that run on the later tiers now; `first_release` is true while none ever has.
     """
 
     spec: GateSpec
@@ -29,6 +29,7 @@ class GateContext:
     shop: Workshop
     log: OpLog
     backup: BackupSpec | None
+    running: tuple[str, ...] = ()
     first_release: bool = True
 
     @property

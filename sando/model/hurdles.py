@@ -1,0 +1,150 @@
+"""What may stand in the way of a promotion, one ruling each, in words for whoever asked; `promotion` has their order."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sando.model.answers import Refusal, Ruling, bars, holds, warns
+from sando.model.clock import stamp
+from sando.model.lock import Lock
+from sando.model.names import visible
+from sando.model.operation import Operation
+from sando.model.release import Release
+from sando.model.tier import Mark, TierState
+from sando.model.vouch import Vouched
+
+
+def the_word_of_the_source(vouched: Vouched, *, repair: bool) -> tuple[Ruling, ...]:
+    if repair:
+        return (holds("source", f"not asked: {vouched.version} has arrived already, and is only repaired"),)
+    said = tuple(Ruling(c, vouched.refusal if c.verdict == "blocked" else None) for c in vouched.checks)
+    if vouched.refusal and not any(r.refusal for r in said):
+        return (*said, bars("version", vouched.refusal))
+    return said
+
+
+def a_release(vouched: Vouched, release: Release | None) -> tuple[Ruling, ...]:
+    """Whether its folder is there, and right, is looked at before it is promised."""
+    if release is None and vouched.refusal and vouched.refusal.code == "unknown_version":
+        return ()
+    if release is None:
+        return (bars("release", _gone(vouched.version)),)
+    told = f"{vouched.version} was built from {release.sha[:7]} at {stamp(release.built_at)}"
+    return (holds("release", told),)
+
+
+def _gone(version: str) -> Refusal:
+    return Refusal(
+        409,
+        "release_missing",
+        f"the release {version} is not in the store any more",
+        "build its sha again with POST /rebuild",
+    )
+
+
+def a_good_release(version: str, code: str, problem: str) -> Ruling:
+    """Its folder was looked at, and is not what was built."""
+    detail = f"the release {version} in the store is not what was built: {problem}"
+    return bars(
+        "release", Refusal(409, code, detail, "build it again: POST /rebuild with its sha, and `force`")
+    )
+
+
+def something_new(
+    tier: str, state: TierState, version: str, lacks: tuple[str, ...], *, force: bool
+) -> Ruling:
+    """`lacks` are the nodes that are not on the current version."""
+    if version != state.current_version or (state.half and not force):
+        return holds("current", f"{state.current_version or 'nothing'} is current on tier {tier}")
+    if force:
+        return holds("current", f"{version} is current on tier {tier}, and is deployed again")
+    if lacks:
+        return holds("current", f"{version} is current on tier {tier}, and {', '.join(lacks)} lacks it")
+    return bars(
+        "current",
+        Refusal(
+            409,
+            "already_current",
+            f"{version} is current on every node of tier {tier}",
+            "`force` deploys it again",
+        ),
+    )
+
+
+def no_mark(version: str, marks: Mapping[str, tuple[Mark, ...]], *, force: bool, repair: bool) -> Ruling:
+    found = next(((t, m) for t, of_tier in marks.items() for m in of_tier if m.version == version), None)
+    if found is None:
+        return holds("marks", f"{version} is not marked bad")
+    tier, mark = found
+    why = f": {visible(mark.reason)}" if mark.reason else ""
+    told = f"{version} was marked bad on tier {tier} by {mark.actor}'s rollback at {stamp(mark.at)}{why}"
+    if force:
+        return warns("marks", f"{told}; `force` lifts the mark")
+    if repair:
+        return warns("marks", told)
+    hint = "`force` deploys it all the same and lifts the mark"
+    return bars("marks", Refusal(409, "version_marked_bad", told, hint))
+
+
+def no_other_half(tier: str, state: TierState, version: str) -> Ruling:
+    half = state.half
+    if half is None:
+        return holds("mixed", f"tier {tier} is not between two versions")
+    if half.version == version:
+        told = f"some nodes of tier {tier} are on {version} since operation {half.operation}: this resumes it"
+        return warns("mixed", told)
+    return bars(
+        "mixed",
+        Refusal(
+            409,
+            "tier_mixed",
+            f"some nodes of tier {tier} are on {half.version}, others on {state.current_version}: {version} has to wait",
+            f"promote {half.version} again to resume, or roll back tier {tier} to make it whole",
+        ),
+    )
+
+
+def not_busy(tier: str, busy: Operation | None) -> Ruling:
+    if busy is None:
+        return holds("busy", f"nothing holds tier {tier}")
+    return bars("busy", tier_busy(tier, busy))
+
+
+def tier_busy(tier: str, busy: Operation) -> Refusal:
+    return Refusal(
+        409,
+        "tier_busy",
+        f"{busy.kind} {busy.id} of {busy.version} by {busy.actor} runs on tier {tier} (step {busy.step or 'start'})",
+        f"wait for /operations/{busy.id}, or abort it",
+        busy,
+    )
+
+
+def no_lock(tier: str, lock: Lock | None) -> Ruling:
+    if lock is None:
+        return holds("lock", f"tier {tier} is not locked")
+    until = f" until {stamp(lock.expires)}" if lock.expires else ""
+    told = f"tier {lock.tier} is locked by {lock.actor} since {stamp(lock.at)}{until}: {visible(lock.reason)}"
+    hint = f"DELETE /lock/{lock.tier} lifts it"
+    when = (
+        f"{stamp(lock.expires)} or DELETE /lock/{lock.tier}" if lock.expires else f"DELETE /lock/{lock.tier}"
+    )
+    return bars("lock", Refusal(423, "locked", told, hint), when)
+
+
+def no_freeze(tier: str, until: datetime | None, *, overridden: bool) -> Ruling:
+    if until is None:
+        return holds("freeze", f"tier {tier} is not frozen")
+    told = f"tier {tier} is frozen by a [[freeze]] window of sando.toml until {stamp(until)}"
+    if overridden:
+        return warns("freeze", f"{told}; `override_freeze` passes it", stamp(until))
+    hint = "wait, or pass `override_freeze` with a `reason`"
+    return bars(
+        "freeze", Refusal(423, "frozen", told, hint), f"{stamp(until)} or override_freeze with a reason"
+    )
+
+
+def some_node(tier: str, nodes: tuple[str, ...], *, in_service: bool) -> Ruling:
+    if in_service:
+        return holds("nodes", f"goes to {', '.join(nodes) or 'no node: each has it'}")
+    hint = "take `out = true` from at least one node of it in sando.toml, then POST /reload"
+    return bars("nodes", Refusal(409, "no_nodes", f"every node of tier {tier} is left out", hint))
