@@ -18,9 +18,11 @@ from actors.messages import (
     Tick,
 )
 from actors.node_gates import NodeGates
+from sando.model.backup import RESTORED, restored
 from sando.model.events import Event
 from sando.model.gates import GateRun, Outcome, Verdict
 from sando.model.operation import Status
+from sando.model.record import Fact
 from sando.model.stay import Stay
 from sando.model.tier import Gating, TierState
 from sando.model.topology import GateSpec
@@ -136,8 +138,9 @@ class Gates:
             gating.candidate.sha if gating.candidate else tier.state.current.sha if tier.state.current else ""
         )
         work = partial(
-            tier.site.work.gate, tier.topology, tier.name, spec, gating.operation, gating.version, sha
-        )
+            tier.site.work.gate, tier.topology, tier.name, spec, gating.operation, gating.version, sha,
+            fetched=tier.site.store.backup(),
+        )  # fmt: skip
         tier.start_job(self.key(gating), work)
 
     def key(self, gating: Gating) -> str:
@@ -160,15 +163,24 @@ class Gates:
         match outcome:
             case _ if gating.aborted:
                 self.ended(gating, Outcome.ABORTED, "stopped", "aborted")
-            case Done(Verdict(passed=passed, message=message)):
-                self.ended(gating, Outcome.PASSED if passed else Outcome.FAILED, message)
+            case Done(Verdict(passed=passed) as verdict):
+                self.ended(
+                    gating, Outcome.PASSED if passed else Outcome.FAILED, verdict.message, verdict=verdict
+                )
             case Failed(error):
                 said = error.detail + (f"\n{error.tail}" if error.tail else "")
                 self.ended(gating, Outcome.ERRORED if error.errored else Outcome.FAILED, said)
             case _:
                 self.ended(gating, Outcome.ABORTED, "stopped", self.why_stopped())
 
-    def ended(self, gating: Gating, outcome: Outcome, message: str, how: str | None = None) -> None:
+    def ended(
+        self,
+        gating: Gating,
+        outcome: Outcome,
+        message: str,
+        how: str | None = None,
+        verdict: Verdict | None = None,
+    ) -> None:
         """A gate has its outcome: save it with the start of the next one, or with the end of all."""
         tier = self.tier
         rows, state = self.close(tier.state, gating, outcome, message)
@@ -178,10 +190,18 @@ class Gates:
             more, state, then = self.next(state, gating)
         else:
             more, state, then = self.finish(state, gating, how or str(outcome), message)
-        tier.become(state, *rows, *more)
+        tier.become(state, *rows, *self._proven(gating, verdict), *more)
         then()
         tier.publish()
         tier.drained()
+
+    def _proven(self, gating: Gating, verdict: Verdict | None) -> list[Fact]:
+        """A rehearsal that restored the backup: kept with the end of the gate, and shown with the bytes it is of."""
+        tier = self.tier
+        proof = verdict and restored(
+            verdict, tier.name, gating.version, gating.operation, tier.site.clock().at
+        )
+        return [Fact(f"{RESTORED}{tier.name}", proof)] if proof else []
 
     def close(
         self, state: TierState, gating: Gating, outcome: Outcome, message: str

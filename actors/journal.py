@@ -80,7 +80,8 @@ class Journal(Actor):
             tiers={t.name: store.tier(t.name, recent=50) for t in topology.tiers},
             unfinished=tuple(store.unfinished()),
             locks={lock.tier: lock for lock in store.locks()},
-            backup=store.fact("backup"),
+            backup=store.backup(),
+            restored=store.restored(),
         )
 
     def _ended(self, operations: set[int]) -> tuple[Operation, ...]:

@@ -13,7 +13,7 @@ class Fact(Struct, frozen=True):
 
 
 class Unset(Struct, frozen=True):
-    """The row of a lock or a rollout is to vanish in this transaction."""
+    """A fact, or the row of a lock or a rollout, is to vanish in this transaction."""
 
     of: type
     key: str | int

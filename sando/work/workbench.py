@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from sando.model.backup import Arriving, Fetched, LastGood
 from sando.model.errors import ConfigError, WorkError
 from sando.model.gates import Verdict
 from sando.model.names import is_version
@@ -94,10 +95,13 @@ class Workbench:
         version: str,
         sha: str,
         cancel: CancelToken,
+        *,
+        fetched: LastGood | None = None,
     ) -> Verdict:
+        """`fetched`: what is known of the backup that lies there."""
         context = GateContext(
             spec=spec, tier=tier, version=version, sha=sha, operation=operation, release=f"{self.release_root}/{version}",
-            shop=self._shop(topology, tier), log=OpLog(self.log_path(operation)), backup=topology.backup,
+            shop=self._shop(topology, tier), log=OpLog(self.log_path(operation)), backup=topology.backup, fetched=fetched,
         )  # fmt: skip
         alone = self._in_checkout if tier == topology.build_tier.name else contextlib.nullcontext()
         with alone:
@@ -149,8 +153,10 @@ class Workbench:
 
     # -- the rest ------------------------------------------------------------------------------------------
 
-    def fetch_backup(self, spec: BackupSpec, operation: int, cancel: CancelToken) -> dict[str, object]:
-        return backup.fetch(spec, OpLog(self.log_path(operation)), self._keepers, cancel)
+    def fetch_backup(
+        self, spec: BackupSpec, operation: int, tell: Callable[[Arriving], None], cancel: CancelToken
+    ) -> Fetched:
+        return backup.fetch(spec, OpLog(self.log_path(operation)), self._keepers, cancel, tell)
 
     def load(self, cancel: CancelToken) -> Loaded:
         cancel.check()

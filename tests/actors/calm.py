@@ -152,7 +152,8 @@ def check_snapshot(stage: Stage) -> None:
         tiers={t.name: store.tier(t.name) for t in topology.tiers},
         unfinished=(),
         locks={lock.tier: lock for lock in store.locks()},
-        backup=store.fact("backup"),
+        backup=store.backup(),
+        restored=store.restored(),
     )
     fresh = compose(topology, facts, stage.clock())
     shown, wanted = (json.loads(s.render(stage.clock())) for s in (latest, fresh))

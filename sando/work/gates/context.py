@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sando.model.backup import LastGood
 from sando.model.gates import Verdict
 from sando.model.names import visible
 from sando.model.topology import BackupSpec, Command, GateSpec
@@ -17,7 +18,7 @@ from sando.work.process import clean_env, command_argv
 class GateContext:
     """One gate of one version on the build tier. `release` is its folder in the store.
 
-    `first_release` is true while no later tier has ever run a version.
+    `first_release` is true while no later tier has ever run a version; `fetched` is the last good fetch of the backup.
     """
 
     spec: GateSpec
@@ -30,6 +31,7 @@ class GateContext:
     log: OpLog
     backup: BackupSpec | None
     first_release: bool = True
+    fetched: LastGood | None = None
 
     @property
     def timeout_s(self) -> float:
