@@ -198,6 +198,8 @@ def _check_rsync(where: str, path: str) -> None:
     module, _, inside = path.partition("/")
     if not inside or module.startswith("-"):
         raise Bad("names no module and path; write rsync://host/module/path")
+    if inside.startswith("-"):  # the server takes what follows its module for an option
+        raise Bad("has a path that begins with -; rename the file")
     _check_remote(path)
 
 

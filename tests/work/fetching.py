@@ -2,14 +2,17 @@
 
 import os
 import subprocess
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from sando.model.errors import WorkError
+from sando.model.errors import Cancelled, WorkError
 from sando.model.topology import BackupSpec
 from sando.work.backup import fetch
 from sando.work.backup.arrival import Limits
+from sando.work.backup.place import size_of
 from sando.work.cancel import CancelToken
 from sando.work.log import OpLog
 from sando.work.process import Keepers
@@ -88,8 +91,41 @@ class Place:
         """Whether a program that stands in has been started."""
         return (self.folder / "pid").exists() and (self.folder / "pid").read_text().endswith("\n")
 
+    def arrived(self):
+        """Bytes that lie beside the target now."""
+        folders = self.target.parent.glob(".backup.sql.fetch-*")
+        return sum(size_of(folder / "data") for folder in folders)
+
     def said(self):
         return self.log.path.read_text()
+
+
+@contextmanager
+def on_the_way(place, at=100_000, **keys):
+    """A fetch of which that much has arrived when this is entered; it yields a call that answers why it ended."""
+    errors = []
+
+    def run():
+        try:
+            place.fetch(**keys)
+        except (WorkError, Cancelled) as error:
+            errors.append(error)
+
+    def ended():
+        thread.join(30)
+        assert not thread.is_alive()
+        place.untouched()
+        return errors[0]
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        until(lambda: place.arrived() >= at or errors)
+        assert not errors, errors
+        yield ended
+    finally:
+        place.cancel.cancel()
+        thread.join(30)
 
 
 def content(folder):

@@ -46,7 +46,7 @@ def test_the_path_of_a_folder_may_end_with_a_slash(url):
     "url",
     ["", "/a", "file://a", "file://host/a", "file:///", "file:////a", "file:///a/../b", "file:///a?x", "file:///a#x",
      "file:///a\nb", "file:///a%2e", "file:///a//", "file:///a/.", "FILE:///a", "ext::sh -c x", "http://h/a", "rsync://h/module",
-     "rsync://h/m/", "rsync://-h/m/p", "rsync://h/-m/p", "rsync://u@h/m/p", "rsync:///m/p", "rsync://h:0/m/p",
+     "rsync://h/m/", "rsync://-h/m/p", "rsync://h/-m/p", "rsync://h/m/-p", "rsync://u@h/m/p", "rsync:///m/p", "rsync://h:0/m/p",
      "rsync://h/m/p a", "rsync://h/m/*", "rsync://h:/m/p", "ssh://h/p", "ssh://-oX@h/p", "ssh://u@-h/p", "ssh://u:pw@h/p",
      "ssh://u@h", "ssh://u@h/", "ssh://u@h:99999/p", "ssh://u@h:-1/p", "ssh://u@h/$(id)", "ssh://u@h/a;b", "ssh://u@h//a",
      "ssh://u@h/a b", "ssh://u@h/d//", "ssh://u@h o/a", "ssh://u@[::1/a", "ssh://u@[::1]x/a", "ssh://u@1.2.3/a",

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+from typing import NamedTuple
 
 from sando.model.errors import WorkError
 from sando.model.topology import BackupSpec
@@ -20,8 +21,17 @@ from sando.work.cancel import CancelToken
 from sando.work.log import OpLog, tail
 from sando.work.process import Exit, Keepers, Running, clean_env
 
-_LISTED = re.compile(r"([-dlpscbD])\S{9}\s+([0-9]+) \S+ \S+ (.*)")
+_LISTED = re.compile(r"([-dlpscbD])\S{9}\s+([0-9]+) (\S+ \S+) (.*)")
 _LINES = 50
+
+
+class _Row(NamedTuple):
+    """A file as rsync lists it; `kind` is the first letter of its mode, `at` the time that it was changed."""
+
+    kind: str
+    size: int
+    at: str
+    name: str
 
 
 def _wait(_job: Running) -> None:
@@ -74,29 +84,28 @@ class Carrier:
 
     def _sync(self, data: Path) -> None:
         """Listed before and after: what changed meanwhile is no dump of any moment."""
-        (kind, size, _), *_ = first = self._list()
-        inside = self._list(inside=True) if kind == "d" else []
-        if kind not in "-d" or any(k not in "-d" for k, _, _ in inside):
-            raise trouble.told(
-                self.source, "it is neither a file nor a folder of files: name the dump itself"
-            )
-        whole = sum(s for k, s, _ in inside if k == "-") if kind == "d" else size
-        self._check_room(whole)
+        first = self._list()
+        folder = first[0].kind == "d"
+        inside = [row for row in self._list(inside=True) if row.name != "."] if folder else first
+        if any(row.kind != "-" for row in inside):
+            why = "it is neither a file nor a folder of files: name the dump itself"
+            raise trouble.told(self.source, why)
         watch = self._watch(lambda: size_of(data))
-        watch.of = whole
-        if kind == "d":
+        watch.of = sum(row.size for row in inside)
+        self._check_room(watch.of)
+        if folder:
             data.mkdir(0o700)
             argv = source.folder_argv(self.source, str(data))
         else:
             os.close(os.open(data, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             argv = source.file_argv(self.source, str(data))
         self._run(argv, watch, self.log, _wait)
-        now = (self._list(), self._list(inside=True) if kind == "d" else [])
-        if now != (first, inside) or size_of(data) != whole:
+        again = [row for row in self._list(inside=folder) if row.name != "."]
+        if again != inside or size_of(data) != watch.of:
             raise trouble.changed(self.source)
 
-    def _list(self, *, inside: bool = False) -> list[tuple[str, int, str]]:
-        """Kind, size and line of each file that there is."""
+    def _list(self, *, inside: bool = False) -> list[_Row]:
+        """What there is, or the files in it."""
         log = OpLog(self.folder / f"list-{token_hex(4)}")
         argv = source.list_argv(self.source, inside=inside)
         try:
@@ -106,7 +115,7 @@ class Carrier:
                 self.log.say(f"rsync: {line}")
             raise
         text = log.path.read_text("utf-8", "replace")
-        found = [(m[1], int(m[2]), m[0]) for m in map(_LISTED.fullmatch, text.splitlines()) if m]
+        found = [_Row(m[1], int(m[2]), m[3], m[4]) for m in map(_LISTED.fullmatch, text.splitlines()) if m]
         if not found:
             raise trouble.told(self.source, "rsync lists nothing there: look at its path", tail=text)
         return found

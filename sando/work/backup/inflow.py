@@ -22,6 +22,7 @@ PIECE = 2**20
 MOST_FILES = 100_000
 _NOISE = 2**16  # bytes that a login shell may say before the first of ours
 _LONG_NAME = 2**16
+_END = 1024  # zeros of a tar
 
 
 class LimitOver(Exception):
@@ -128,6 +129,8 @@ def put_folder(inflow: Inflow, folder: Path) -> None:
                 _copy(content, folder / name)
     while inflow.read():
         """What follows the end of a tar is only zeros; unread, they would end the sender."""
+    if inflow.size < tar.offset + _END:
+        raise tarfile.ReadError("it ends too early")
 
 
 class _Member(tarfile.TarInfo):

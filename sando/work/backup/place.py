@@ -5,6 +5,7 @@ What a killed fetch left is put right by the next one. It never replaces a folde
 
 import ctypes
 import errno
+import fcntl
 import os
 import re
 import secrets
@@ -18,6 +19,7 @@ from sando.work.backup.source import STEP
 
 _TOC = "toc.dat"
 _FORMER = "former"
+HELD = "held"
 _AT_FDCWD = -100
 _EXCHANGE = 2
 _NOT_HERE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV})
@@ -35,13 +37,27 @@ def stage(target: Path) -> Path:
 
 def sweep(target: Path) -> None:
     """Only one fetch runs at a time. An old backup that one of them had already set aside gets its name back."""
-    left = re.compile(re.escape(f".{target.name}.fetch-") + "[0-9a-f]{16}")
+    left = re.compile(re.escape(f".{target.name}.") + f"(fetch|{HELD})-[0-9a-f]{{16}}")
     for path in target.parent.iterdir():
-        if left.fullmatch(path.name):
-            former = path / _FORMER
-            if not os.path.lexists(target) and os.path.lexists(former):
-                former.rename(target)
+        match left.fullmatch(path.name):
+            case re.Match() as found if found[1] == HELD:
+                _let_go(path)
+            case re.Match():
+                former = path / _FORMER
+                if not os.path.lexists(target) and os.path.lexists(former):
+                    former.rename(target)
+                remove(path)
+
+
+def _let_go(path: Path) -> None:
+    """Unless its reader lives."""
+    with suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             remove(path)
+        finally:
+            os.close(fd)
 
 
 def remove(path: Path) -> None:

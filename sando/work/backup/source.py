@@ -157,6 +157,8 @@ def _rsync(parts: SplitResult) -> Source:
     module, _, inside = parts.path[1:].partition("/")
     if not inside or module.startswith("-"):
         raise _bad("names no module and file: write rsync://host/module/path")
+    if inside.startswith("-"):  # the server takes what follows its module for an option
+        raise _bad("has a path that begins with -: rename the file")
     return Source("rsync", parts.path, *_server(parts))
 
 

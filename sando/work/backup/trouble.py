@@ -29,7 +29,7 @@ def refused(source: Source, spec: BackupSpec, ended: Exit, said: str) -> WorkErr
     how = f"ended with {ended}" if ended.signal is None else f"was {ended}"
     errored = ended.code is None or ended.code in _LOST.get(source.scheme, ())
     hint = _ssh_hint(source, spec, said) if source.scheme == "ssh" else _rsync_hint(said)
-    line = _last_line(said)
+    line = _line(source, said)
     return told(source, hint or f"{program(source)} {how}{line and ': '}{line}", errored=errored, tail=said)
 
 
@@ -41,16 +41,15 @@ def changed(source: Source) -> WorkError:
     return told(source, f"it changed while it was copied: {_CHANGED_HINT}")
 
 
-def _last_line(said: str) -> str:
-    """The line that says most: ssh and cat tell why at the end, rsync before its own sum of it."""
+def _line(source: Source, said: str) -> str:
+    """The line that says most: rsync tells why first, and then what came of it; ssh and cat at the end."""
     lines = [x for x in said.splitlines() if x.strip() and not x.startswith(_NOISE)]
-    return visible(lines[-1].strip())[:300].rstrip(".") if lines else ""
+    first = [x for x in lines if x.startswith(("rsync:", "@ERROR"))] if source.scheme == "rsync" else []
+    return visible((first or lines[::-1])[0].strip())[:300].rstrip(".") if lines else ""
 
 
 def _rsync_hint(said: str) -> str:
-    if "vanished" in said:
-        return f"it went away while it was copied: {_CHANGED_HINT}"
-    return ""
+    return f"it went away while it was copied: {_CHANGED_HINT}" if "vanished" in said else ""
 
 
 def _ssh_hint(source: Source, spec: BackupSpec, said: str) -> str:
