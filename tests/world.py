@@ -146,6 +146,10 @@ class World:
     ) -> Fetched:
         return Fetched(spec.source, spec.local_path, 7, self.dump, "plain")
 
+    def fetched(self) -> Fetched:
+        """What a fetch of the declared backup brings now."""
+        return self.fetch_backup(self.running.backup, 0, lambda _: None, CancelToken())  # type: ignore[arg-type]
+
     def load(self, cancel: CancelToken) -> tuple[Topology, DaemonSpec, list[str]]:
         if self.broken:
             raise WorkError("reload", self.broken)
