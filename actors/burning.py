@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 LOOK_S = 3600.0
 """So often a burn-in clock is read and kept, so that a jump of a clock costs or gives an hour at most."""
 
+SHORTEST_S = 0.01
+"""A clock is read in whole microseconds: what is left of one would be waited for without end."""
+
 
 def _nothing() -> None:
     """No timer runs."""
@@ -29,17 +32,22 @@ class Burning:
         self.stop_timer()
 
     def schedule(self) -> None:
-        """A timer, not a poll, records the end of a burn-in."""
+        """A timer, not a poll, records the end of a burn-in.
+
+        The first reading in another boot is made at once: from then on both clocks count.
+        """
         self.stop_timer()
         self.stop_timer = _nothing
         tier, current = self.tier, self.tier.state.current
         gate = next((g for g in tier.spec.gates if g.kind == "burn_in"), None)
         if gate is None or current is None or not active_green(tier.spec, current):
             return
-        run = current.gate(gate.name)
-        left = gate.duration_s - current.burnt(tier.site.clock())
+        run, now = current.gate(gate.name), tier.site.clock()
+        left = gate.duration_s - current.burnt(now)
         if run is None or left > 0:
-            self.stop_timer = tier.tick(max(0.0, min(left, LOOK_S)), "burn", current.n)
+            another_boot = current.burn is not None and current.burn.since.boot != now.boot
+            wait = 0.0 if another_boot else max(SHORTEST_S, min(left, LOOK_S))
+            self.stop_timer = tier.tick(wait if left > 0 else 0.0, "burn", current.n)
 
     def tick(self, number: int) -> None:
         tier, current = self.tier, self.tier.state.current

@@ -33,7 +33,7 @@ class Endings:
         self, state: TierState, rollout: Rollout, operation: Operation, ended: Result, *rows: Any
     ) -> None:
         tier, now = self.tier, self.tier.site.clock()
-        seconds = (now.at - operation.created_at).total_seconds()
+        seconds = max(0.0, (now.at - operation.created_at).total_seconds())
         operation = replace(
             operation, status=Status(ended.status), step="", error=ended.error, finished_at=now.at,
             rolled_back=ended.rolled_back, recovered=ended.recovered, nodes=tuple(n.report() for n in rollout.nodes),

@@ -210,7 +210,7 @@ class Gates:
         if run is None or (run.operation, run.attempt) != (gating.operation, gating.attempt):
             return [], state
         now = self.tier.site.clock().at
-        seconds = round((now - run.at).total_seconds(), 3)
+        seconds = max(0.0, round((now - run.at).total_seconds(), 3))
         run = replace(run, outcome=outcome, seconds=seconds, message=message)
         data = {
             "gate": run.gate,
