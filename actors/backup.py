@@ -221,7 +221,7 @@ class Backup(Actor):
         former = self.site.store.tries()
         rows = brought_nothing(operation, status, error, tail, self.site.clock(), former)
         self.site.store.save(*(row for row in rows if not (self.draining and isinstance(row, Fact))))
-        log.warning("%s", error)
+        log.warning("backup: operation %s %s: %s", operation.id, status, error.removeprefix("backup: "))
         self.publish()
 
     def _drained(self) -> None:
