@@ -221,7 +221,11 @@ class Backup(Actor):
         former = self.site.store.tries()
         rows = brought_nothing(operation, status, error, tail, self.site.clock(), former)
         self.site.store.save(*(row for row in rows if not (self.draining and isinstance(row, Fact))))
-        log.warning("backup: operation %s %s: %s", operation.id, status, error.removeprefix("backup: "))
+        due = due_in(self.spec, self.site.store.backup(), self.site.store.tries(), self.site.clock())
+        again = f"; the schedule tries again in {span(due)}" if due else ""
+        log.warning(
+            "backup: operation %s %s: %s%s", operation.id, status, error.removeprefix("backup: "), again
+        )
         self.publish()
 
     def _drained(self) -> None:

@@ -83,6 +83,7 @@ def test_a_source_that_is_no_dump_is_told_and_the_old_one_stays(place, change, t
     error = place.refused()
     assert told in str(error)
     assert str(error).startswith(f"backup: file://{place.source}: ")
+    assert place.said().endswith(f"sando: {error}\n")
     assert not error.errored
 
 

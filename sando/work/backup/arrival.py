@@ -19,9 +19,12 @@ Tell = Callable[[Arriving], None]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds, and the bytes that a fetch leaves free: the store lies on the same disk, most likely."""
+    """Seconds, and the bytes that a fetch leaves free: the store lies on the same disk, most likely.
 
-    total_s: float = 4 * 3600.0
+    Half a terabyte takes its time; what does not move is ended long before.
+    """
+
+    total_s: float = 86400.0
     idle_s: float = 60.0
     grace_s: float = 5.0
     room: int = 32 * 2**20

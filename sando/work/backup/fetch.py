@@ -45,22 +45,32 @@ def fetch(
     """
     cancel.check()
     began = time.monotonic()
+    try:
+        fetched = _fetch(spec, log, keepers, cancel, tell, limits)
+    except WorkError as error:
+        log.say(visible(str(error)))
+        raise
+    seconds = round(time.monotonic() - began, 3)
+    log.say(f"backup: {fetched.kind}, {fetched.bytes} bytes in {span(seconds)}, sha256 {fetched.sha256}")
+    return structs.replace(fetched, seconds=seconds)
+
+
+def _fetch(
+    spec: BackupSpec, log: OpLog, keepers: Keepers, cancel: CancelToken, tell: Tell, limits: Limits
+) -> Fetched:
     source, target = parse(spec.source), Path(spec.local_path)
+    log.say(f"backup: fetch {visible(source.shown)}")
     _check_here(source, spec, target)
     target = target.resolve()
-    log.say(f"backup: fetch {visible(source.shown)}")
     try:
         folder = place.stage(target)
         try:
             carrier = Carrier(source, spec, folder, log, keepers, cancel, limits, Progress(tell, log))
-            fetched = _Fetch(carrier, target).run()
+            return _Fetch(carrier, target).run()
         finally:
             place.remove(folder)
     except OSError as error:
         raise WorkError(STEP, f"cannot write {target}: {error.strerror}", errored=True) from error
-    seconds = round(time.monotonic() - began, 3)
-    log.say(f"backup: {fetched.kind}, {fetched.bytes} bytes in {span(seconds)}, sha256 {fetched.sha256}")
-    return structs.replace(fetched, seconds=seconds)
 
 
 class _Fetch:

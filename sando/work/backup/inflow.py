@@ -92,7 +92,7 @@ def header(inflow: Inflow, word: str) -> tuple[str, int | None]:
             inflow.unread(rest)
             inflow.size = len(rest)
             _, _, kind, size, *_ = [*line.decode("ascii", "replace").split(), "-", "-"]
-            return kind, int(size) if size.isdecimal() else None
+            return kind, int(size) or None if size.isdecimal() else None
     inflow.unread(seen + data)
     return "file", None
 
