@@ -114,8 +114,27 @@ def test_a_source_that_only_seems_untouched_but_arrives_short_is_not_taken(place
     assert "half a dump" in str(place.refused())
 
 
+def test_what_sando_does_not_know_takes_no_known_dumps_place(place):
+    """Most likely it is what a script said that failed."""
+    place.source.write_bytes(b"sh: 1: pg_dump: not found\n")
+    error = place.refused()
+    assert "begins as no dump of pg_dump" in str(error)
+    assert f"the last one was a dump: if this is meant, remove {place.target} first" in str(error)
+    place.target.write_bytes(gzip.compress(OLD))
+    with pytest.raises(WorkError, match="the last one was a dump"):
+        place.fetch()
+    place.target.unlink()
+    place.target.mkdir()
+    (place.target / "toc.dat").write_bytes(TOC)
+    with pytest.raises(WorkError, match="the last one was a dump"):
+        place.fetch()
+    assert content(place.target) == {"toc.dat": TOC}
+
+
 def test_what_sando_does_not_know_is_taken_with_a_warning(place):
     place.source.write_bytes(b"select 1;\n")
+    place.target.unlink()
+    place.fetch()
     told = place.fetch()
     assert place.target.read_bytes() == b"select 1;\n"
     assert told.kind == "unknown"
@@ -326,6 +345,7 @@ def test_a_source_that_hangs_is_ended_after_the_idle_time(place):
 
 def test_a_slow_source_that_goes_on_is_not_ended_before_the_whole_time_is_over(place):
     place.stand_in("cat", "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.15; done")
+    place.target.unlink()
     assert place.fetch(limits=Limits(idle_s=0.8, room=0)).kind == "unknown"
     assert place.target.read_bytes() == b"1\n2\n3\n4\n5\n6\n7\n8\n"
     place.target.write_bytes(OLD)

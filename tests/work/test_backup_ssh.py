@@ -222,6 +222,7 @@ def test_ssh_sees_nothing_of_the_daemons_secrets(place, monkeypatch):
     for name in ("PGPASSWORD", "SANDO_TOKEN", "RSYNC_RSH"):
         monkeypatch.setenv(name, "s3cret")
     place.stand_in("ssh", "env")
+    place.target.unlink()
     place.fetch("ssh://u@h/p")
     assert b"s3cret" not in place.target.read_bytes()
 

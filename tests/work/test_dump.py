@@ -181,6 +181,11 @@ def test_a_page_is_refused_packed_or_not(file, page):
     assert "HTML page" in refused(file, gzip.compress(page))
 
 
+def test_what_pg_dump_says_when_it_fails_is_refused(file):
+    said = b'pg_dump: error: connection to server on socket "/x" failed: No such file\n'
+    assert f"it is what pg_dump said when it failed ({said.decode().strip()})" in refused(file, said)
+
+
 @pytest.mark.parametrize("data", [b"", gzip.compress(b""), zstd.compress(b"")])
 def test_nothing_is_refused_packed_or_not(file, data):
     assert "empty" in refused(file, data)

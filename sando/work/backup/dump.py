@@ -61,6 +61,20 @@ def examine(path: Path, look: Look) -> Dump:
         raise NoDump("it ends too early: this is half a dump; let the one that writes it finish") from None
 
 
+def begins_as_dump(path: Path) -> bool:
+    """Whether its first bytes are those of a dump that sando knows, packed or not; it is not looked through."""
+    if path.is_dir():
+        return (path / TOC).is_file()
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:  # there is none
+        return False
+    return head.startswith((archive.MAGIC, _IN_TAR, *_PACKED)) or any(
+        _begins_a_line(head, begin) for begin, _ in (_PLAIN, _CLUSTER)
+    )
+
+
 # -- a folder ------------------------------------------------------------------------------------------------
 
 
@@ -125,6 +139,9 @@ def _judge(head: bytes, source: Flow) -> Dump:
         raise EOFError
     if head.lstrip().lower().startswith(_PAGES):
         raise NoDump("it is an HTML page and no dump: look at what writes it")
+    if head.startswith(b"pg_dump: error:"):
+        said = visible(head.splitlines()[0].decode("utf-8", "replace"))
+        raise NoDump(f"it is what pg_dump said when it failed ({said[:200]}): look at what writes it")
     if head.startswith(archive.MAGIC):
         return _custom(source)
     if head[257:262] == b"ustar" or head.startswith(_IN_TAR):

@@ -16,7 +16,7 @@ from sando.model.topology import BackupSpec
 from sando.work.backup import place, trouble
 from sando.work.backup.arrival import LIMITS, Limits, Progress, Tell, told
 from sando.work.backup.carrier import Carrier
-from sando.work.backup.dump import examine
+from sando.work.backup.dump import Dump, begins_as_dump, examine
 from sando.work.backup.seal import fingerprint
 from sando.work.backup.source import STEP, Source, parse, program
 from sando.work.backup.trouble import NoDump
@@ -91,6 +91,7 @@ class _Fetch:
                 raise trouble.changed(self.source)
             size, sha256 = fingerprint(new, self._goes_on, seal=True)
             dump = examine(new, self._goes_on)
+            self._compare(dump)
         except NoDump as why:
             raise trouble.told(self.source, str(why)) from None
         warnings = tuple(filter(None, (dump.warning, self._shrunk(size))))
@@ -101,6 +102,13 @@ class _Fetch:
             self.carrier.log.say(f"warning: {warning}")
         spec = self.carrier.spec
         return Fetched(spec.source, spec.local_path, size, sha256, dump.kind, 0.0, warnings)
+
+    def _compare(self, dump: Dump) -> None:
+        """What a failed script left in place of a dump takes no good one's place."""
+        if dump.kind.startswith("unknown") and begins_as_dump(self.target):
+            raise NoDump(
+                f"{dump.warning}; the last one was a dump: if this is meant, remove {self.target} first"
+            )
 
     def _goes_on(self) -> None:
         self.carrier.cancel.check()
