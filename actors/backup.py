@@ -27,8 +27,10 @@ from actors.messages import (
 )
 from sando.model.answers import Accepted, Refusal, draining
 from sando.model.backup import (
+    TRIES,
     Arriving,
     Fetched,
+    Tries,
     brought,
     brought_nothing,
     due_in,
@@ -218,10 +220,12 @@ class Backup(Actor):
 
     def _brought_nothing(self, operation: Operation, status: Status, error: str, tail: str = "") -> None:
         """That it was stopped with sandod is nobody's fault: the next start goes on where this one left off."""
-        former = self.site.store.tries()
-        rows = brought_nothing(operation, status, error, tail, self.site.clock(), former)
-        self.site.store.save(*(row for row in rows if not (self.draining and isinstance(row, Fact))))
-        due = due_in(self.spec, self.site.store.backup(), self.site.store.tries(), self.site.clock())
+        store, now = self.site.store, self.site.clock()
+        known, source = store.backup(), str(operation.details.get("source", ""))
+        tries = Tries.after(store.tries(), source, now, stopped=status is Status.ABORTED)
+        rows = brought_nothing(operation, status, error, tail, now.at)
+        store.save(*rows, *([] if self.draining else [Fact(TRIES, tries)]))
+        due = None if self.draining else due_in(self.spec, known, tries, now)
         again = f"; the schedule tries again in {span(due)}" if due else ""
         log.warning(
             "backup: operation %s %s: %s%s", operation.id, status, error.removeprefix("backup: "), again

@@ -162,16 +162,12 @@ def brought(operation: Operation, fetched: Fetched, now: Instant) -> tuple[Any, 
 
 
 def brought_nothing(
-    operation: Operation, status: Status, error: str, tail: str, now: Instant, former: Tries | None
+    operation: Operation, status: Status, error: str, tail: str, at: datetime
 ) -> tuple[Any, ...]:
-    """The rows of one that did not; the schedule tries again sooner, but for what a person stopped."""
-    ended = replace(operation, status=status, error=error, finished_at=now.at)
-    tries = Tries.after(
-        former, str(operation.details.get("source", "")), now, stopped=status is Status.ABORTED
-    )
+    """The rows of one that did not."""
+    ended = replace(operation, status=status, error=error, finished_at=at)
     data: dict[str, object] = {"error": error, "status": status, "tail": tail}
-    event = Event("BackupFailed", now.at, operation.id, actor=operation.actor, data=data)
-    return ended, Fact(TRIES, tries), event
+    return ended, Event("BackupFailed", at, operation.id, actor=operation.actor, data=data)
 
 
 def restored(verdict: Verdict, tier: str, version: str, operation: int, at: datetime) -> Restored | None:

@@ -261,6 +261,21 @@ def test_after_a_failure_it_tries_again_soon_and_then_less_often(often: Stage) -
     assert fetches(often)[-1].reason == "every 6h"
 
 
+def test_a_failure_is_told_once_when_the_store_goes_away_around_its_end(often: Stage) -> None:
+    """Whatever is read or written then is tried again from the beginning, or is done."""
+    (first,) = fetches(often)
+    for away in range(1, 8):
+        often.store.away, often.store.reads_too = away, True
+        often.finish("backup/", LOST)
+        often.advance(20)
+        often.advance(4 * HOUR)
+    often.store.away = 0
+    told = [e.operation for e in often.events("BackupFailed")]
+    assert told == sorted(set(told))
+    assert first.id in told
+    assert all(o.finished_at for o in fetches(often)[:-1])
+
+
 def test_a_failure_says_when_the_schedule_tries_again(often: Stage, caplog: pytest.LogCaptureFixture) -> None:
     often.finish("backup/", LOST)
     assert (

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import stat
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,11 @@ from tests.work.fetching import DUMP, END, HEAD, OLD, TOC, content, plain
 from tests.work.sshds import small_disk
 from tests.work.wild import until
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 keepers, place = fetching.keepers, fetching.place
 
 # -- a file ------------------------------------------------------------------------------------------------
@@ -36,7 +42,7 @@ def test_a_file_arrives_whole_private_and_hashed(place):
     sha256 = hashlib.sha256(DUMP).hexdigest()
     assert (told.bytes, told.sha256, told.kind, told.warnings) == (len(DUMP), sha256, "plain", ())
     assert (told.source, told.local_path) == (f"file://{place.source}", str(place.target))
-    assert 0 < told.seconds < 10
+    assert told.seconds > 0
     assert sha256 in place.said()
 
 
@@ -176,6 +182,14 @@ def test_a_folder_that_cannot_be_had_is_told_as_could_not_run(place):
     spec = BackupSpec(source=f"file://{place.source}", local_path=f"{place.source}/in-a-file/b.sql")
     with pytest.raises(WorkError, match=r"cannot write .*: Not a directory") as caught:
         fetch(spec, place.log, place.keepers, place.cancel)
+    assert caught.value.errored
+
+
+def test_a_target_that_leads_nowhere_is_told_as_could_not_run(place):
+    place.target.unlink()
+    place.target.symlink_to(place.target.name)
+    with pytest.raises(WorkError, match=r"cannot write .*: Too many levels of symbolic links") as caught:
+        place.fetch()
     assert caught.value.errored
 
 
@@ -356,8 +370,8 @@ def test_a_slow_source_that_goes_on_is_not_ended_before_the_whole_time_is_over(p
 
 
 def test_a_bomb_in_a_small_file_is_ended_when_its_time_is_over(place):
-    place.source.write_bytes(gzip.compress(bytes(50_000_000), 1) * 400)
-    error = place.refused(limits=Limits(total_s=1.0, room=0))
+    place.source.write_bytes(zstd.compress(bytes(50_000_000)) * 4000)
+    error = place.refused(limits=Limits(total_s=2.0, room=0))
     assert "timed out while it was looked through" in str(error)
     assert error.errored
 

@@ -7,7 +7,6 @@ import shutil
 import struct
 import sys
 import tarfile
-import time
 
 import pytest
 from hypothesis import given
@@ -29,7 +28,7 @@ else:
 
 
 def gz(data):
-    return gzip.compress(data, 1)
+    return gzip.compress(data, 1, mtime=0)  # a time would be in the names of the tests
 
 
 def zst(data):
@@ -164,7 +163,7 @@ def test_a_dump_of_all_databases_is_taken_with_a_warning_and_half_of_one_is_not(
         (b"PK\x03\x04rest", "zip"),
         (b"\xfd7zXZ\0rest", "xz"),
         (b"SQLite format 3\0rest", "SQLite"),
-        (gzip.compress(b"select 1;\n"), "begins as no dump of pg_dump"),
+        (gzip.compress(b"select 1;\n", mtime=0), "begins as no dump of pg_dump"),
     ],
 )
 def test_what_is_not_known_is_taken_with_a_warning_that_names_it(file, data, word):
@@ -186,9 +185,9 @@ def test_what_pg_dump_says_when_it_fails_is_refused(file):
     assert f"it is what pg_dump said when it failed ({said.decode().strip()})" in refused(file, said)
 
 
-@pytest.mark.parametrize("data", [b"", gzip.compress(b""), zstd.compress(b"")])
-def test_nothing_is_refused_packed_or_not(file, data):
-    assert "empty" in refused(file, data)
+@pytest.mark.parametrize("pack", [bytes, gz, zst])
+def test_nothing_is_refused_packed_or_not(file, pack):
+    assert "empty" in refused(file, pack(b""))
 
 
 def test_a_tar_of_something_else_is_taken_with_a_warning(file):
@@ -394,6 +393,4 @@ def test_a_large_archive_is_stepped_over_and_not_read(tmp_path):
         file.write(writer.data)
         file.seek(size, 1)
         file.write(bytes(9))
-    began = time.monotonic()
     assert kind(tmp_path / "large") == "custom"
-    assert time.monotonic() - began < 60

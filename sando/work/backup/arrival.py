@@ -54,10 +54,12 @@ class Progress:
 class Watch:
     """The limits of one fetch: total time, time without a new byte, room. `why` says which of them was over.
 
-    `size` says how much has come; `of` is the whole, where it is known.
+    `size` says how much has come; `of` is the whole, where it is known. Without `progress` nobody is told.
     """
 
-    def __init__(self, size: Callable[[], int], folder: Path, limits: Limits, progress: Progress) -> None:
+    def __init__(
+        self, size: Callable[[], int], folder: Path, limits: Limits, progress: Progress | None
+    ) -> None:
         self.why = ""
         self.of: int | None = None
         self._size_now = size
@@ -76,7 +78,8 @@ class Watch:
         now, size = time.monotonic(), self._size_now()
         if size > self._size:
             self._size, self._grown_at = size, now
-        self._progress.at("fetch", size, self.of)
+        if self._progress:
+            self._progress.at("fetch", size, self.of)
         if now - self._began >= self._limits.total_s:
             self.why = f"timed out after {span(self._limits.total_s)}, with {amount(size, self.of)}"
         elif now - self._grown_at >= self._limits.idle_s:

@@ -109,7 +109,8 @@ class Carrier:
         log = OpLog(self.folder / f"list-{token_hex(4)}")
         argv = source.list_argv(self.source, inside=inside)
         try:
-            self._run(argv, self._watch(log.size), log, _wait)
+            watch = Watch(log.size, self.folder.parent, self.limits, None)
+            self._run(argv, watch, log, _wait)
         except WorkError as error:
             for line in error.tail.splitlines():
                 self.log.say(f"rsync: {line}")

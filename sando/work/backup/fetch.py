@@ -60,9 +60,9 @@ def _fetch(
 ) -> Fetched:
     source, target = parse(spec.source), Path(spec.local_path)
     log.say(f"backup: fetch {visible(source.shown)}")
-    _check_here(source, spec, target)
-    target = target.resolve()
     try:
+        _check_here(source, spec, target)
+        target = target.resolve()
         folder = place.stage(target)
         try:
             carrier = Carrier(source, spec, folder, log, keepers, cancel, limits, Progress(tell, log))
@@ -157,14 +157,15 @@ def _look(source: Source, target: Path) -> tuple[object, ...]:
             raise trouble.told(source, "sandod's user may not read it: chmod or chown it")
         if target.exists() and target.samefile(source.path):
             raise WorkError(STEP, f"[backup] source and local_path are one, {target}", errored=True)
-        inside = (
-            sorted(_marks(entry.name, entry.stat()) for entry in os.scandir(source.path))
-            if stat.S_ISDIR(info.st_mode)
-            else ()
-        )
+        inside = _inside(source.path) if stat.S_ISDIR(info.st_mode) else ()
     except OSError as error:
         raise trouble.told(source, f"cannot be read: {error.strerror}") from error
     return _marks("", info), inside
+
+
+def _inside(path: str) -> tuple[object, ...]:
+    with os.scandir(path) as entries:
+        return tuple(sorted(_marks(entry.name, entry.stat()) for entry in entries))
 
 
 def _marks(name: str, info: os.stat_result) -> tuple[str, int, int, int]:

@@ -93,7 +93,8 @@ def size_of(path: Path) -> int:
     """Bytes of a file, or of the files in a folder; 0 where nothing is."""
     try:
         if path.is_dir():
-            return sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(path))
+            with os.scandir(path) as entries:
+                return sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
         return path.stat().st_size
     except OSError:  # not there yet, or no more
         return 0
