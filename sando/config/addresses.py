@@ -182,6 +182,8 @@ def backup_source(value: object) -> str:
         raise Bad("must be file:///path, rsync://host[:port]/module/path or ssh://user@host[:port]/path")
     if not path or path.startswith("/") or ".." in path.split("/") or any(char in path for char in "?#%\\"):
         raise Bad("its path must be plain: no '..', no '//' in front, none of ? # % \\")
+    if path.removesuffix("/").endswith(("/", "/.")) or path in {".", "./"}:
+        raise Bad("its path must end with a name")
     checks[scheme](where, path)
     return source
 
@@ -196,6 +198,8 @@ def _check_rsync(where: str, path: str) -> None:
     module, _, inside = path.partition("/")
     if not inside or module.startswith("-"):
         raise Bad("names no module and path; write rsync://host/module/path")
+    if inside.startswith("-"):  # the server takes what follows its module for an option
+        raise Bad("has a path that begins with -; rename the file")
     _check_remote(path)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sando.model.backup import LastGood
 from sando.model.gates import Verdict
 from sando.model.release import Release
 from sando.model.topology import BackupSpec, BuildSpec, GateSpec
@@ -67,10 +68,12 @@ class Bench:
         kind: str,
         cancel: CancelToken | None = None,
         backup: BackupSpec | None = None,
+        fetched: LastGood | None = None,
         **keys: object,
     ) -> Verdict:
         spec = GateSpec(kind=kind, name=keys.pop("name", kind), **keys)
         context = GateContext(
-            spec, "mm", release.version, release.sha, self.operation, str(self.store / release.version), self.shop, self.log, backup
+            spec, "mm", release.version, release.sha, self.operation, str(self.store / release.version), self.shop, self.log, backup,
+            fetched=fetched,
         )  # fmt: skip
         return run_gate(context, cancel or CancelToken())

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sando.model.backup import LastGood
 from sando.model.gates import Verdict
 from sando.model.names import visible
 from sando.model.topology import BackupSpec, Command, GateSpec
@@ -17,7 +18,8 @@ from sando.work.process import clean_env, command_argv
 class GateContext:
     """One gate of one version on the build tier. `release` is its folder in the store.
 
-    `running` are the other versions that run on the later tiers now; `first_release` is true while none ever has.
+    `running` are the other versions that run on the later tiers now; `first_release` is true while none ever has;
+    `fetched` is the last good fetch of the backup.
     """
 
     spec: GateSpec
@@ -31,6 +33,7 @@ class GateContext:
     backup: BackupSpec | None
     running: tuple[str, ...] = ()
     first_release: bool = True
+    fetched: LastGood | None = None
 
     @property
     def timeout_s(self) -> float:
