@@ -13,6 +13,7 @@ from sando.work.gates.table import GateContext, run_gate
 from sando.work.git import ensure_bare, tip
 from sando.work.log import OpLog
 from sando.work.process import Keepers
+from sando.work.scratch.opening import Where
 from tests.work.pushing import Clone
 
 PUSHED = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -67,10 +68,15 @@ class Bench:
         kind: str,
         cancel: CancelToken | None = None,
         backup: BackupSpec | None = None,
+        url: str | None = None,
+        running: tuple[str, ...] = (),
+        boot: GateSpec | None = None,
         **keys: object,
     ) -> Verdict:
         spec = GateSpec(kind=kind, name=keys.pop("name", kind), **keys)
+        where = Where(Path(self.shop.workdir, "scratch"), url)
         context = GateContext(
-            spec, "mm", release.version, release.sha, self.operation, str(self.store / release.version), self.shop, self.log, backup
+            spec, "mm", release.version, release.sha, self.operation, str(self.store / release.version), self.shop, self.log, backup,
+            where, running, boot,
         )  # fmt: skip
         return run_gate(context, cancel or CancelToken())

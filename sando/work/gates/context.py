@@ -11,13 +11,15 @@ from sando.work.cancel import CancelToken
 from sando.work.git import checked_out, checkout
 from sando.work.log import OpLog
 from sando.work.process import clean_env, command_argv
+from sando.work.scratch.opening import Where
 
 
 @dataclass(frozen=True, slots=True)
 class GateContext:
     """One gate of one version on the build tier. `release` is its folder in the store.
 
-    `first_release` is true while no later tier has ever run a version.
+    `running` are the versions that now run on later tiers, `boot` is the tier's own boot_smoke gate. `where` is where
+    backups are restored; a daemon has one such place for all of its tiers.
     """
 
     spec: GateSpec
@@ -29,11 +31,18 @@ class GateContext:
     shop: Workshop
     log: OpLog
     backup: BackupSpec | None
-    first_release: bool = True
+    where: Where
+    running: tuple[str, ...] = ()
+    boot: GateSpec | None = None
 
     @property
     def timeout_s(self) -> float:
         return self.spec.timeout_s or self.shop.spec.timeout_s
+
+    @property
+    def first_release(self) -> bool:
+        """No later tier runs a version: there is nothing that a backup could be of."""
+        return not self.running
 
 
 def ensure_checkout(context: GateContext, cancel: CancelToken) -> None:
