@@ -9,10 +9,13 @@ from typing import TypeAlias
 
 from sando.work.scratch import tokens
 from sando.work.scratch.judge import Fate, Judge, Unreadable
+from sando.work.scratch.routine import Routine
 from sando.work.scratch.tokens import skip
 from sando.work.scratch.window import Window
 
 _LONGEST = 16 * 2**20  # of a statement that is wanted whole, of a word and of a comment
+
+_SHOWN = 60
 
 Step: TypeAlias = Callable[[bool], bool]
 """Reads on in one state, True when it got further; with False as argument more text may follow."""
@@ -25,13 +28,11 @@ class Lexer:
         self._judge = judge
         self._text = Window()
         self._step: Step = self._between
-        self._inside = ""
-        self._begun = 1  # the line in which that begins
+        self._inside, self._begun = "", 1  # what is open, and the line in which it begins
         self._statement_line = 1
         self._mark = b""  # that ends what is quoted
         self._parens = 0
-        self._depth = 0  # of BEGIN ATOMIC and CASE in a routine
-        self._initials: bytes | None = None  # of the statement's first words; None: they do not matter
+        self._routine: Routine | None = None  # None: its words do not matter
         self._nesting = 0
         self._after_block: Step = self._between
 
@@ -103,7 +104,7 @@ class Lexer:
     def _command(self, final: bool) -> bool:
         text, end = self._text, self._text.data.find(b"\n", self._text.at)
         if text.before() != b"\n":
-            self._backslash()
+            return self._backslash(final)
         if end < 0 and not final:
             return False
         start, text.at = text.at, len(text.data) if end < 0 else end
@@ -111,10 +112,13 @@ class Lexer:
         text.leave_out(start)
         return True
 
-    def _backslash(self) -> None:
+    def _backslash(self, final: bool) -> bool:
         text = self._text
-        said = text.data[text.at : text.at + 60].splitlines()[0].decode("utf-8", "backslashreplace")
-        raise Unreadable(text.line(text.at), f"`{said}` is a command to psql, not SQL")
+        said = text.data[text.at : text.at + _SHOWN]
+        if not final and len(said) < _SHOWN and b"\n" not in said:
+            return False  # the error is to show the same, however the text was cut
+        shown = said.splitlines()[0].decode("utf-8", "backslashreplace")
+        raise Unreadable(text.line(text.at), f"`{shown}` is a command to psql, not SQL")
 
     def _begin(self, final: bool) -> bool:
         text = self._text
@@ -122,8 +126,8 @@ class Lexer:
         if found and found.end() == len(text.data) and not final:
             return False
         word = found[0].lower() if found else b""
-        self._parens = self._depth = 0
-        self._initials = b"" if word == b"create" else None
+        self._parens = 0
+        self._routine = Routine() if word == b"create" else None
         self._statement_line = text.line(text.at)
         if self._judge.wants(word):
             text.hold = text.at
@@ -134,17 +138,14 @@ class Lexer:
 
     def _code(self, final: bool) -> bool:
         text = self._text
-        text.at = skip(tokens.DULL if self._initials is None else tokens.DULL_BUT_WORDS, text.data, text.at)
+        text.at = skip(tokens.DULL_BUT_WORDS if self._routine else tokens.DULL, text.data, text.at)
         two = text.data[text.at : text.at + 2]
         if not two or (two in {b"-", b"/"} and not final):
             return False
         match two[:1]:
-            case b"'":
-                self._mark = b"'"  # a doubled quote is one string beside the next, which reads the same
-                return self._open(self._quoted, 1, "a quoted string")
-            case b'"':
-                self._mark = b'"'
-                return self._open(self._quoted, 1, "a quoted name")
+            case b"'" | b'"' as quote:
+                self._mark = quote  # a doubled one is one text beside the next, which reads the same
+                return self._open(self._quoted, 1, "a quoted string" if quote == b"'" else "a quoted name")
             case b"$":
                 return self._dollar(final)
             case b":":
@@ -156,7 +157,7 @@ class Lexer:
             case b")":
                 self._parens = max(0, self._parens - 1)
             case b"\\":
-                self._backslash()
+                return self._backslash(final)
             case b"-" if two == b"--":
                 return self._comment(final)
             case b"/" if two == b"/*":
@@ -175,26 +176,14 @@ class Lexer:
         end = found.end() if found else skip(tokens.NUMBER, data, at)
         if end == len(data) and not final:
             return False
-        if found and self._initials is not None:
-            self._routine(found[0].lower())
+        if found and self._routine:
+            self._routine.word(found[0].lower(), in_parentheses=self._parens > 0)
+            self._routine = self._routine if self._routine.matters else None
         elif not found and tokens.JUNK.match(data, at):
             raise Unreadable(
                 self._text.line(at), "a number runs into a quote, which psql may read in two ways"
             )
         return self._go(self._code, end)
-
-    def _routine(self, word: bytes) -> None:
-        """The body of a routine may hold semicolons (BEGIN ATOMIC … END): told from its words, as psql does."""
-        initials = self._initials or b""
-        if len(initials) < 4:
-            initials += tokens.INITIALS.get(word, b"-")
-        if tokens.ROUTINE.match(initials) and not self._parens:
-            if word == b"begin" or (word == b"case" and self._depth):
-                self._depth += 1
-            elif word == b"end":
-                self._depth = max(0, self._depth - 1)
-        dull = len(initials) >= 4 and not tokens.ROUTINE.match(initials)
-        self._initials = None if dull else initials
 
     def _dollar(self, final: bool) -> bool:
         data, at = self._text.data, self._text.at
@@ -227,7 +216,7 @@ class Lexer:
 
     def _semicolon(self) -> bool:
         self._text.at += 1
-        if not self._parens and not self._depth:
+        if not self._parens and not (self._routine and self._routine.depth):
             self._finish()
         return True
 
@@ -288,7 +277,7 @@ class Lexer:
 
     def _before_rows(self, final: bool) -> bool:
         text = self._text
-        if text.data.find(b"\n", text.at) < 0 and not final:
+        if text.data.find(b"\n", text.at) < 0 and (not final or text.at == len(text.data)):
             return False
         end = skip(tokens.REST, text.data, text.at)
         if end == text.at:

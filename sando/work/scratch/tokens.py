@@ -36,8 +36,6 @@ NESTED = re.compile(rb"/\*|\*/")
 LINE_END = re.compile(rb"[\n\r]")
 REST = re.compile(rb"[ \t\f\v]*+\r?\n")
 ROWS_END = re.compile(rb"\n\\\.\r?\n")
-ROUTINE = re.compile(rb"c(?:f|p|orf|orp)")
-INITIALS = {b"create": b"c", b"function": b"f", b"procedure": b"p", b"or": b"o", b"replace": b"r"}
 
 
 def skip(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:

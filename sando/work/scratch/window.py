@@ -55,5 +55,6 @@ class Window:
             self.data = self.data[upto:]
             self.at -= upto
             self.hold = None if self.hold is None else 0
-        self._kept = self._counted = 0
+        self._kept = 0
+        self._counted -= upto
         return out

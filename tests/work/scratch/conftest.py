@@ -1,0 +1,58 @@
+"""One server for all tests of a worker, with a canary that nobody may touch; and keepers of their own."""
+
+import pytest
+
+from sando.work.cancel import CancelToken
+from sando.work.log import OpLog
+from sando.work.process import Keepers
+from sando.work.scratch.job import Job
+from tests.work.scratch.servers import Server
+
+
+@pytest.fixture(scope="session")
+def keepers():
+    made = Keepers.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory, keepers):
+    """`prod`, with a canary, belongs to somebody; `sando` may connect there, as roles may by default."""
+    server = Server.start(tmp_path_factory.mktemp("server") / "cluster", keepers)
+    server.sql(
+        "CREATE ROLE sando LOGIN PASSWORD 'sesame'", "CREATE ROLE app LOGIN PASSWORD 'app'", "CREATE DATABASE prod OWNER app"
+    )  # fmt: skip
+    server.sql(
+        "CREATE TABLE canary (song text)", "INSERT INTO canary VALUES ('tweet')", "GRANT ALL ON canary TO PUBLIC",
+        "GRANT ALL ON SCHEMA public TO PUBLIC", database="prod",
+    )  # fmt: skip
+    yield server
+    server.end()
+
+
+PROD = """SELECT n.nspname || '.' || c.relname || ' ' || c.xmin FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' UNION ALL SELECT song || xmin || ctid FROM canary
+ UNION ALL SELECT 'comment ' || shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"""
+
+
+@pytest.fixture
+def canary(server):
+    """The second database of the server is byte for byte what it was, after the test as before."""
+    before = server.sql(PROD, database="prod")
+    yield before
+    assert server.sql(PROD, database="prod") == before
+    assert before[-1].startswith("tweet") or "tweet" in "".join(before)
+
+
+@pytest.fixture
+def fresh(server, canary):
+    """An empty database that belongs to `sando`; gone afterwards, with whoever is connected."""
+    server.sql("CREATE DATABASE sando_scratch OWNER sando")
+    yield "sando_scratch"
+    server.sql("DROP DATABASE sando_scratch WITH (FORCE)")
+
+
+@pytest.fixture
+def job(keepers, tmp_path):
+    return Job.begin("rehearsal", keepers, OpLog(tmp_path / "job.log"), CancelToken(), 60.0)
