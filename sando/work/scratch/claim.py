@@ -34,7 +34,8 @@ def find(client: Client, owner: str, job: Job) -> bool:
 
 def wipe(client: Client, sight: Sight, job: Job) -> None:
     """Drop everything, in one session that has just looked for the mark again. WorkError names what cannot be dropped."""
-    left = client.ask(questions.wipe(sight.database))
+    rows = client.ask(questions.wipe(sight.database))
+    left = [row.removeprefix("left|") for row in rows if row.startswith("left|")]
     if left:
         raise job.cannot(
             f"the scratch database {sight.database} holds what {sight.role} may not drop: {', '.join(left[:3])}; drop it as its owner"
@@ -48,13 +49,18 @@ def look(client: Client, job: Job) -> Sight:
         raise job.cannot(
             f"asked for database {place.database} as {place.user}, and got {sight.database} as {sight.role}: something stands in between"
         )
-    if sight.powers:
+    if powers := _strongest(sight):
         raise job.cannot(
-            f"scratch_db_url: {sight.role} has {', '.join(sight.powers)}: {_OTHER_POWERS}. Make a role that owns it and no more: "
+            f"scratch_db_url: {sight.role} has {powers}: {_OTHER_POWERS}. Make a role that owns it and no more: "
             f"CREATE ROLE sando_scratch LOGIN PASSWORD '…'; ALTER DATABASE {questions.name(sight.database)} OWNER TO sando_scratch;"
         )
     client.version = sight.version
     return sight
+
+
+def _strongest(sight: Sight) -> str:
+    """A superuser has all the others too."""
+    return "SUPERUSER" if "SUPERUSER" in sight.powers else ", ".join(sight.powers)
 
 
 def _may_be_marked(sight: Sight, job: Job) -> None:

@@ -1,4 +1,6 @@
--- Drops all that the role can drop, each thing in a transaction of its own; the rows say what is left.
+-- Drops all that the role can drop, each thing in a transaction of its own; the rows that begin with `left` say what it
+-- could not.
+\set ON_ERROR_STOP 0
 SET search_path = pg_catalog;
 \set mine true
 SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) AS ended FROM pg_catalog.pg_stat_activity
@@ -21,4 +23,4 @@ SELECT pg_catalog.count(pg_catalog.lo_unlink(oid)) AS unlinked FROM pg_catalog.p
  WHERE pg_catalog.pg_has_role(lomowner, 'USAGE') \gset
 ALTER DATABASE :"database" RESET ALL;
 ALTER ROLE CURRENT_USER IN DATABASE :"database" RESET ALL;
-SELECT name FROM (:content) content ORDER BY 1 LIMIT 4;
+SELECT 'left', name FROM (:content) content ORDER BY 2 LIMIT 4;

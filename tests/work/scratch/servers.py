@@ -17,9 +17,7 @@ from sando.work.scratch.programs import SERVER, Programs, find
 from tests.work.wild import until
 
 ADMIN, PASSWORD = "postgres", "of the administrator"
-_STATEMENT = re.compile(
-    r"^(?P<database>\S*)\|(?P<role>\S*)\|.*? LOG:  (?:statement|execute [^:]*): (?P<sql>.*)"
-)
+_STATEMENT = re.compile(r"^(?P<database>\S*)\|(?P<role>\S*)\|LOG:  (?:statement|execute [^:]*): (?P<sql>.*)")
 
 
 def programs() -> Programs:
@@ -114,6 +112,16 @@ class Server:
             .decode()
             .splitlines()
         )
+
+    def session(
+        self, database: str, text: str, role: str = "sando", password: str = "sesame"
+    ) -> subprocess.Popen:
+        """A psql that has run the text, and then stays connected."""
+        argv = [self.programs.path("psql"), "-XqAt", "-c", text, "-c", "SELECT pg_sleep(600)"]
+        psql = subprocess.Popen(argv, env=self.env(database, role, password), stderr=subprocess.DEVNULL)
+        sleeping = f"SELECT 1 FROM pg_stat_activity WHERE usename = '{role}' AND query LIKE '%pg_sleep(600)%'"
+        until(lambda: self.sql(sleeping))
+        return psql
 
     def url(self, database: str, role: str = "sando", password: str = "sesame") -> str:
         return f"postgres://{role}:{password}@127.0.0.1:{self.port}/{database}"
