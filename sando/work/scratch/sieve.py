@@ -35,7 +35,7 @@ _LEFT_OUT = (
     ("tablespaces", _means(r"set default_tablespace (?:=|to) (?!''|\"\"|default)")),
 )  # fmt: skip
 _CLUSTER = _means("(?:create|alter|drop) (?:database|role|user(?! mapping)|group|tablespace|system)")
-_SET = re.compile(rb"\b(standard_conforming_strings|client_encoding)\W+(\w+)", re.IGNORECASE)
+_SET = re.compile(rb"\b(standard_conforming_strings|client_encoding)\W+(?:to\W+)?(\w+)", re.IGNORECASE)
 _UNSAFE_ENCODINGS = frozenset((b"sjis", b"shift_jis_2004", b"big5", b"gbk", b"uhc", b"gb18030", b"johab"))
 _COPY = _means(r"copy N\s*(?:\((?:[^()\"]|\"[^\"]*\")*\)\s*)?from stdin\b(?!.*\bbinary\b)")
 EXTENSION = _means(r"create extension (?:if not exists )?(N)")
@@ -43,7 +43,7 @@ _SCHEMA = _means("create schema (?:if not exists )?(N)")
 _POLICY = re.compile(
     rb"create\s+policy\s.*?\sto\s+(" + NAME + rb"(?:\s*,\s*" + NAME + rb")*)", re.IGNORECASE | re.DOTALL
 )
-_CLEAN = _means("(?:drop|alter)")
+_CLEAN = _means(r"(?:drop|alter .*?\b(?:drop|detach)\b)")
 _EVERYBODY = frozenset((b"public", b"current_user", b"session_user", b"current_role"))
 _RESTRICT = re.compile(rb"\\(restrict|unrestrict)[ \t]+([A-Za-z0-9]+)[ \t]*")
 _CONNECT = re.compile(rb"\\c(?:onnect)?\b")
