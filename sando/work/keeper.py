@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -24,7 +25,7 @@ LEFT_GRACE_S = 2.0
 KILL_LIMIT_S = 30.0  # a process that SIGKILL does not end by then is named as stuck
 SIZE = struct.Struct("!Q")
 FOLDER = "{folder}"
-"""Stands in an argv for the folder of the request, by a descriptor: also where the account may not reach its path."""
+"""Stands in argv and environment for the folder of the request, by a descriptor: its path may be closed to the account."""
 
 _SET_NAME = 15
 _SET_CHILD_SUBREAPER = 36
@@ -62,6 +63,11 @@ class Reaper:
 
     def reaped(self, pid: int, status: int) -> None:
         raise NotImplementedError
+
+
+def _never_fork() -> None:
+    """What runs now starts no process, whatever it is told; root alone is not held by this."""
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
 class Keeper(Reaper):
@@ -111,19 +117,18 @@ class Keeper(Reaper):
         given: list[int] = []
         try:
             given += [os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)] if folder else []
+            path = f"/proc/self/fd/{given[0]}" if given else FOLDER
             leader = subprocess.Popen(
-                [
-                    word.replace(FOLDER, f"/proc/self/fd/{given[0]}") if given else word
-                    for word in request["argv"]
-                ],
+                [word.replace(FOLDER, path) for word in request["argv"]],
                 cwd=request["cwd"],
-                env=request["env"],
+                env={name: value.replace(FOLDER, path) for name, value in request["env"].items()},
                 stdin=self.input,
                 stdout=self.output,
                 stderr=self.output,
                 start_new_session=True,
                 umask=0o022,
                 pass_fds=given,
+                preexec_fn=_never_fork if request.get("alone") else None,  # noqa: PLW1509  (there are no threads here)
                 **request.get("account", {}),
             )
         except (OSError, ValueError) as error:

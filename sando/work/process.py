@@ -110,13 +110,15 @@ class Keepers:
         stdin: int | None = None,
         folder: str | Path | None = None,
         account: Account | None = None,
+        alone: bool = False,
     ) -> Running:
         """Start a command and return while it runs; the caller ends it. WorkError when it cannot be started.
 
-        It reads `stdin`, a descriptor that stays the caller's, in place of nothing. `{folder}` in `argv` stands for a
-        path to `folder` that also `account` can use, whoever owns the folders above it.
+        It reads `stdin`, a descriptor that stays the caller's, in place of nothing. `{folder}` in `argv` and `env` stands
+        for a path to `folder` that also `account` can use, whoever owns the folders above it. `alone`: the command can
+        start no process, unless it is root's.
         """
-        request: dict[str, object] = {"argv": list(argv), "cwd": str(cwd), "env": dict(env)}
+        request: dict[str, object] = {"argv": list(argv), "cwd": str(cwd), "env": dict(env), "alone": alone}
         if folder is not None:
             request["folder"] = str(folder)
         if account is not None:

@@ -4,6 +4,7 @@ import time
 from typing import NamedTuple
 
 from sando.model.names import visible
+from sando.work.keeper import FOLDER
 from sando.work.scratch.client import Client, told
 from sando.work.scratch.complaint import Complaint
 from sando.work.scratch.job import Job
@@ -98,7 +99,11 @@ def _apply(client: Client, file: Migration, todo: Pending, job: Job) -> None:
     why = told(said)
     if not isinstance(why, Complaint) or why.says_nothing_of_the_sql:
         raise job.cannot(f"{visible(file.name)} could not be tried: {why or ended}")
-    line = script.place(why.line, why.place, at_once=at_once) if why.file == path else 0
+    line = (
+        script.place(why.line, why.place, at_once=at_once)
+        if why.file.endswith(path.removeprefix(FOLDER))
+        else 0
+    )
     raise Unfit(f"{visible(file.name)}{f' line {line}' if line else ''}: {why}{_hint(why, todo)}")
 
 

@@ -1,16 +1,20 @@
 """THE choke point: the only place that starts psql and pg_restore. Each session of psql first proves where it is.
 
 libpq is told everything and finds nothing by itself: none of sandod's `PG*`, no service file, no passwords and
-certificates of sandod's user. A password travels in the environment of the child, never in an argv.
+certificates of sandod's user. A password travels in the environment of the child, never in an argv. A psql that is
+given somebody's SQL can start no process, and is not root: there are commands that it would run.
 """
 
 import contextlib
 import os
+import secrets
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sando.work.account import account_of
+from sando.work.keeper import FOLDER
 from sando.work.log import OpLog
 from sando.work.process import Exit, Running
 from sando.work.scratch.complaint import Complaint, complaint
@@ -18,6 +22,7 @@ from sando.work.scratch.job import Job
 from sando.work.scratch.programs import Programs
 from sando.work.scratch.questions import SETTINGS
 
+SESSION = "session"
 _GRACE_S = 1.0
 _WATCH_S = 0.25
 _SESSION_S = (
@@ -39,29 +44,35 @@ class Place:
     database: str
     address: str = ""
     """Of the host: what was looked at once is what is spoken to afterwards."""
+    within: str = ""
+    """Of a socket of our own: its folder as any account reaches it, from the folder of the scratch database."""
     sslmode: str = "prefer"
     connect_timeout: int = 10
 
 
 class Client:
-    """Everything that reaches one database. `guard` is SQL that fails unless it is the right one; `folder` is private."""
+    """Everything that reaches one database; files are kept in the folder `SESSION` of `base`."""
 
-    def __init__(self, programs: Programs, place: Place, folder: Path, job: Job, guard: str = "") -> None:
+    def __init__(self, programs: Programs, place: Place, base: Path, job: Job) -> None:
         self.programs = programs
         self.place = place
-        self.guard = guard
+        self.guard = ""  # a script that fails unless the session is in the right database
         self.version = 0  # of the server, as in server_version_num; 0 while it has not been asked
-        self.folder = folder
+        self.folder = base / SESSION
+        self._base = base
+        self._other = (account_of("postgres") or account_of("nobody")) if os.geteuid() == 0 else None
         self._job = job
-        self._count = 0
+
+    def beside(self, database: str) -> "Client":
+        """The same role in another database of the same server, without a guard: for a cluster of our own."""
+        return Client(self.programs, replace(self.place, database=database), self._base, self._job)
 
     def ask(self, script: str) -> list[str]:
         """Run a script of our own and answer its rows, columns apart by `|`. WorkError (errored) says what failed."""
-        path = self._file("ask.sql", self.guard + script)
         answer = OpLog(self.folder / "answer")
         answer.path.unlink(missing_ok=True)
-        ended, said = self.wait(self._spawn([*self._psql(), "-f", str(path)], answer), answer, 0)
-        path.unlink()
+        words = [*self._psql(), "-f", self.file("ask.sql", self.guard + script)]
+        ended, said = self.wait(self._spawn(words, answer), answer, 0)
         answer.path.unlink(missing_ok=True)
         if not ended.ok:
             raise self._job.cannot(f"{self._name()}: {told(said) or ended}")
@@ -71,10 +82,9 @@ class Client:
         """Start psql on somebody's SQL; its output goes to the log. Restricted, it runs no backslash command of it."""
         prelude = self.guard + "".join(f"\\unset {name}\n" for name in _VARIABLES)
         if restricted:
-            prelude += f"\\restrict {os.urandom(16).hex()}\n"
-        return self._spawn(
-            [*self._psql(), "-o", os.devnull, "-f", str(self._file("prelude.sql", prelude)), *words], self._job.log, stdin
-        )  # fmt: skip
+            prelude += f"\\restrict {secrets.token_hex(16)}\n"
+        first = ["-o", os.devnull, "-f", self.file("prelude.sql", prelude)]
+        return self._spawn([*self._psql(), *first, *words], self._job.log, stdin, confined=True)
 
     def pg_restore(self, words: Sequence[str], stdin: int) -> Running:
         """Start pg_restore into the database; the archive is its stdin, under a name that it can open again."""
@@ -107,8 +117,14 @@ class Client:
         return ended, lines(log, offset)
 
     def file(self, name: str, text: str) -> str:
-        """A file for the words of `psql` and `pg_restore`; readable for sandod's user alone."""
-        return str(self._file(name, text))
+        """A file for the words of `psql` and `pg_restore`, as these are to name it; it goes with the session."""
+        path = self.folder / f"{secrets.token_hex(4)}-{name}"
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+        if self._other:
+            os.chown(path, self._other.user, self._other.group)
+        return f"{FOLDER}/{SESSION}/{path.name}"
 
     def _name(self) -> str:
         return f"scratch database {self.place.database} on {self.place.host}"
@@ -117,20 +133,15 @@ class Client:
         quiet = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose"]
         return [self.programs.path("psql"), *quiet]
 
-    def _file(self, name: str, text: str) -> Path:
-        self._count += 1
-        path = self.folder / f"{self._count}-{name}"
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-        return path
-
-    def _spawn(self, argv: Sequence[str], log: OpLog, stdin: int | None = None) -> Running:
+    def _spawn(
+        self, argv: Sequence[str], log: OpLog, stdin: int | None = None, *, confined: bool = False
+    ) -> Running:
         self._job.left()
-        env = libpq_env(self.place, self.folder, self._options())
+        place = replace(self.place, host=f"{FOLDER}/{self.place.within}") if self.place.within else self.place
         return self._job.keepers.spawn(
-            argv, cwd=self.folder, env=env, log=log, step=self._job.step, stdin=stdin
-        )
+            argv, cwd="/", env=libpq_env(place, f"{FOLDER}/{SESSION}", self._options()), log=log, step=self._job.step,
+            stdin=stdin, folder=self._base, account=self._other if confined else None, alone=confined,
+        )  # fmt: skip
 
     def _options(self) -> dict[str, object]:
         """Limits for each session; the server itself notices that psql is gone, where it can."""
@@ -143,11 +154,11 @@ class Client:
         return options | ({"client_connection_check_interval": 1000} if self.version >= 140000 else {})
 
 
-def libpq_env(place: Place, folder: Path, options: Mapping[str, object]) -> dict[str, str]:
+def libpq_env(place: Place, home: str, options: Mapping[str, object]) -> dict[str, str]:
     """The whole environment of a child that speaks libpq: what is not named here does not exist for it."""
-    nowhere = str(folder / "none")
+    nowhere = f"{home}/none"
     env = {
-        "PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": str(folder), "TMPDIR": str(folder),
+        "PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": home, "TMPDIR": home,
         "PGHOST": place.host, "PGPORT": str(place.port), "PGUSER": place.user, "PGDATABASE": place.database,
         "PGSSLMODE": place.sslmode, "PGCONNECT_TIMEOUT": str(place.connect_timeout), "PGGSSENCMODE": "disable",
         "PGAPPNAME": "sando", "PGCLIENTENCODING": "UTF8", "PGSYSCONFDIR": nowhere, "PGSERVICEFILE": nowhere,

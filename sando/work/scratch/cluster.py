@@ -223,7 +223,9 @@ class Cluster:
 
 
 def place_of(socket: Path, user: str, password: str, database: str) -> Place:
-    return Place(host=str(socket), port=5432, user=user, password=password, database=database)
+    return Place(
+        host=str(socket), port=5432, user=user, password=password, database=database, within="cluster/run"
+    )
 
 
 def _server_account(job: Job) -> Account | None:

@@ -16,7 +16,6 @@ from typing import IO
 
 from sando.model.errors import WorkError
 from sando.model.names import visible
-from sando.work.digest import digest_of, scan
 from sando.work.now import read_clock
 from sando.work.scratch.job import Job
 from sando.work.scratch.kinds import GZIP, HEAD, ZSTD, Kind, archive_kind, kind_of
@@ -129,12 +128,25 @@ def not_whole(dump: Dump, job: Job, why: str) -> WorkError:
     return job.cannot(f"the backup {dump.path} " + _NOT_WHOLE.format(why=why))
 
 
-def digest_of_folder(dump: Dump) -> str:
-    """Of a folder: its files by name and hash."""
-    return digest_of(scan(Path(f"/proc/self/fd/{dump.fd}")))
+def digest_of_folder(dump: Dump, job: Job) -> str:
+    """What `sha256sum * | sha256sum` prints in that folder, in the order of the bytes of the names."""
+    listed = hashlib.sha256()
+    with os.scandir(dump.fd) as entries:
+        names = sorted((entry.name for entry in entries), key=os.fsencode)
+    for name in names:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dump.fd)
+        with os.fdopen(fd, "rb") as file:
+            digest = hashlib.sha256()
+            while piece := file.read(2**20):
+                job.left()
+                digest.update(piece)
+        listed.update(f"{digest.hexdigest()}  ".encode() + os.fsencode(name) + b"\n")
+    return listed.hexdigest()
 
 
 def megabytes(count: float) -> str:
+    if count < 1e6:
+        return f"{count / 1e3:.1f} kB"
     return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
 
 

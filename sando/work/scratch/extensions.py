@@ -5,10 +5,10 @@ superuser, cannot be what a dump has put in its way.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 from sando.model.names import visible
+from sando.work.scratch import questions
 from sando.work.scratch.client import Client
 from sando.work.scratch.job import Job
 from sando.work.scratch.opening import Scratch
@@ -26,10 +26,6 @@ HARMLESS = frozenset(
         "tcn", "tsm_system_rows", "tsm_system_time", "unaccent", "uuid-ossp", "vector", "xml2",
     )
 )  # fmt: skip
-_ASK = """SELECT e.name, v.trusted, e.installed_version IS NOT NULL FROM pg_catalog.pg_available_extensions e
- JOIN pg_catalog.pg_available_extension_versions v ON v.name = e.name AND v.version = e.default_version;
-SELECT extname, true, true FROM pg_catalog.pg_extension;
-"""
 
 
 class Provided(NamedTuple):
@@ -41,27 +37,24 @@ class Provided(NamedTuple):
 
 def provide(scratch: Scratch, wanted: Mapping[str, str], job: Job) -> Provided:
     """Make what the role may not make by itself; WorkError (errored) names an extension that cannot be had."""
-    if not wanted:
+    if not wanted and scratch.admin:
         return Provided(frozenset({"plpgsql"}), frozenset())
-    known = _known(scratch.client)
-    made = {extension for extension, (_, installed) in known.items() if installed}
-    mine = [x for x in wanted if x not in made and not (x in known and known[x][0])]
+    there = _there(scratch.client)
+    known = {extension: trusted == "t" for kind, extension, trusted in there if kind == "available"}
+    made = {extension for kind, extension, _ in there if kind == "made"}
+    mine = [extension for extension in wanted if extension not in made and not known.get(extension)]
     for extension in mine:
         _check(extension, extension in known, scratch, job)
     if mine and scratch.admin:
-        client = Client(
-            scratch.client.programs, replace(scratch.admin.place, database=scratch.client.place.database), scratch.client.folder, job
-        )  # fmt: skip
+        client = scratch.admin.beside(scratch.client.place.database)
         client.ask("".join(_make(x, wanted[x] or "public", scratch.client.place.user) for x in mine))
         job.say(f"scratch: extensions made: {', '.join(mine)}")
-    schemas = {wanted[x] for x in mine if wanted[x] not in {"", "public"}}
-    return Provided(frozenset({*made, *mine}), frozenset(schemas))
+    schemas = {wanted[x] for x in mine} | {schema for kind, schema, _ in there if kind == "schema"}
+    return Provided(frozenset({*made, *mine}), frozenset(schemas - {"", "public"}))
 
 
-def _known(client: Client) -> dict[str, tuple[bool, bool]]:
-    """Whether the owner of a database may make it, and whether it is there, for each extension of the server."""
-    rows = (row.split("|") for row in client.ask(_ASK))
-    return {extension: (trusted == "t", installed == "t") for extension, trusted, installed in rows}
+def _there(client: Client) -> list[list[str]]:
+    return [row.split("|") for row in client.ask(questions.extensions())]
 
 
 def _check(extension: str, known: bool, scratch: Scratch, job: Job) -> None:

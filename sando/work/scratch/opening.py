@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from sando.model.scratch import scratch_of
 from sando.work.scratch import claim, questions, whereabouts
-from sando.work.scratch.client import Client
+from sando.work.scratch.client import SESSION, Client
 from sando.work.scratch.cluster import ADMIN, Cluster
 from sando.work.scratch.cluster import place_of as place_in_cluster
 from sando.work.scratch.job import Job
@@ -61,17 +61,16 @@ def programs_for(where: Where, least: int, job: Job) -> Programs | None:
 @contextmanager
 def emptied(where: Where, programs: Programs, job: Job) -> Iterator[Scratch]:
     """The scratch database with nothing in it. WorkError (errored) when there is none that may be emptied."""
-    with _alone(where, job) as session:
+    with _alone(where, job):
         _note(where).unlink(missing_ok=True)
         if where.url:
-            yield _emptied_server(where, where.url, programs, session, job)
+            yield _emptied_server(where, where.url, programs, job)
             return
         cluster = Cluster(where.folder / "cluster", programs, job)
         with cluster.running() as socket:
-            admin = _admin(cluster, socket, session, job)
-            password = secrets.token_hex(24)
-            admin.ask(questions.make(ROLE, password, DATABASE))
-            scratch = _private(cluster, socket, password, admin, session, job)
+            admin = _admin(where, cluster, socket, job)
+            admin.ask(questions.make(ROLE, DATABASE))
+            scratch = _private(where, cluster, socket, admin, job)
             claim.claim(scratch.client, _owner(where), job)
             yield scratch
 
@@ -80,14 +79,14 @@ def emptied(where: Where, programs: Programs, job: Job) -> Iterator[Scratch]:
 def kept(where: Where, version: str, sha: str, job: Job) -> Iterator[Scratch | None]:
     """The scratch database as the rehearsal of this very version left it; None: it was another's, or there is none."""
     programs = programs_for(where, 0, job)
-    with _alone(where, job) as session:
+    with _alone(where, job):
         if programs is None or not is_rehearsed(where, version, sha):
             yield None
         elif where.url:
-            client = _server(where.url, programs, session, job)
+            client = _server(where, where.url, programs, job)
             yield Scratch(client, None, where.url) if claim.find(client, _owner(where), job) else None
         else:
-            with _kept_cluster(where, programs, session, job) as scratch:
+            with _kept_cluster(where, programs, job) as scratch:
                 yield scratch
 
 
@@ -105,28 +104,26 @@ def is_rehearsed(where: Where, version: str, sha: str) -> bool:
 
 
 @contextmanager
-def _kept_cluster(where: Where, programs: Programs, session: Path, job: Job) -> Iterator[Scratch | None]:
+def _kept_cluster(where: Where, programs: Programs, job: Job) -> Iterator[Scratch | None]:
     cluster = Cluster(where.folder / "cluster", programs, job)
     if cluster.fresh:
         yield None
         return
     with cluster.running() as socket:
-        admin = _admin(cluster, socket, session, job)
-        password = secrets.token_hex(24)
-        admin.ask(questions.set_password(ROLE, password))
-        scratch = _private(cluster, socket, password, admin, session, job)
+        admin = _admin(where, cluster, socket, job)
+        scratch = _private(where, cluster, socket, admin, job)
         yield scratch if claim.find(scratch.client, _owner(where), job) else None
 
 
 # -- the server of scratch_db_url ----------------------------------------------------------------------------------
 
 
-def _server(url: str, programs: Programs, session: Path, job: Job) -> Client:
-    return Client(programs, whereabouts.place_of(scratch_of(url), job), session, job)
+def _server(where: Where, url: str, programs: Programs, job: Job) -> Client:
+    return Client(programs, whereabouts.place_of(scratch_of(url), job), where.folder, job)
 
 
-def _emptied_server(where: Where, url: str, programs: Programs, session: Path, job: Job) -> Scratch:
-    client = _server(url, programs, session, job)
+def _emptied_server(where: Where, url: str, programs: Programs, job: Job) -> Scratch:
+    client = _server(where, url, programs, job)
     sight = claim.claim(client, _owner(where), job)
     server = f"{sight.address or client.place.host}:{sight.port or client.place.port}"
     job.say(
@@ -139,34 +136,35 @@ def _emptied_server(where: Where, url: str, programs: Programs, session: Path, j
 # -- the private cluster -------------------------------------------------------------------------------------------
 
 
-def _admin(cluster: Cluster, socket: Path, session: Path, job: Job) -> Client:
+def _admin(where: Where, cluster: Cluster, socket: Path, job: Job) -> Client:
     place = place_in_cluster(socket, ADMIN, cluster.admin, "postgres")
-    return Client(cluster.programs, place, session, job)
+    return Client(cluster.programs, place, where.folder, job)
 
 
-def _private(
-    cluster: Cluster, socket: Path, password: str, admin: Client, session: Path, job: Job
-) -> Scratch:
+def _private(where: Where, cluster: Cluster, socket: Path, admin: Client, job: Job) -> Scratch:
+    """As the weak role, which gets a new password each time: what a migration has done to the old one is no matter."""
+    password = secrets.token_hex(24)
+    admin.ask(questions.set_password(ROLE, password))
     place = place_in_cluster(socket, ROLE, password, DATABASE)
     url = f"postgres://{ROLE}:{password}@{quote(str(socket), safe='')}/{DATABASE}"
-    return Scratch(Client(cluster.programs, place, session, job), admin, url)
+    return Scratch(Client(cluster.programs, place, where.folder, job), admin, url)
 
 
 # -- what lies in the folder ---------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _alone(where: Where, job: Job) -> Iterator[Path]:
-    """A folder for the files of this session, while nobody else holds the scratch database."""
+def _alone(where: Where, job: Job) -> Iterator[None]:
+    """Nobody else holds the scratch database, and there is a folder for the files of this session."""
     where.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     fd = os.open(where.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _lock(fd, job)
-        session = where.folder / "session"
+        session = where.folder / SESSION
         remove_tree(session)
-        session.mkdir(mode=0o700)
+        session.mkdir(mode=0o711)
         try:
-            yield session
+            yield
         finally:
             with contextlib.suppress(OSError):
                 remove_tree(session)

@@ -61,8 +61,8 @@ def wipe(database: str) -> str:
     return _script("wipe", database=database, things=_sql("things"), content=_sql("content"))
 
 
-def make(role: str, password: str, database: str) -> str:
-    return _script("make", role=role, password=password, database=database)
+def make(role: str, database: str) -> str:
+    return _script("make", role=role, database=database)
 
 
 def set_password(role: str, password: str) -> str:
@@ -76,6 +76,10 @@ def set_mark(database: str, system: str, text: str) -> str:
 
 def rows() -> str:
     return _script("rows")
+
+
+def extensions() -> str:
+    return _script("extensions")
 
 
 def _script(*names: str, **values: str) -> str:

@@ -213,7 +213,7 @@ def _archive(scratch: Scratch, dump: Dump, job: Job) -> str:
 
 def _digest(dump: Dump, job: Job) -> str:
     if dump.kind.form == "directory":
-        return digest_of_folder(dump)
+        return digest_of_folder(dump, job)
     reading = Reading(replace(dump, packing=""))
     for _ in reading.pieces(job, 2**20):
         pass

@@ -3,11 +3,31 @@
 import re
 
 from sando.work.scratch.judge import Fate
-from sando.work.scratch.sieve import EXTENSION, NAME, name_of, roles_of
+from sando.work.scratch.sieve import EXTENSION, NAME, is_of_all_tables, name_of, roles_of
 
 
-class Extensions:
-    """The judge that only looks: which extensions does a script create, and where? It stops at the first table."""
+class _Scout:
+    """Looks at each CREATE; what else stands there is judged by who lets it through."""
+
+    def wants(self, word: bytes) -> bool:
+        return word == b"create"
+
+    def comment(self, _text: bytes) -> None:
+        """Says nothing of what is needed."""
+
+    def command(self, _text: bytes, _line: int) -> None:
+        """Is refused where it would be run."""
+
+    def statement(self, text: bytes, _line: int) -> Fate:
+        self.look(text)
+        return Fate.KEEP
+
+    def look(self, text: bytes) -> None:
+        raise NotImplementedError
+
+
+class Extensions(_Scout):
+    """Which extensions does it create, and where? `over` once the first table comes: none follows in a dump."""
 
     def __init__(self) -> None:
         self.found: dict[str, str] = {}
@@ -16,37 +36,31 @@ class Extensions:
 
     def wants(self, word: bytes) -> bool:
         self.over = self.over or word in {b"copy", b"insert"}
-        return word == b"create"
+        return super().wants(word)
 
-    def comment(self, _text: bytes) -> None:
-        """Says nothing of extensions."""
-
-    def command(self, _text: bytes, _line: int) -> None:
-        """Is judged by who lets it through."""
-
-    def statement(self, text: bytes, _line: int) -> Fate:
+    def look(self, text: bytes) -> None:
         self.over = self.over or text.split(None, 2)[1:2] == [b"TABLE"]
         if found := EXTENSION.match(text):
             schema = re.search(rb"\sschema\s+(" + NAME + rb")", text, re.IGNORECASE)
             self.found[name_of(found[1])] = name_of(schema[1]) if schema else ""
-        return Fate.KEEP
 
 
-class Roles:
+class Roles(_Scout):
     """Which roles do policies name?"""
 
     def __init__(self) -> None:
-        self.found: set[str] = set()
+        self.found: list[str] = []
 
-    def wants(self, word: bytes) -> bool:
-        return word == b"create"
+    def look(self, text: bytes) -> None:
+        self.found += roles_of(text)
 
-    def comment(self, _text: bytes) -> None:
-        """Says nothing of roles."""
 
-    def command(self, _text: bytes, _line: int) -> None:
-        """Is judged by who lets it through."""
+class Publications(_Scout):
+    """Which publications are of all tables?"""
 
-    def statement(self, text: bytes, _line: int) -> Fate:
-        self.found.update(roles_of(text))
-        return Fate.KEEP
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def look(self, text: bytes) -> None:
+        if is_of_all_tables(text) and (name := re.search(NAME, text[len(b"create publication") :])):
+            self.found.append(name_of(name[0]))

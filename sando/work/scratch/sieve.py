@@ -21,6 +21,7 @@ def _means(pattern: str) -> re.Pattern[bytes]:
     return re.compile(text, re.IGNORECASE | re.DOTALL)
 
 
+_ALL_TABLES = _means("(?:create publication N for all tables|alter publication N add tables in schema)")
 _LEFT_OUT = (
     ("owners and privileges", _means(r"alter .* owner to N\s*;$")),
     ("owners and privileges", _means("(?:grant|revoke|alter default privileges|reassign owned)")),
@@ -31,7 +32,7 @@ _LEFT_OUT = (
     ("the schema public, which is there", _means(r"create schema (?:if not exists )?(?:public|\"public\")\s*;")),
     ("the language plpgsql, which is there", _means(r"create (?:or replace )?(?:procedural )?language (?:if not exists )?\"?plpgsql\"?")),
     ("subscriptions and event triggers", _means("(?:create|alter) (?:subscription|event trigger)")),
-    ("publications of all tables", _means("create publication N for all tables")),
+    ("publications of all tables", _ALL_TABLES),
     ("tablespaces", _means(r"set default_tablespace (?:=|to) (?!''|\"\"|default)")),
 )  # fmt: skip
 _CLUSTER = _means("(?:create|alter|drop) (?:database|role|user(?! mapping)|group|tablespace|system)")
@@ -43,7 +44,7 @@ _SCHEMA = _means("create schema (?:if not exists )?(N)")
 _POLICY = re.compile(
     rb"create\s+policy\s.*?\sto\s+(" + NAME + rb"(?:\s*,\s*" + NAME + rb")*)", re.IGNORECASE | re.DOTALL
 )
-_CLEAN = _means(r"(?:drop|alter .*?\b(?:drop|detach)\b)")
+_CLEAN = _means(r"(?:drop|alter .*?\b(?:drop|detach)\b|select pg_catalog\.lo_unlink\()")
 _EVERYBODY = frozenset((b"public", b"current_user", b"session_user", b"current_role"))
 _RESTRICT = re.compile(rb"\\(restrict|unrestrict)[ \t]+([A-Za-z0-9]+)[ \t]*")
 _CONNECT = re.compile(rb"\\c(?:onnect)?\b")
@@ -150,6 +151,11 @@ def check_settings(text: bytes, line: int) -> None:
             raise Unreadable(
                 line, f"{said} hides backslashes in letters: write it in UTF8 (pg_dump --encoding=UTF8)"
             )
+
+
+def is_of_all_tables(statement: bytes) -> bool:
+    """Whether it makes a publication that only a superuser may make."""
+    return bool(_ALL_TABLES.match(statement))
 
 
 def roles_of(statement: bytes) -> list[str]:

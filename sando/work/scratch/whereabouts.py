@@ -20,7 +20,16 @@ def place_of(url: ScratchUrl, job: Job) -> Place:
     elif not host.startswith("/"):
         address = _address(url, job)
     user = url.user or pwd.getpwuid(os.geteuid()).pw_name
-    return Place(host, url.port, user, url.password, url.database, address, url.sslmode, url.connect_timeout)
+    return Place(
+        host,
+        url.port,
+        user,
+        url.password,
+        url.database,
+        address=address,
+        sslmode=url.sslmode,
+        connect_timeout=url.connect_timeout,
+    )
 
 
 def _socket(url: ScratchUrl, job: Job) -> str:

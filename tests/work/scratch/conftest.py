@@ -5,7 +5,10 @@ import pytest
 from sando.work.cancel import CancelToken
 from sando.work.log import OpLog
 from sando.work.process import Keepers
+from sando.work.scratch import opening
 from sando.work.scratch.job import Job
+from sando.work.scratch.opening import Where
+from tests.work.scratch import shops
 from tests.work.scratch.servers import Server
 
 
@@ -55,4 +58,26 @@ def fresh(server, canary):
 
 @pytest.fixture
 def job(keepers, tmp_path):
-    return Job.begin("rehearsal", keepers, OpLog(tmp_path / "job.log"), CancelToken(), 60.0)
+    return Job.begin("rehearsal", keepers, OpLog(tmp_path / "job.log"), CancelToken(), 100.0)
+
+
+@pytest.fixture(scope="session")
+def shop(server):
+    return shops.make(server)
+
+
+@pytest.fixture(scope="session")
+def private(tmp_path_factory):
+    """Where a private cluster is kept between the tests of a worker."""
+    return Where(tmp_path_factory.mktemp("private") / "scratch")
+
+
+@pytest.fixture
+def open_private(private, job):
+    return lambda: opening.emptied(private, opening.programs_for(private, 0, job), job)
+
+
+@pytest.fixture
+def open_server(server, fresh, job, tmp_path):
+    where = Where(tmp_path / "scratch", server.url(fresh))
+    return lambda: opening.emptied(where, opening.programs_for(where, 0, job), job)

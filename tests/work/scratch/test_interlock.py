@@ -222,14 +222,15 @@ def test_nothing_of_the_daemon_s_environment_and_home_reaches_psql(
 
 def test_a_libpq_of_before_15_which_asks_for_the_home_of_the_user_finds_no_file_either(fresh, where, job):
     place = place_of(scratch_of(where(fresh).url), job)
-    env = libpq_env(place, where(fresh).folder, {})
+    env = libpq_env(place, str(where(fresh).folder), {})
     for name in ("PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT"):
         assert not Path(env[name]).exists()
 
 
 def test_the_password_stands_in_no_argv(server, fresh, where, job):
     place = place_of(scratch_of(where(fresh).url), job)
-    client = Client(server.programs, place, job.log.path.parent, job)
+    (where(fresh).folder / "session").mkdir(parents=True)
+    client = Client(server.programs, place, where(fresh).folder, job)
     answer = client.ask(
         "\\setenv PGPASSWORD\nSELECT pg_sleep(0);\n\\! tr '\\\\0' ' ' < /proc/$PPID/cmdline\n"
     )

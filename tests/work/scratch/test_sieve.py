@@ -149,4 +149,4 @@ def test_scouts_find_what_is_needed_first():
         Lexer(judge).feed(text)
     assert extensions.found == {"uuid-ossp": "public", "hstore": ""}
     assert extensions.over
-    assert roles.found == {"a"}
+    assert roles.found == ["a"]
