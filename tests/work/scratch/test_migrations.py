@@ -139,7 +139,7 @@ def test_all_at_once_is_one_message():
     )
 )
 def test_a_script_keeps_every_statement_and_every_line(parts):
-    text = b"".join(parts)
+    text = b" , ".join(parts)
     script = Script(text)
     again = Script(script.one_by_one())
     assert [s.first for s in again.statements] == [s.first for s in script.statements]
@@ -196,7 +196,7 @@ def test_pending_ones_are_applied_and_recorded_as_sqlx_records_them(scratch, job
         "version|bigint|NO|", "description|text|NO|", "installed_on|timestamp with time zone|NO|now()", "success|boolean|NO|", "checksum|bytea|NO|", "execution_time|bigint|NO|",
     ]  # fmt: skip
     assert scratch.client.ask("SELECT count(*) FROM a;") == ["2"]
-    assert "migrate: 3_m.sql applied in 0.0" in job.log.path.read_text()
+    assert "migrate: 3_m.sql applied in " in job.log.path.read_text()
 
 
 def test_what_the_backup_has_already_is_left_alone(scratch, job):
