@@ -28,6 +28,7 @@ class Bench:
     clone: Clone
     folder: Path
     operation: int = 41
+    scratch: Path | None = None
 
     @classmethod
     def make(cls, folder: Path, keepers: Keepers, spec: BuildSpec = SHELL) -> "Bench":
@@ -74,7 +75,7 @@ class Bench:
         **keys: object,
     ) -> Verdict:
         spec = GateSpec(kind=kind, name=keys.pop("name", kind), **keys)
-        where = Where(Path(self.shop.workdir, "scratch"), url)
+        where = Where(self.scratch or Path(self.shop.workdir, "scratch"), url)
         context = GateContext(
             spec, "mm", release.version, release.sha, self.operation, str(self.store / release.version), self.shop, self.log, backup,
             where, running, boot,

@@ -86,9 +86,10 @@ class Former:
             return None
 
     def _manifest(self, version: str) -> Manifest | None:
+        if not is_version(version):
+            return None
         try:
-            path = Path(self._context.release).with_name(version) / MANIFEST
-            return read_manifest(path.read_bytes()) if is_version(version) else None
+            return read_manifest((Path(self._context.release).with_name(version) / MANIFEST).read_bytes())
         except (OSError, msgspec.DecodeError):
             return None
 

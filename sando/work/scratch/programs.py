@@ -38,13 +38,19 @@ class Programs(NamedTuple):
 
 
 def find(
-    names: Sequence[str], least: int, cancel: CancelToken, folders: Sequence[str] = FOLDERS
+    names: Sequence[str], least: int, cancel: CancelToken, folders: Sequence[str] | None = None
 ) -> Programs | None:
     """The first on PATH, then the newest, whose major version is `least` or above; None where there is none at all.
 
     WorkError (errored) where all are older: it names the version to install.
     """
-    found = [p for p in (_look(folder, cancel) for folder in _candidates(names, folders)) if p]
+    found = [
+        p
+        for p in (
+            _look(folder, cancel) for folder in _candidates(names, FOLDERS if folders is None else folders)
+        )
+        if p
+    ]
     fit = next((p for p in found if p.major >= max(least, LEAST)), None)
     if found and not fit:
         newest = max(found, key=lambda p: p.major)
