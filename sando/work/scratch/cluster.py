@@ -31,7 +31,7 @@ _START_S = 30.0
 _STOP_S = 20.0
 _LOOK_S = 0.005
 # Nothing in it is worth a write to the disk: after a crash it is made anew.
-_SETTINGS = {
+SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0777",  # the password decides, and the folders above
     "fsync": "off",
@@ -142,7 +142,7 @@ class Cluster:
     def _start(self) -> Running:
         self._whole.unlink(missing_ok=True)
         self._log.path.unlink(missing_ok=True)
-        settings = _SETTINGS | {"unix_socket_directories": f"{FOLDER}/run"}
+        settings = SETTINGS | {"unix_socket_directories": f"{FOLDER}/run"}
         argv = [self.programs.path("postgres"), "-D", f"{FOLDER}/data"]
         server = self._spawn(
             [*argv, *(word for key, value in settings.items() for word in ("-c", f"{key}={value}"))]

@@ -67,6 +67,27 @@ def shop(server):
 
 
 @pytest.fixture(scope="session")
+def production(server):
+    """Fifty migrations applied, as sqlx has recorded them, and some rows."""
+    files = {f"{n:04}_m{n}.sql": f"CREATE TABLE m{n} (i int PRIMARY KEY);\n" for n in range(1, 50)}
+    files["0050_users.sql"] = "CREATE TABLE users (id int PRIMARY KEY, name text);\n"
+    server.sql("CREATE DATABASE production")
+    sums = "SELECT encode(sha384(convert_to($m${}$m$, 'UTF8')), 'hex')"
+    server.sql(
+        "CREATE TABLE _sqlx_migrations (version bigint PRIMARY KEY, description text NOT NULL, installed_on timestamptz NOT NULL DEFAULT now(),"
+        " success boolean NOT NULL, checksum bytea NOT NULL, execution_time bigint NOT NULL)",
+        *files.values(),
+        *(
+            f"INSERT INTO _sqlx_migrations VALUES ({int(name[:4])}, '{name[5:-4]}', now(), true, decode(({sums.format(text)}), 'hex'), 1)"
+            for name, text in files.items()
+        ),
+        "INSERT INTO users SELECT i, 'name ' || i FROM generate_series(1, 500) i",
+        database="production",
+    )
+    return files
+
+
+@pytest.fixture(scope="session")
 def private(tmp_path_factory):
     """Where a private cluster is kept between the tests of a worker."""
     return Where(tmp_path_factory.mktemp("private") / "scratch")
