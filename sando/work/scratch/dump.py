@@ -131,9 +131,7 @@ def not_whole(dump: Dump, job: Job, why: str) -> WorkError:
 def digest_of_folder(dump: Dump, job: Job) -> str:
     """What `sha256sum * | sha256sum` prints in that folder, in the order of the bytes of the names."""
     listed = hashlib.sha256()
-    with os.scandir(dump.fd) as entries:
-        names = sorted((entry.name for entry in entries), key=os.fsencode)
-    for name in names:
+    for name in files(dump.fd):
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dump.fd)
         with os.fdopen(fd, "rb") as file:
             digest = hashlib.sha256()
@@ -142,6 +140,18 @@ def digest_of_folder(dump: Dump, job: Job) -> str:
                 digest.update(piece)
         listed.update(f"{digest.hexdigest()}  ".encode() + os.fsencode(name) + b"\n")
     return listed.hexdigest()
+
+
+def files(fd: int) -> list[str]:
+    """The names in a folder, in the order of their bytes."""
+    own = os.open(
+        ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd
+    )  # two that list one descriptor share its place
+    try:
+        with os.scandir(own) as entries:
+            return sorted((entry.name for entry in entries), key=os.fsencode)
+    finally:
+        os.close(own)
 
 
 def megabytes(count: float) -> str:
@@ -198,5 +208,4 @@ def _folder_kind(path: Path, fd: int) -> Kind:
 
 
 def _folder_bytes(fd: int) -> int:
-    with os.scandir(fd) as entries:
-        return sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
+    return sum(os.stat(name, dir_fd=fd, follow_symlinks=False).st_size for name in files(fd))

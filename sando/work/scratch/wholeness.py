@@ -6,7 +6,7 @@ Of a custom archive, and of what is packed, it notices by itself.
 import os
 import tarfile
 
-from sando.work.scratch.dump import Dump, not_whole
+from sando.work.scratch.dump import Dump, files, not_whole
 from sando.work.scratch.job import Job
 
 _BLOCK = 512
@@ -18,7 +18,7 @@ def check(dump: Dump, fd: int, job: Job) -> None:
     if dump.kind.form == "tar" and (why := _half_a_tar(fd)):
         raise not_whole(dump, job, why)
     if dump.kind.form == "directory":
-        for name in sorted(os.listdir(fd)):
+        for name in files(fd):
             if name[:1].isdigit() and name.endswith(".dat") and not _ends(fd, name):
                 raise not_whole(dump, job, f"{name} ends before its rows do")
 

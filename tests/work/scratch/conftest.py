@@ -8,6 +8,7 @@ from sando.work.process import Keepers
 from sando.work.scratch import opening
 from sando.work.scratch.job import Job
 from sando.work.scratch.opening import Where
+from sando.work.tree import remove_tree
 from tests.work.scratch import shops
 from tests.work.scratch.servers import Server
 
@@ -32,6 +33,7 @@ def server(tmp_path_factory, keepers):
     )  # fmt: skip
     yield server
     server.end()
+    remove_tree(server.folder)
 
 
 PROD = """SELECT n.nspname || '.' || c.relname || ' ' || c.xmin FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -90,7 +92,9 @@ def production(server):
 @pytest.fixture(scope="session")
 def private(tmp_path_factory):
     """Where a private cluster is kept between the tests of a worker."""
-    return Where(tmp_path_factory.mktemp("private") / "scratch")
+    folder = tmp_path_factory.mktemp("private")
+    yield Where(folder / "scratch")
+    remove_tree(folder)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from sando.work.log import tail
 from sando.work.scratch import opening, programs
 from sando.work.scratch.job import Job
 from sando.work.scratch.opening import Where
+from sando.work.tree import remove_tree
 from tests.work.scratch.servers import Server
 from tests.work.wild import until
 
@@ -26,7 +27,8 @@ MADE = "scratch: make a private cluster"
 
 @pytest.fixture
 def where(tmp_path):
-    return Where(tmp_path / "work" / "scratch")
+    yield Where(tmp_path / "work" / "scratch")
+    remove_tree(tmp_path / "work")  # forty megabytes each
 
 
 def use(where, job, text="SELECT 1;"):
@@ -113,8 +115,8 @@ def test_a_server_that_outlived_its_keeper_is_ended(where, job, keepers):
     assert made(job) == 2
 
 
-def test_a_folder_whose_name_is_too_long_for_a_socket_is_no_hindrance(tmp_path, job):
-    where = Where(tmp_path / ("long" * 20) / ("name" * 20) / "scratch")
+def test_a_folder_whose_name_is_too_long_for_a_socket_is_no_hindrance(where, job):
+    where = Where(where.folder / ("long" * 20) / ("name" * 20) / "scratch")
     with opening.emptied(where, opening.programs_for(where, 0, job), job) as scratch:
         assert scratch.client.ask("SELECT 1;") == ["1"]
         socket = Path(scratch.client.place.host)
@@ -127,8 +129,8 @@ def test_a_folder_whose_name_is_too_long_for_a_socket_is_no_hindrance(tmp_path, 
     assert not socket.parent.exists()
 
 
-def test_an_alias_that_a_killed_run_left_is_removed(tmp_path, job):
-    where = Where(tmp_path / ("long" * 20) / ("name" * 20) / "scratch")
+def test_an_alias_that_a_killed_run_left_is_removed(where, job):
+    where = Where(where.folder / ("long" * 20) / ("name" * 20) / "scratch")
     use(where, job)
     left = Path(
         subprocess.run(

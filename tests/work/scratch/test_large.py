@@ -28,7 +28,8 @@ def large(server, production, tmp_path_factory):
         subprocess.run([server.programs.path("pg_dump"), "large"], env=server.env(), stdout=out, check=True)
     server.sql("DROP DATABASE large")
     assert path.stat().st_size > 199e6
-    return path
+    yield path
+    path.unlink()
 
 
 def test_two_hundred_megabytes_are_restored_and_migrated_and_told_step_by_step(
