@@ -26,6 +26,12 @@ def programs() -> Programs:
     return found
 
 
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
 class Said(NamedTuple):
     """A statement that the server has run."""
 
@@ -43,9 +49,7 @@ class Server:
         self._keepers = keepers
         self._log = OpLog(folder / "log")
         self._account = account_of("postgres") if os.geteuid() == 0 else None
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port = sock.getsockname()[1]
+        self.port = 0
 
     @classmethod
     def start(cls, folder: Path, keepers: Keepers, **settings: str) -> Self:
@@ -58,17 +62,23 @@ class Server:
         made = server._spawn("initdb", "-D", "{folder}/data", "-U", ADMIN, "-E", "UTF8", "--locale=C", "-N",
                              "-A", "scram-sha-256", "--pwfile={folder}/password")  # fmt: skip
         assert made.wait(60).ok, server._log.path.read_text()
+        for _ in range(3):  # another one may take the port meanwhile
+            server.port = _free_port()
+            if server._comes_up(settings):
+                return server
+        raise AssertionError(server._log.path.read_text())
+
+    def _comes_up(self, more: dict[str, str]) -> bool:
         settings = {
-            "listen_addresses": "127.0.0.1", "port": str(server.port), "unix_socket_directories": "{folder}",
+            "listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": "{folder}",
             "fsync": "off", "log_statement": "all", "log_line_prefix": "%d|%u|", "autovacuum": "off",
-        } | settings  # fmt: skip
+        } | more  # fmt: skip
         words = (word for key, value in settings.items() for word in ("-c", f"{key}={value}"))
-        server.running = server._spawn("postgres", "-D", "{folder}/data", *words)
-        until(server._ready)
-        return server
+        self.running = self._spawn("postgres", "-D", "{folder}/data", *words)
+        until(lambda: self.running.poll() is not None or self._ready())
+        return self.running.poll() is None
 
     def _ready(self) -> bool:
-        assert self.running.poll() is None, self._log.path.read_text()
         said = folder_text(self.folder / "data" / "postmaster.pid").splitlines()
         return len(said) > 7 and said[7].strip() == "ready"
 

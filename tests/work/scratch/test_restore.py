@@ -37,7 +37,12 @@ def schema(text):
         "SCHEMA geo",
         "SCHEMA public",
     )
-    return sorted(x for x in lines if not any(word in x for word in strange))
+    return sorted(_in_order(x) for x in lines if not any(word in x for word in strange))
+
+
+def _in_order(line):
+    """The roles of a policy stand in the order in which a server has made them."""
+    return re.sub(r" TO (.*) USING ", lambda m: f" TO {sorted(m[1].split(', '))} USING ", line)
 
 
 def redump(server, scratch):
