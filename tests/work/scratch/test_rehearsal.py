@@ -323,6 +323,14 @@ def test_adding_one_leaves_it_open(bench, production, backup):
     assert verdict.message.endswith(", 0.8.1 still starts")
 
 
+@pytest.mark.parametrize(("pending", "word"), [(DROPS, "no"), (ADDS, "yes")])
+def test_without_a_probe_a_program_that_stays_up_is_taken_for_well(bench, production, backup, pending, word):
+    boot = GateSpec(kind="boot_smoke", name="b", settle_s=1.0)
+    verdict = safe(bench, with_former(bench, production, **pending), backup, boot=boot)
+    assert verdict.facts["rollback_safe"] == {"0.8.1": word}
+    assert ("boot_smoke has no probe, so all that is known" in bench.log.path.read_text()) == (word == "yes")
+
+
 def test_a_server_of_one_s_own_tells_it_too(bench, production, backup, server, fresh):
     verdict = safe(bench, with_former(bench, production, **DROPS), backup, url=server.url(fresh))
     assert verdict.facts["rollback_safe"] == {"0.8.1": "no"}
@@ -331,7 +339,6 @@ def test_a_server_of_one_s_own_tells_it_too(bench, production, backup, server, f
 UNKNOWN = {
     "it did not start before either": ({"src": "#!/bin/sh\nexit 3\n"}, {}, "does not start on the restored backup either"),
     "there is no boot_smoke": ({}, {"boot": None}, "the tier has no boot_smoke gate"),
-    "boot_smoke has no probe": ({}, {"boot": GateSpec(kind="boot_smoke", name="b", settle_s=0.1)}, "boot_smoke has no probe"),
     "boot_smoke names another database": ({}, {"boot": GateSpec(kind="boot_smoke", name="b", probe=TRUE, env={"DATABASE_URL": "x"})}, "a DATABASE_URL of its own"),
     "it is not in the store": ({}, {"running": ("0.7.0",)}, "is not in the release store"),
     "its name is none": ({}, {"running": ("../x",)}, "is not in the release store"),
