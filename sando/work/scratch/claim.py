@@ -2,6 +2,7 @@
 
 from sando.work.scratch import questions
 from sando.work.scratch.client import Client
+from sando.work.scratch.complaint import complaint
 from sando.work.scratch.job import Job
 from sando.work.scratch.questions import Sight
 
@@ -37,8 +38,9 @@ def wipe(client: Client, sight: Sight, job: Job) -> None:
     rows = client.ask(questions.wipe(sight.database))
     left = [row.removeprefix("left|") for row in rows if row.startswith("left|")]
     if left:
+        why = complaint(rows)
         raise job.cannot(
-            f"the scratch database {sight.database} holds what {sight.role} may not drop: {', '.join(left[:3])}; drop it as its owner"
+            f"the scratch database {sight.database} holds what {sight.role} cannot drop: {', '.join(left[:3])} ({why}); drop it as its owner"
         )
 
 

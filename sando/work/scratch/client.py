@@ -59,7 +59,9 @@ class Client:
         self.version = 0  # of the server, as in server_version_num; 0 while it has not been asked
         self.folder = base / SESSION
         self._base = base
-        self._other = (account_of("postgres") or account_of("nobody")) if os.geteuid() == 0 else None
+        self._other = (
+            account_of("nobody") if os.geteuid() == 0 else None
+        )  # who owns nothing, not even a cluster
         self._job = job
 
     def beside(self, database: str) -> "Client":

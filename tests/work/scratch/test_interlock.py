@@ -12,10 +12,11 @@ import pytest
 from sando.model.errors import WorkError
 from sando.model.scratch import scratch_of
 from sando.work.log import tail
-from sando.work.scratch import opening, questions
+from sando.work.scratch import client, opening, questions
 from sando.work.scratch.client import Client, libpq_env
 from sando.work.scratch.opening import Where
 from sando.work.scratch.whereabouts import place_of
+from tests.work.scratch.servers import PASSWORD
 
 # The only statements that may reach a database before it is known to be ours: they change nothing.
 QUESTION = re.compile(
@@ -353,9 +354,24 @@ def test_what_an_administrator_put_there_stays_and_is_no_hindrance(server, fresh
 def test_a_table_of_somebody_else_is_named_and_not_dropped(server, fresh, where, job):
     assert attempt(where(fresh), job) == [fresh]
     server.sql("CREATE SCHEMA theirs", "CREATE TABLE theirs.t (a int)", database=fresh)
-    with pytest.raises(WorkError, match=r"holds what sando may not drop: table theirs\.t; drop it"):
+    with pytest.raises(
+        WorkError,
+        match=r"holds what sando cannot drop: table theirs\.t \(42501: permission denied for schema theirs\); drop it",
+    ):
         attempt(where(fresh), job)
     assert server.sql("SELECT count(*) FROM theirs.t", database=fresh) == ["0"]
+
+
+def test_a_lock_of_somebody_else_is_told(server, fresh, where, job, monkeypatch):
+    assert attempt(where(fresh), job) == [fresh]
+    monkeypatch.setattr(client, "_SESSION_S", 0.2)
+    holder = server.session(fresh, "BEGIN; LOCK TABLE witness", role="postgres", password=PASSWORD)
+    with pytest.raises(
+        WorkError, match=r"cannot drop: table witness \(55P03: canceling statement due to lock timeout\)"
+    ):
+        attempt(where(fresh), job)
+    holder.kill()
+    holder.wait()
 
 
 def test_a_marked_database_is_emptied_again_and_again(server, fresh, where, job):
