@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from pykka import messages
 
 from actors.base import ActorBugError, Site, post
@@ -436,7 +437,7 @@ class Stage:
     def told(self, message: Any) -> dict[str, Any]:
         answer = self.answer(message)
         assert isinstance(answer, Told), answer
-        return answer.body
+        return as_read(answer)
 
     def answer(self, message: Any) -> Answer:
         given = self.ask(message)
@@ -458,6 +459,12 @@ class Stage:
 
     def events(self, *types: str) -> list[Event]:
         return [e for e in self.store.events(0, 1_000_000) if not types or e.type in types]
+
+
+def as_read(told: Any) -> dict[str, Any]:
+    """The body of a Told as its reader gets it."""
+    body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(told.body))
+    return body
 
 
 def stop(ref: Any) -> None:

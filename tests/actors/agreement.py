@@ -15,6 +15,7 @@ from sando.model.topology import FreezeSpec
 from sando.work.outcome import Failed
 from tests.actors.storm import Storm
 from tests.factories import nodes
+from tests.harness import as_read
 
 QUESTIONS = 10
 MOST_ACTS = 6
@@ -156,7 +157,7 @@ def check(plan: Answer, act: Answer) -> str:
         assert isinstance(act, Refusal), act
         assert (plan.status, plan.code, plan.detail) == (act.status, act.code, act.detail)
         return plan.code
-    said: dict[str, Any] = plan.body
+    said = as_read(plan)
     if isinstance(act, Refusal):
         assert not said["ready"]
         assert (said["status"], said["code"], said["detail"]) == (act.status, act.code, act.detail)
