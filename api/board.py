@@ -12,16 +12,21 @@ from api.shown import event_bytes
 from sando.model.clock import Instant
 from sando.model.events import Event
 from sando.model.operation import Operation
+from sando.model.topology import Topology
 
 log = logging.getLogger(__name__)
 
 
 class Snapshot(Protocol):
-    """The published state. `etag` comes with its quotes; `state` is the structure of GET /state."""
+    """The published state. `etag` comes with its quotes; `state` is the structure of GET /state.
+
+    `topology` is the one that it was composed for.
+    """
 
     seq: int
     etag: str
     state: dict[str, Any]
+    topology: Topology
 
     def render(self, now: Instant) -> bytes:
         """The body of GET /state, encoded; only `now` and the running clocks are filled in."""

@@ -1,14 +1,22 @@
 """What the HTTP side is given: readers, a way to post commands, the time. It holds references, and makes nothing."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from api.board import Board
+from sando.model import wire
+from sando.model.claim import Claim
 from sando.model.clock import Clock
 from sando.model.events import Event
+from sando.model.gates import GateRun
 from sando.model.operation import Operation
 from sando.model.release import Manifest, Release
+from sando.model.safety import Pairs
+from sando.model.stay import Stay
+from sando.model.tier import TierState
 from sando.model.topology import TokenSpec
 
 
@@ -31,7 +39,27 @@ class Reader(Protocol):
 
     def release(self, version: str, /) -> Release | None: ...
 
-    def safety(self, *new: str) -> Mapping[tuple[str, str], str]:
+    def reading(self) -> AbstractContextManager[None]:
+        """One consistent view for several reads."""
+        ...
+
+    def tier(self, name: str, /, *, recent: int | None = None) -> TierState:
+        """The newest `recent` of its history only where that is enough."""
+        ...
+
+    def last_stay(self, tier: str, version: str, /) -> Stay | None: ...
+
+    def gate_runs(self, operation: int, /) -> list[GateRun]:
+        """By gate and attempt."""
+        ...
+
+    def dora(self, tiers: tuple[str, ...], since: datetime, until: datetime, days: int, /) -> wire.Dora: ...
+
+    def claim(self, key: str, /) -> Claim | None:
+        """What was answered to a request with an Idempotency-Key, by its digest."""
+        ...
+
+    def safety(self, *new: str) -> Pairs:
         """By (new, old): whether `old` runs on the schema of `new`."""
         ...
 
@@ -62,6 +90,10 @@ def _no_tokens() -> Sequence[TokenSpec]:
     return ()
 
 
+def _forget(_: Claim) -> None:
+    """Nothing is kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Collaborators:
     """Everything that resources stand on; one instance for the life of the server, shared by all threads."""
@@ -80,5 +112,7 @@ class Collaborators:
     """Extra Host names, asked for each request: a reload may change them."""
     tokens: Callable[[], Sequence[TokenSpec]] = _no_tokens
     """Asked for each request, like the hosts. None at all: everybody is anonymous and may do everything."""
+    keep: Callable[[Claim], object] = _forget
+    """Stores what a request with an Idempotency-Key was answered. Raises StoreUnavailable."""
     answer_within: float = 5.0
     """Seconds until a command that nobody answered is told as `outcome_unknown`."""

@@ -13,10 +13,11 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 
-from api.errors import PROBLEM, SAFE_HEADERS, body_of, code_of
+from api.errors import PROBLEM, SAFE_HEADERS, body_of
 from api.line import Line
 from api.streams import Stream, Streams
 from sando.model.answers import Refusal
+from sando.model.codes import general
 
 LEAVE = "sando.leave"
 LOCAL_ADDRESS = "sando.local_address"
@@ -75,7 +76,7 @@ class Problem(ErrorTask):  # type: ignore[misc]
         error = self.request.error
         # 500 is an error of ours that came past all handlers: its text is not for the client.
         detail = str(error.body) if error.code < 500 else "see the log of sandod"
-        body = body_of(Refusal(error.code, code_of(error.code), detail))
+        body = body_of(Refusal(error.code, general(error.code), detail))
         self.status = f"{error.code} {http.HTTPStatus(error.code).phrase}"
         headers = {"Content-Type": PROBLEM, **SAFE_HEADERS}
         self.response_headers.extend(headers.items())

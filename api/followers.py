@@ -13,6 +13,7 @@ import falcon
 
 from api import shown
 from api.board import News
+from api.call import JSON, Answer
 from api.collaborators import Collaborators, Reader, ReadLog
 from api.connection import LEAVE, FullError, Make
 from api.errors import PROBLEM, SAFE_HEADERS, Problem, body_of, problem
@@ -22,7 +23,6 @@ from sando.model.answers import Refusal, unavailable
 from sando.model.errors import StoreUnavailable
 from sando.model.operation import Operation
 
-JSON = "application/json"
 PLAIN = "text/plain; charset=utf-8"
 POLL_S = 0.15
 """How often a log that somebody follows is looked at."""
@@ -31,22 +31,20 @@ RECHECK_S = 5.0
 STALLED_S = 60.0
 PIECE = 65536
 
-Answer = tuple[int, str, bytes]
-"""Status, content type, body."""
-
 
 def can_leave(req: falcon.Request) -> bool:
     return LEAVE in req.env
 
 
-def leave(req: falcon.Request, make: Make) -> None:
-    """The connection is no longer Waitress's. Must be the last thing that a responder does."""
+def leave(req: falcon.Request, make: Make) -> Answer | None:
+    """The connection is no longer Waitress's, and None is all there is to answer: the last thing a responder does."""
     try:
         req.env[LEAVE](make)
     except FullError:
         raise problem(
             503, "too_many_streams", "too many clients wait or follow already", "try again later"
         ) from None
+    return None
 
 
 def head(status: int, kind: str, headers: dict[str, str]) -> bytes:

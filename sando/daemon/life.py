@@ -110,6 +110,7 @@ class Daemon:
             listen=(self.spec.host, self.spec.port),
             allowed_hosts=lambda: self.spec.allowed_hosts,
             tokens=lambda: (*self.spec.tokens, self.hook_token) if self.spec.tokens else (),
+            keep=self.store.save,
         )
         return Server(
             create_app(collaborators),
