@@ -21,6 +21,7 @@ class Door:
     """What falcon calls a resource: the responders of one path, by method. HEAD is GET without its body."""
 
     def __init__(self, given: Collaborators, claims: Claims, routes: Sequence[Route]) -> None:
+        self.claims = claims
         self.scopes = {route.method: route.scope for route in routes}
         for route in routes:
             respond = partial(_respond, given, claims, route, route.names)

@@ -97,9 +97,7 @@ class Picture:
         self.seq = seq
         self.etag = f'"state-{seq}"'
         self.topology = topology or factories.topology()
-        self.state = as_read(
-            wire.State(seq, "", wire.Daemon("1.0.0", stamp(NOON)), None, (), None, None)
-        )
+        self.state = as_read(wire.State(seq, "", wire.Daemon("1.0.0", stamp(NOON)), None, (), None, None))
 
     def render(self, now: Instant) -> bytes:
         return msgspec.json.encode(self.state | {"now": stamp(now.at)})
@@ -206,7 +204,7 @@ class Room:
             listen=("127.0.0.1", 7766),
             allowed_hosts=lambda: self.allowed_hosts,
             tokens=lambda: self.tokens,
-            keep=self.store.keep,
+            keep=self._keep,
             answer_within=0.3,
         )
         self.app = create_app(self.given)
@@ -217,6 +215,9 @@ class Room:
         answer = usual_answer(message) if self.answer is USUAL else self.answer
         if answer is not None:
             message.reply.answer(answer)
+
+    def _keep(self, claim) -> None:
+        self.store.keep(claim)
 
     def _read_log(self, operation, offset, limit):
         data = self.logs.get(operation, b"")[offset : offset + limit]
