@@ -50,8 +50,12 @@ def _respond(
         give(resp, answer)
 
 
-class Methods:
-    """Middleware after routing: a method that falcon has never heard of is as wrong as any other."""
+class Exact:
+    """Middleware after the token: what falcon would take for another path, or has never heard of as a method."""
+
+    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
+        if req.path.startswith("//"):  # falcon would route it like one slash
+            raise falcon.HTTPRouteNotFound
 
     def process_resource(
         self, req: falcon.Request, _resp: falcon.Response, resource: Door, _params: dict[str, str]
@@ -63,7 +67,7 @@ class Methods:
 def create_app(
     collaborators: Collaborators, routes: Sequence[Route] = ROUTES
 ) -> falcon.App[falcon.Request, falcon.Response]:
-    middleware: list[Any] = [Guard(collaborators), Bearer(collaborators), Methods()]
+    middleware: list[Any] = [Guard(collaborators), Bearer(collaborators), Exact()]
     app = falcon.App(middleware=middleware)
     app.req_options.auto_parse_qs_csv = False
     errors.install(app)

@@ -81,8 +81,6 @@ class Guard:
         _check_target(req)
         port = self._check_host(req)
         self._check_origin(req, port)
-        if req.path.startswith("//"):  # falcon would route it like one slash
-            raise falcon.HTTPRouteNotFound
 
     def _check_host(self, req: falcon.Request) -> str | None:
         """The port that the Host header names."""

@@ -145,7 +145,9 @@ def test_repairs_and_rollbacks_are_no_deploys_of_a_change(store: Store) -> None:
 @pytest.mark.parametrize(
     ("status", "counted"), [("failed", 1), ("errored", 0), ("aborted", 0), ("interrupted", 0)]
 )
-def test_only_what_came_to_a_verdict_counts_in_the_change_fail_rate(store: Store, status: str, counted: int) -> None:
+def test_only_what_came_to_a_verdict_counts_in_the_change_fail_rate(
+    store: Store, status: str, counted: int
+) -> None:
     kept(store, Deed("1", 2 * DAY), Deed("2", DAY, status=status))
     told = asked(store)
     assert getattr(told.deploys, status) == 1
@@ -281,7 +283,9 @@ def reference(deeds: list[Deed], tier: str) -> wire.TierDora:
     bad = len(failed) + sum(1 for r in leavers.values() if r is not None)
     verdicts = len(ok) + len(failed)
     counts = [sum(1 for _, d in window if d.status == s) for s in wire.Deploys.__struct_fields__]
-    back = [d for d in mine if d.mode == "rollback" and d.status == "succeeded" and d.ended > NOW - DAYS * DAY]
+    back = [
+        d for d in mine if d.mode == "rollback" and d.status == "succeeded" and d.ended > NOW - DAYS * DAY
+    ]
     return wire.TierDora(
         tier,
         wire.Deploys(*counts),
@@ -316,7 +320,9 @@ def spread(values: list[float]) -> tuple[float | None, float | None]:
 
 @settings(max_examples=200)
 @given(deeds=histories())
-def test_any_history_is_reckoned_as_the_reference_reckons_it(tmp_path_factory: Any, deeds: list[Deed]) -> None:
+def test_any_history_is_reckoned_as_the_reference_reckons_it(
+    tmp_path_factory: Any, deeds: list[Deed]
+) -> None:
     store = Store(":memory:", synchronous="OFF")
     store._db.init(":memory:")
     open_in_memory(store)
@@ -339,7 +345,10 @@ def open_in_memory(store: Store) -> None:
 @pytest.mark.parametrize("sql", [dora._COUNTS, dora._ROLLBACKS, dora._FIRST, dora._OPEN, dora._TOOK])
 def test_every_question_is_answered_from_an_index(store: Store, sql: str) -> None:
     """No table is read from one end to the other, and none is sorted: what is older than the window costs nothing."""
-    told = [row[3] for row in store._db.execute_sql(f"EXPLAIN QUERY PLAN {sql}", {"tier": "a", "since": 0, "until": 1})]
+    told = [
+        row[3]
+        for row in store._db.execute_sql(f"EXPLAIN QUERY PLAN {sql}", {"tier": "a", "since": 0, "until": 1})
+    ]
     reads = [line for line in told if "deploy" in line or line.startswith(("SEARCH", "SCAN"))]
     assert reads, told
     assert all("USING" in line and "INDEX" in line for line in reads if line.startswith("SEARCH")), told
