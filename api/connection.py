@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNotImplemented
 from waitress.task import ErrorTask, WSGITask
 
 from api.errors import PROBLEM, SAFE_HEADERS, body_of
@@ -89,7 +89,12 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     """Refuses what two servers in a row could read in two ways (request smuggling)."""
 
     def parse_header(self, header_plus: bytes) -> None:
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except TransferEncodingNotImplemented as error:  # a 501 would be an error of ours
+            raise ParsingError(error.args[0]) from None
+        except ValueError:  # a Content-Length of thousands of digits, a target that is no URI
+            raise ParsingError("a number or the target cannot be read") from None
         coded = self.chunked or "TRANSFER_ENCODING" in self.headers
         if coded and ("CONTENT_LENGTH" in self.headers or self.version != "1.1"):
             raise ParsingError("Transfer-Encoding together with Content-Length, or without HTTP/1.1")

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sqlite3
 import statistics
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,8 @@ from sando.model import wire
 from sando.model.operation import NodeReport, Operation, Status
 from sando.model.release import Release
 from sando.store import Store, dora
+from sando.store.deploys import PUT, microseconds
+from sando.store.schema import TABLES, bind
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAYS = 30
@@ -320,23 +323,13 @@ def spread(values: list[float]) -> tuple[float | None, float | None]:
 
 @settings(max_examples=200)
 @given(deeds=histories())
-def test_any_history_is_reckoned_as_the_reference_reckons_it(
-    tmp_path_factory: Any, deeds: list[Deed]
-) -> None:
+def test_any_history_is_reckoned_as_the_reference_reckons_it(deeds: list[Deed]) -> None:
     store = Store(":memory:", synchronous="OFF")
-    store._db.init(":memory:")
-    open_in_memory(store)
+    store._db.create_tables([bind(t, store._db) for t in TABLES])
     kept(store, *deeds)
     told = store.dora(("a", "b"), NOW - DAYS * DAY, NOW, DAYS)
     assert list(told.tiers) == [reference(deeds, "a"), reference(deeds, "b")]
     store.close()
-
-
-def open_in_memory(store: Store) -> None:
-    store._db.connect()
-    from sando.store.schema import TABLES, bind
-
-    store._db.create_tables([bind(t, store._db) for t in TABLES])
 
 
 # -- 100,000 operations ----------------------------------------------------------------------------------------------
@@ -365,3 +358,53 @@ def test_a_rollback_that_made_the_tier_whole_or_never_switched_has_left_nothing(
         )  # fmt: skip
         store.save(row)
     assert [r[0] for r in store._rows("SELECT back_from FROM deploy")] == [None, None]
+
+
+def work(store: Store) -> int:
+    """How many hundreds of SQLite's own instructions /dora takes."""
+    counted = itertools.count()
+    connection = store._db.connection()
+    connection.set_progress_handler(lambda: next(counted) < 0, 100)
+    asked(store)
+    connection.set_progress_handler(None, 0)
+    return next(counted)
+
+
+def test_a_hundred_thousand_deploys_of_former_years_cost_nothing(store: Store) -> None:
+    kept(store, Deed("1", 9 * DAY), *(Deed(str(n), 8 * DAY - n * HOUR) for n in range(50)))
+    kept(store, Deed("1", HOUR, "rollback", back_from="49"))
+    before, alone = asked(store), work(store)
+    year = microseconds(NOW - 365 * DAY)
+    old = (
+        (
+            10**6 + n if n % 7 else -n,
+            "a",
+            "promote",
+            f"old-{n}",
+            "succeeded",
+            year - n,
+            year - n,
+            year - n,
+            0,
+            None,
+        )
+        for n in range(100_000)
+    )
+    with store._db.atomic():
+        store._db.connection().executemany(PUT, old)
+    assert asked(store) == before
+    assert work(store) <= 2 * alone
+
+
+def test_deploys_of_a_file_of_an_earlier_schema_are_counted_too(store: Store, tmp_path: Path) -> None:
+    kept(store, Deed("1", 3 * DAY), Deed("2", 2 * DAY, status="failed"), Deed("1", DAY, "repair"))
+    before = asked(store)
+    store.close()
+    with sqlite3.connect(tmp_path / "sando.db") as file:
+        file.execute("DROP TABLE deploy")
+        file.execute("PRAGMA user_version = 2")
+    file.close()
+    again = Store(tmp_path / "sando.db")
+    again.open()
+    assert (asked(again), before.deploys.failed) == (before, 1)
+    again.close()
