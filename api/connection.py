@@ -99,6 +99,12 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         if coded and ("CONTENT_LENGTH" in self.headers or self.version != "1.1"):
             raise ParsingError("Transfer-Encoding together with Content-Length, or without HTTP/1.1")
 
+    def received(self, data: bytes) -> int:
+        consumed = int(super().received(data))
+        if self.completed:  # with no body to come, or refused: Waitress would wait for one for ever
+            self.expect_continue = False
+        return consumed
+
 
 class Channel(HTTPChannel):  # type: ignore[misc]
     task_class = Task

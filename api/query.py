@@ -21,7 +21,7 @@ LIMIT_MOST = 500
 DAYS_MOST = 3650
 FAR = 2**62
 _INTEGER = re.compile(r"[0-9]{1,19}")
-_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
+_SECONDS = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?")
 _FLAGS = {"1": True, "true": True, "0": False, "false": False}
 
 TierName = Annotated[str, Meta(pattern=f"^(?!{names.EVERY_TIER}\\Z){names.TIER.pattern}\\Z")]
@@ -183,7 +183,7 @@ def _whole(name: str, text: str, least: int, most: int) -> int:
 
 
 def _seconds(name: str, text: str) -> float:
-    if not _SECONDS.fullmatch(text) or float(text) > WAIT_MOST:
+    if not _SECONDS.fullmatch(text) or not 0 <= float(text) <= WAIT_MOST:
         raise bad_field(name, f"must be seconds, {WAIT_MOST:.0f} at most")
     return float(text)
 

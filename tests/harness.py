@@ -281,7 +281,7 @@ class Stage:
         self.timer = ManualTimer(self.clock)
         self.actors: list[Any] = []
         self.daemons += 1
-        about = {"version": "0", "started_at": "", "draining": False}
+        about = {"version": "0", "started_at": "2026-11-23T12:00:00.000Z", "draining": False}
         self.site = Site(
             self.store, self.clock, self.runner, self.timer, self.spawn, self.world, stop=stop, together_s=self.together_s
         )  # fmt: skip
