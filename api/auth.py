@@ -4,14 +4,15 @@ import hashlib
 import hmac
 import ipaddress
 import re
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import falcon
 
 from api.collaborators import Collaborators
 from api.errors import SAFE_HEADERS, Problem, problem
+from sando.model.answers import Refusal
 from sando.model.topology import TokenSpec
 
 ANONYMOUS = "anonymous"
@@ -21,6 +22,7 @@ _RANK = {"open": 0, "read": 1, "build": 2, "operate": 3}
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::([0-9]{1,5}))?", re.ASCII)
 _ORIGIN = re.compile(r"(https?)://([^/\s]+)", re.ASCII)
 _SAFE = list(SAFE_HEADERS.items())
+_HOW = "send `Authorization: Bearer TOKEN`"
 _DEFAULT_PORT = {"http": "80", "https": "443"}
 
 
@@ -42,14 +44,16 @@ class Bearer:
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         tokens = self._given.tokens()
         req.context.scope = "operate"
+        req.context.permitted = partial(_is_still_permitted, self._given.tokens, None)
         if not tokens or req.path in OPEN:
             return
-        token = _known(req.get_header("Authorization") or "", tokens)
+        given = req.get_header("Authorization") or ""
+        token = _known(given, tokens)
         if token is None:
             resp.set_header("WWW-Authenticate", "Bearer")
-            detail = "the token is unknown" if req.get_header("Authorization") else "a token is required"
-            raise problem(401, "auth_required", detail, "send `Authorization: Bearer TOKEN`")
+            raise Problem(unknown_token() if given else _no_token())
         req.context.actor, req.context.scope = token.name, token.scope
+        req.context.permitted = partial(_is_still_permitted, self._given.tokens, token.sha256)
 
     def process_resource(
         self, req: falcon.Request, _resp: falcon.Response, resource: Any, _params: dict[str, str]
@@ -66,6 +70,20 @@ def _known(header: str, tokens: Sequence[TokenSpec]) -> TokenSpec | None:
     digest = hashlib.sha256(secret.strip().encode()).hexdigest() if kind.lower() == "bearer" else ""
     found = [token for token in tokens if hmac.compare_digest(token.sha256, digest)]
     return found[0] if found else None
+
+
+def _is_still_permitted(tokens: Callable[[], Sequence[TokenSpec]], sha256: str | None) -> bool:
+    """Whether who came with this token, or with none, may still be here after a reload."""
+    now = tokens()
+    return not now or any(token.sha256 == sha256 for token in now)
+
+
+def unknown_token() -> Refusal:
+    return Refusal(401, "auth_required", "the token is unknown", _HOW)
+
+
+def _no_token() -> Refusal:
+    return Refusal(401, "auth_required", "a token is required", _HOW)
 
 
 class Guard:

@@ -4,18 +4,18 @@ They hold no thread. Without the seam (a test client) there is nobody to leave t
 """
 
 import codecs
-import http
 from collections.abc import Callable
-from email.utils import formatdate
 from time import monotonic
 
 import falcon
 
 from api import shown
+from api.auth import unknown_token
 from api.board import News
 from api.collaborators import Collaborators, Reader, ReadLog
 from api.connection import LEAVE, FullError, Make
-from api.errors import PROBLEM, SAFE_HEADERS, Problem, body_of, problem
+from api.errors import PROBLEM, Problem, body_of, problem
+from api.head import head
 from api.line import Line
 from api.streams import NEVER, Stream
 from sando.model.answers import Refusal, unavailable
@@ -41,24 +41,19 @@ def can_leave(req: falcon.Request) -> bool:
 
 def leave(req: falcon.Request, make: Make) -> None:
     """The connection is no longer Waitress's. Must be the last thing that a responder does."""
+    permitted = req.context.permitted
+
+    def permitted_one(line: Line) -> Stream:
+        stream = make(line)
+        stream.permitted = permitted
+        return stream
+
     try:
-        req.env[LEAVE](make)
+        req.env[LEAVE](permitted_one)
     except FullError:
         raise problem(
             503, "too_many_streams", "too many clients wait or follow already", "try again later"
         ) from None
-
-
-def head(status: int, kind: str, headers: dict[str, str]) -> bytes:
-    lines = {
-        "Date": formatdate(usegmt=True),
-        "Content-Type": kind,
-        "Connection": "close",
-        **SAFE_HEADERS,
-        **headers,
-    }
-    first = f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\n"
-    return (first + "".join(f"{k}: {v}\r\n" for k, v in lines.items()) + "\r\n").encode("latin-1")
 
 
 class OneAnswer(Stream):
@@ -81,11 +76,16 @@ class OneAnswer(Stream):
             answer = (503, PROBLEM, body_of(unavailable()))
         if answer is None:
             self.due = min(self.until, monotonic() + RECHECK_S)
-            return
-        status, kind, body = answer
+        else:
+            self._give(*answer)
+
+    def _give(self, status: int, kind: str, body: bytes) -> None:
         self.due = NEVER
         self.line.send(head(status, kind, {"Content-Length": str(len(body))}) + body)
         self.line.finish()
+
+    def banish(self) -> None:
+        self._give(401, PROBLEM, body_of(unknown_token()))
 
     def begin(self, _seq: int, /) -> None:
         self.try_now()

@@ -90,6 +90,8 @@ class Sandod:
         self.log = root / "sandod.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.events: list[dict[str, Any]] = []
+        self.headers: dict[str, str] = {}
+        """Sent with every request: a token, where there are some."""
 
     # -- the process -------------------------------------------------------------------------------------------
 
@@ -182,7 +184,7 @@ class Sandod:
         try:
             text = body if body is None or isinstance(body, str | bytes) else json.dumps(body)
             kind = {} if body is None else {"Content-Type": "application/json"}
-            link.request(method, path, text, kind | (headers or {}))
+            link.request(method, path, text, kind | self.headers | (headers or {}))
             got = link.getresponse()
             raw, names = got.read(), {k.lower(): v for k, v in got.getheaders()}
         finally:
