@@ -130,18 +130,27 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         return consumed
 
 
+class Overrun(Parser):
+    """Stands for all that comes after the last request that may be sent ahead."""
+
+    def received(self, data: bytes) -> int:
+        self.error = BadRequest(f"more than {MOST_IN_A_ROW} requests were sent ahead of their answers")
+        self.completed = self.headers_finished = True
+        return len(data)
+
+
 class Channel(HTTPChannel):  # type: ignore[misc]
     """A guest of the crowd: it knows since when its client owes the rest of a request, and since when anything."""
 
     task_class = Task
     error_task_class = Problem
-    parser_class = Parser
 
     def __init__(self, server: Any, sock: socket.socket, peer: Any, adj: Any, map: Any = None) -> None:  # noqa: A002
         self.crowd: Crowd = server.crowd
         self.address = share_of(str(peer[0]))
         self._opened = self._since = self._moved = self._begun = self._headers = self.crowd.clock()
         self._half: object = None
+        self._in_a_row = 0
         super().__init__(server, sock, peer, adj, map=map)
         self.crowd.enter(self)
 
@@ -160,14 +169,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     # -- what came ---------------------------------------------------------------------------------------------
 
     def received(self, data: bytes) -> bool:
+        self._in_a_row = 0
         taken = bool(super().received(data))
         self._note_progress()
-        with self.requests_lock:
-            if len(self.requests) > MOST_IN_A_ROW:
-                del self.requests[MOST_IN_A_ROW:]
-                self.requests.append(self._too_many())
-                self.request = None
         return taken
+
+    def parser_class(self, adj: Any) -> HTTPRequestParser:
+        """One for each request that begins in the piece at hand; no other piece is read before these are answered."""
+        self._in_a_row += 1
+        return Parser(adj) if self._in_a_row <= MOST_IN_A_ROW else Overrun(adj)
 
     def _note_progress(self) -> None:
         """When the request that is half there began, and when its headers were whole."""
@@ -176,11 +186,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self._half, self._begun, self._headers = half, now, now
         if half is not None and not half.headers_finished:
             self._headers = now
-
-    def _too_many(self) -> HTTPRequestParser:
-        request = self.parser_class(self.adj)
-        request.error = BadRequest(f"more than {MOST_IN_A_ROW} requests were sent ahead of their answers")
-        return request
 
     def service(self) -> None:
         super().service()
