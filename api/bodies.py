@@ -68,6 +68,11 @@ class ReloadBody(Body, frozen=True):
     force: bool = False
 
 
+class NotifyTestBody(Body, frozen=True):
+    name: Annotated[str, Meta(max_length=32)] | None = None
+    """Of one notifier; all are tried where there is none."""
+
+
 class NoBody(Body, frozen=True):
     """DELETE has nothing to say beyond its path."""
 

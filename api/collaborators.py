@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
+
 from api.board import Board
 from sando.model.clock import Clock
 from sando.model.events import Event
@@ -50,6 +52,14 @@ class Reader(Protocol):
     def last_seq(self) -> int: ...
 
 
+class Trials(Protocol):
+    """A test of notifiers that is under way."""
+
+    def done(self) -> Sequence[Struct] | None:
+        """`name`, `ok`, `detail`, `seconds` of each, once all of them have ended."""
+        ...
+
+
 ReadLog = Callable[[int, int, int], tuple[bytes, int]]
 """Operation, offset, limit -> bytes and the offset to go on from; no bytes where there are none (yet)."""
 
@@ -60,6 +70,14 @@ def _no_hosts() -> Collection[str]:
 
 def _no_tokens() -> Sequence[TokenSpec]:
     return ()
+
+
+def _no_notifiers() -> Collection[str]:
+    return ()
+
+
+def _no_trials(_names: Collection[str], _actor: str) -> Trials:
+    raise LookupError("there are no notifiers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +98,9 @@ class Collaborators:
     """Extra Host names, asked for each request: a reload may change them."""
     tokens: Callable[[], Sequence[TokenSpec]] = _no_tokens
     """Asked for each request, like the hosts. None at all: everybody is anonymous and may do everything."""
+    notifiers: Callable[[], Collection[str]] = _no_notifiers
+    """The names of the configured ones."""
+    test_notifiers: Callable[[Collection[str], str], Trials] = _no_trials
+    """Names (none: all of them), and who wants it; returns at once."""
     answer_within: float = 5.0
     """Seconds until a command that nobody answered is told as `outcome_unknown`."""

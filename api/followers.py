@@ -59,6 +59,8 @@ def leave(req: falcon.Request, make: Make) -> None:
 class OneAnswer(Stream):
     """Waits for something, answers once, ends."""
 
+    recheck_s = RECHECK_S
+
     def __init__(self, line: Line, seconds: float) -> None:
         super().__init__(line)
         self.until = monotonic() + seconds
@@ -75,7 +77,7 @@ class OneAnswer(Stream):
         except StoreUnavailable:
             answer = (503, PROBLEM, body_of(unavailable()))
         if answer is None:
-            self.due = min(self.until, monotonic() + RECHECK_S)
+            self.due = min(self.until, monotonic() + self.recheck_s)
         else:
             self._give(*answer)
 

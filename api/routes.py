@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from api.resources import commands, events, operations, plans, releases, state
+from api.resources import commands, events, notify, operations, plans, releases, state
 
 Scope = Literal["open", "read", "build", "operate"]
 
@@ -31,6 +31,7 @@ ROUTES = (
     Route("POST", "/lock/{tier}", "operate", commands.lock),
     Route("DELETE", "/lock/{tier}", "operate", commands.unlock),
     Route("POST", "/reload", "operate", commands.reload),
+    Route("POST", "/notify/test", "operate", notify.test),
     Route("GET", "/plan/promote/{tier}", "read", plans.promote),
     Route("GET", "/plan/rollback/{tier}", "read", plans.rollback),
     Route("GET", "/operations", "read", operations.listing),

@@ -24,6 +24,7 @@ LEFT_GRACE_S = 2.0
 KILL_LIMIT_S = 30.0  # a process that SIGKILL does not end by then is named as stuck
 SIZE = struct.Struct("!Q")
 
+_SET_DUMPABLE = 4
 _SET_NAME = 15
 _SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -38,6 +39,7 @@ class Reaper:
         self.pulse, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         self.poll.register(self.pulse, select.POLLIN)
+        _libc.prctl(_SET_DUMPABLE, 0, 0, 0, 0)  # a fork of the daemon has the daemon's environment to be read
         _libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         _libc.prctl(_SET_NAME, name, 0, 0, 0)
 
