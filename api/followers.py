@@ -20,6 +20,7 @@ from api.line import Line
 from api.streams import NEVER, Stream
 from sando.model.answers import Refusal, unavailable
 from sando.model.errors import StoreUnavailable
+from sando.model.names import visible
 from sando.model.operation import Operation
 
 JSON = "application/json"
@@ -144,7 +145,7 @@ class EventsPoll(OneAnswer):
 class LogFollow(Stream):
     """The bytes of a log as they come, decoded with replacement, until the operation has ended and all is told.
 
-    With `until`, an offset, it ends there instead: a long log that is read and not followed.
+    With `until`, an offset, it ends there instead: a long log that is read and not followed. `shown`: on a terminal.
     """
 
     def __init__(
@@ -155,8 +156,11 @@ class LogFollow(Stream):
         operation: Operation,
         offset: int,
         until: int | None,
+        *,
+        shown: bool = False,
     ) -> None:
         super().__init__(line)
+        self._shown = shown
         self._read: ReadLog = given.read_log
         self._reader = given.store
         self._operation = operation
@@ -208,7 +212,7 @@ class LogFollow(Stream):
             self._operation = self._reader.operation(self._operation.id) or self._operation
 
     def _write(self, text: str) -> None:
-        data = text.encode()
+        data = (on_a_terminal(text) if self._shown else text).encode()
         if data:
             self.line.send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
@@ -218,6 +222,11 @@ class LogFollow(Stream):
             self.line.send(b"0\r\n\r\n")
         self.due = NEVER
         self.line.finish()
+
+
+def on_a_terminal(text: str) -> str:
+    """A log's text that does nothing to who looks at it; offsets stay those of the log."""
+    return visible(text.replace("\r\n", "\n"))
 
 
 def told(operation: Operation) -> Answer:

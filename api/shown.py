@@ -9,16 +9,17 @@ from sando.model.clock import stamp
 from sando.model.events import Event
 from sando.model.operation import Operation
 from sando.model.release import Manifest, Release
+from sando.model.wire import harmless
 
 _encoder = msgspec.json.Encoder()
 
 
 def encode(value: object) -> bytes:
-    """JSON in UTF-8; half a surrogate pair, which UTF-8 has no bytes for, is replaced."""
+    """JSON in UTF-8, harmless on a terminal; half a surrogate pair, which UTF-8 has no bytes for, is replaced."""
     try:
-        return _encoder.encode(value)
+        return harmless(_encoder.encode(value))
     except UnicodeEncodeError:
-        return _encoder.encode(_mended(msgspec.to_builtins(value)))
+        return harmless(_encoder.encode(_mended(msgspec.to_builtins(value))))
 
 
 def operation(value: Operation) -> dict[str, Any]:

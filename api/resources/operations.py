@@ -1,11 +1,13 @@
 """The history of operations, one of them, and its log. Reading only."""
 
+from collections.abc import Callable
 from typing import get_args
 
 import falcon
 
 from api import followers, query, shown
 from api.collaborators import Collaborators
+from api.line import Line
 from api.resources import names
 from api.waiting import wait_here
 from sando.model.names import is_tier
@@ -68,9 +70,10 @@ def _found(given: Collaborators, text: str) -> Operation:
 def log(given: Collaborators, req: falcon.Request, resp: falcon.Response, operation: str) -> None:
     offset = query.whole(req, "offset") or 0
     follow = query.flag(req, "follow") and req.method == "GET"
+    query.flag(req, "visible")  # a bad one is refused before anything is sent
     found = _found(given, operation)
     if follow and followers.can_leave(req):
-        return followers.leave(req, lambda line: followers.LogFollow(line, req, given, found, offset, None))
+        return followers.leave(req, _reader(given, req, found, offset, None))
     if follow:
         wait_here(given.board, query.WAIT_MOST, lambda _: _ended(given, found))
     _log_now(given, req, resp, found, offset)
@@ -89,16 +92,22 @@ def _log_now(
     if data and given.read_log(operation.id, after, 1)[0]:
         until = _end(given, operation.id, after)
         if followers.can_leave(req) and req.method == "GET":
-            return followers.leave(
-                req, lambda line: followers.LogFollow(line, req, given, operation, offset, until)
-            )
+            return followers.leave(req, _reader(given, req, operation, offset, until))
         data, after = _all(given, operation.id, offset, until), until
     elif data and not operation.status.ended:
         half = _half_character(data)
         data, after = data[: len(data) - half], after - half
     resp.content_type = followers.PLAIN
     resp.set_header("X-Next-Offset", str(after if data else offset))
-    resp.data = data.decode("utf-8", "replace").encode()
+    text = data.decode("utf-8", "replace")
+    resp.data = (followers.on_a_terminal(text) if query.flag(req, "visible") else text).encode()
+
+
+def _reader(
+    given: Collaborators, req: falcon.Request, operation: Operation, offset: int, until: int | None
+) -> Callable[[Line], followers.LogFollow]:
+    shown = query.flag(req, "visible")
+    return lambda line: followers.LogFollow(line, req, given, operation, offset, until, shown=shown)
 
 
 def _end(given: Collaborators, operation: int, offset: int) -> int:

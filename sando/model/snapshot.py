@@ -15,6 +15,7 @@ from sando.model.safety import Pairs, way_back
 from sando.model.stay import Stay
 from sando.model.tier import TierState
 from sando.model.topology import TierSpec, Topology
+from sando.model.wire import harmless
 
 _NOW = "\x00now"
 _ELAPSED = "\x00elapsed"
@@ -42,7 +43,7 @@ class Snapshot:
         self.seq = seq
         self.state = state
         self._clocks = clocks
-        body = msgspec.json.encode(state)
+        body = harmless(msgspec.json.encode(state))
         self.etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         self._parts = self._split(body)
 

@@ -173,11 +173,11 @@ wants_to_follow() {
 # The log until it ends, then the outcome; `wait` holds the answer until there is one.
 follow() {
     if command -v curl >/dev/null 2>&1; then
-        curl -q -s -f -N -K - --noproxy '*' "$url/operations/$id/log?follow=1" <<END
+        curl -q -s -f -N -K - --noproxy '*' "$url/operations/$id/log?follow=1&visible=1" <<END
 $header
 END
     else
-        python_fetch GET "/operations/$id/log?follow=1" 0
+        python_fetch GET "/operations/$id/log?follow=1&visible=1" 0
     fi
     while
         ask GET "/operations/$id?wait=30" 40

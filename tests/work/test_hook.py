@@ -349,7 +349,10 @@ def test_a_repository_that_cannot_be_written_is_named(tmp_path):
 
 @pytest.mark.parametrize("fetcher", ["curl", "python3"])
 def test_a_pusher_who_follows_sees_the_log_and_the_outcome(bare, clone, daemon, tmp_path, fetcher):
-    daemon.answers["GET", "/operations/42/log?follow=1"] = (200, b"Compiling server\nrunning 3 tests\n")
+    daemon.answers["GET", "/operations/42/log?follow=1&visible=1"] = (
+        200,
+        b"Compiling server\nrunning 3 tests\n",
+    )
     daemon.answers["GET", "/operations/42?wait=30"] = (
         200,
         STARTED | {"status": "succeeded", "version": "0.8.2"},
@@ -376,7 +379,7 @@ def test_a_pusher_who_follows_sees_the_log_and_the_outcome(bare, clone, daemon, 
     ],
 )
 def test_a_pusher_who_follows_learns_of_every_end(bare, clone, daemon, end, line):
-    daemon.answers["GET", "/operations/42/log?follow=1"] = (200, b"x\n")
+    daemon.answers["GET", "/operations/42/log?follow=1&visible=1"] = (200, b"x\n")
     daemon.answers["GET", "/operations/42?wait=30"] = (200, STARTED | end)
     hook.install(str(bare), url=daemon.url, branch="main")
     assert said(clone.git("push", "-o", "follow", "origin", "main"))[-1] == f"sando: {line}"
