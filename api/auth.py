@@ -91,7 +91,7 @@ class Guard:
 
     def __init__(self, collaborators: Collaborators) -> None:
         self._given = collaborators
-        self._listen = collaborators.listen[0].lower()
+        self._listen = _plain(collaborators.listen[0])
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         # Set first, so that refusals carry them too.
@@ -129,7 +129,7 @@ class Guard:
         )
 
     def _ours(self, host: str, port: str | None, req: falcon.Request) -> bool:
-        bare = host.strip("[]")
+        bare = _plain(host)
         if bare in {self._listen, req.env.get("sando.local_address")} or _is_loopback(bare):
             return True
         names = {host, bare, f"{host}:{port}"}
@@ -139,6 +139,16 @@ class Guard:
 @lru_cache(maxsize=256)
 def _parse_host(given: str) -> re.Match[str] | None:
     return _HOST.fullmatch(given.lower())
+
+
+@lru_cache(maxsize=256)
+def _plain(host: str) -> str:
+    """Lower case, without brackets; an address in its one short form, so that 2001:DB8::0:1 is 2001:db8::1."""
+    bare = host.strip("[]").lower()
+    try:
+        return str(ipaddress.IPv6Address(bare)) if ":" in bare else bare
+    except ValueError:
+        return bare
 
 
 @lru_cache(maxsize=256)
