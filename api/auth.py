@@ -67,7 +67,8 @@ class Bearer:
 def _known(header: str, tokens: Sequence[TokenSpec]) -> TokenSpec | None:
     """Every token is compared, each in constant time: how long it takes tells nothing."""
     kind, _, secret = header.partition(" ")
-    digest = hashlib.sha256(secret.strip().encode()).hexdigest() if kind.lower() == "bearer" else ""
+    raw = secret.strip().encode("latin-1", "replace")  # as WSGI gives the bytes that came
+    digest = hashlib.sha256(raw).hexdigest() if kind.lower() == "bearer" else ""
     found = [token for token in tokens if hmac.compare_digest(token.sha256, digest)]
     return found[0] if found else None
 

@@ -8,7 +8,7 @@ from actors import messages as m
 from api.routes import ROUTES
 from sando.model.topology import TokenSpec
 from tests.api.room import ask as dial_in
-from tests.api.room import read_all, read_head, serving, unchunked, until
+from tests.api.room import dial, read_all, read_head, serving, unchunked, until
 
 SECRETS = {"read": "sando_r", "build": "sando_b", "operate": "sando_o"}
 RANK = {"open": 0, "read": 1, "build": 2, "operate": 3}
@@ -64,6 +64,21 @@ def test_what_does_not_exist_needs_a_token_too(guarded, path):
 def test_an_odd_header_is_no_token(guarded, header):
     answer = guarded.client.simulate_get("/state", headers={"Authorization": header})
     assert answer.status_code == 401
+
+
+def test_a_token_may_have_any_bytes(room):
+    room.tokens = [TokenSpec("odd", "read", hashlib.sha256('gr\u00fcn/+"%'.encode()).hexdigest())]
+    with serving(room) as server:
+        sock = dial_in(server, "/state", Connection="close")
+        assert b" 401 " in read_all(sock)
+        text = 'gr\u00fcn/+"%'.encode().decode("latin-1")
+        with dial(server) as line:
+            line.sendall(
+                f"GET /state HTTP/1.0\r\nHost: localhost\r\nAuthorization: bearer {text}\r\n\r\n".encode(
+                    "latin-1"
+                )
+            )
+            assert b" 200 " in read_head(line)
 
 
 def test_the_name_of_the_token_is_the_actor(guarded):

@@ -14,6 +14,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from tests.system.canary import ENVIRONMENT
+
 T = TypeVar("T")
 SCRIPT = Path(sys.executable).with_name("sandod")
 COMMAND = [str(SCRIPT)] if SCRIPT.exists() else [sys.executable, "-m", "sando.daemon"]
@@ -90,6 +92,8 @@ class Sandod:
         self.log = root / "sandod.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.events: list[dict[str, Any]] = []
+        self.under: list[str] = []
+        """A program that starts sandod in other circumstances."""
         self.headers: dict[str, str] = {}
         """Sent with every request: a token, where there are some."""
 
@@ -113,7 +117,7 @@ class Sandod:
     def start(self) -> "Sandod":
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                COMMAND,
+                [*self.under, *COMMAND],
                 env=self._env(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -124,7 +128,8 @@ class Sandod:
         return self
 
     def _env(self) -> dict[str, str]:
-        return os.environ | {"SANDO_CONFIG": str(self.config), "PYTHONFAULTHANDLER": "1"}
+        own = {"SANDO_CONFIG": str(self.config), "SANDO_TEST_SECRET": ENVIRONMENT}
+        return os.environ | own | {"PYTHONFAULTHANDLER": "1"}
 
     def _answers(self) -> bool:
         assert self.process
