@@ -92,10 +92,12 @@ class Sandod:
         self.log = root / "sandod.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.events: list[dict[str, Any]] = []
-        self.under: list[str] = []
-        """A program that starts sandod in other circumstances."""
         self.headers: dict[str, str] = {}
         """Sent with every request: a token, where there are some."""
+        self.env: dict[str, str] = {}
+        """What is in its environment beside the test's own."""
+        self.before: list[str] = []
+        """argv that comes before sandod's, and becomes it."""
 
     # -- the process -------------------------------------------------------------------------------------------
 
@@ -117,7 +119,7 @@ class Sandod:
     def start(self) -> "Sandod":
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.under, *COMMAND],
+                [*self.before, *COMMAND],
                 env=self._env(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -129,7 +131,7 @@ class Sandod:
 
     def _env(self) -> dict[str, str]:
         own = {"SANDO_CONFIG": str(self.config), "SANDO_TEST_SECRET": ENVIRONMENT}
-        return os.environ | own | {"PYTHONFAULTHANDLER": "1"}
+        return os.environ | own | {"PYTHONFAULTHANDLER": "1"} | self.env
 
     def _answers(self) -> bool:
         assert self.process

@@ -196,7 +196,7 @@ def use_everything(sandod, ways: Ways) -> None:
 
 
 def test_a_build_of_the_same_user_sees_nothing_of_what_runs_it(sandod):
-    sandod.under = [sys.executable, "-c", WITHOUT_POWER]
+    sandod.before = [sys.executable, "-c", WITHOUT_POWER]
     sandod.configure().start()
     above = Path("/proc", str(sandod.pid), "stat").read_text().rpartition(") ")[2].split()[1]
     (sandod.root / "above").write_text(above)
