@@ -140,8 +140,8 @@ tell() {
     2??)
         case $answer in
         *'"already_built"'*)
+            # Also a quick build that was over before this asked: its output is there for who wants to follow.
             say "$sha is built already${version:+ ($version)}"
-            id=''
             ;;
         *) tell_build ;;
         esac
