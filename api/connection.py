@@ -188,6 +188,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self._headers = now
 
     def service(self) -> None:
+        # Before, too: between the answer and the note of it, the loop must not take it for long silent.
+        self._since = self._moved = self.crowd.clock()
         super().service()
         self._since = self._moved = self.crowd.clock()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
+from waitress.channel import HTTPChannel
 
 from api import streams
 from api.connection import MOST_IN_A_ROW, share_of
@@ -78,6 +79,18 @@ def _count_what_is_heard(monkeypatch):
 def ended(sock: socket.socket) -> bytes:
     """What was said at the end; a test that waits here in vain runs into the time-out of its socket."""
     return read_all(sock)
+
+
+def answered(sock: socket.socket, crowd: Crowd, hours: Hours) -> None:
+    """One request and its answer, until the server has noted when that was."""
+    until(lambda: crowd_of(crowd))
+    [guest] = crowd_of(crowd)
+    before = guest.quiet_since()
+    hours.now += 0.001
+    sock.sendall(GET)
+    read_head(sock)
+    sock.recv(100)
+    until(lambda: guest.quiet_since() > before and not guest.requests)
 
 
 def code_of(answer: bytes) -> tuple[int, str]:
@@ -158,13 +171,28 @@ def test_a_connection_that_is_kept_waits_longer_for_its_next_request_and_not_for
     with crowded(room, hours) as (server, crowd):
         kept = dial(server)
         for _ in range(3):
-            kept.sendall(GET)
-            read_head(kept)
-            kept.recv(100)
-            until(lambda: not crowd_of(crowd)[0].requests)
+            answered(kept, crowd, hours)
             hours.now += 29.0
         hours.now += 1.5
         assert ended(kept) == b""
+
+
+def test_who_is_just_answered_is_not_taken_for_silent_before_that_is_noted(room, hours, monkeypatch):
+    plain = HTTPChannel.service
+
+    def service(self) -> None:
+        plain(self)
+        hours.now += 2.0
+        self.crowd.sweep()
+
+    with crowded(room, hours) as (server, crowd):
+        kept = dial(server)
+        answered(kept, crowd, hours)
+        hours.now += 29.0
+        monkeypatch.setattr(HTTPChannel, "service", service)
+        answered(kept, crowd, hours)
+        assert len(crowd) == 1
+        kept.close()
 
 
 def test_blank_lines_are_no_request_and_win_no_time(room, hours):

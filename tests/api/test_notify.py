@@ -73,7 +73,11 @@ def test_who_waits_for_receivers_holds_no_thread(notified):
 
 
 def test_without_the_seam_it_waits_where_it_is(notified):
-    timer = threading.Timer(0.1, lambda: setattr(notified.trials, "ended", []))
+    def end() -> None:
+        notified.trials.ended = []
+        notified.happen(1)
+
+    timer = threading.Timer(0.1, end)
     timer.start()
     until(lambda: post(notified, {}).json == {"notifiers": []})
     timer.join()

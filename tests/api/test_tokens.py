@@ -125,6 +125,7 @@ def test_a_reload_ends_the_websockets_of_a_token_that_is_gone_and_no_other(guard
         server.check_permits()
         closing = gone.recv(4)
         assert (closing[:1], int.from_bytes(closing[2:], "big")) == (b"\x88", 1008)
+        gone.close()
         until(lambda: server.subscribers == 1)
         guarded.happen(1)
         assert b'"seq":1' in stays.recv(4096)

@@ -20,7 +20,7 @@ from tests.system.sandod import PATIENCE_S, until
 from tests.system.test_siege import resident
 from tests.system.workspace import tier
 
-EVENTS = int(os.environ.get("SANDO_EVENTS", "3000"))
+EVENTS = int(os.environ.get("SANDO_EVENTS", "1500"))
 """100,000 is what issue and notes speak of; that takes some minutes."""
 DEAF = 50
 GROWTH = 20 * 2**20
@@ -130,10 +130,10 @@ def subscribers(sandod) -> int:
 
 def test_fifty_that_never_read_cost_one_that_does_nothing_and_sandod_little(sandod):
     sandod.configure(*(tier(name) for name in TIERS)).start()
-    make_events(sandod.port, 400)
+    make_events(sandod.port, 200)
     with Good(sandod.port) as good, deaf(sandod.port, DEAF):
         until(lambda: subscribers(sandod) == DEAF + 1)
-        until(lambda: good.last >= 400)
+        until(lambda: good.last >= 200)
         before = resident(sandod.pid)
         make_events(sandod.port, EVENTS)
         last = sandod.state()["seq"]
@@ -150,7 +150,7 @@ def test_fifty_that_never_read_cost_one_that_does_nothing_and_sandod_little(sand
 def test_who_is_cut_off_again_and_again_and_comes_back_with_since_misses_none(sandod):
     sandod.configure(*(tier(name) for name in TIERS)).start()
     with Good(sandod.port) as good, ThreadPoolExecutor(1) as pool:
-        making = pool.submit(make_events, sandod.port, 800, "short")
+        making = pool.submit(make_events, sandod.port, 400, "short")
         for edge in itertools.count(50, 50):
             until(lambda: good.last >= edge or making.done())  # noqa: B023
             if making.done():
@@ -167,11 +167,11 @@ def test_who_comes_back_to_a_sandod_that_was_restarted_or_killed_misses_none(san
     sandod.configure(*(tier(name) for name in TIERS)).start()
     with Good(sandod.port) as good:
         for end in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
-            make_events(sandod.port, 80, "short")
+            make_events(sandod.port, 32, "short")
             sandod.signal(end)
             sandod.wait()
             sandod.start()
-        make_events(sandod.port, 80, "short")
+        make_events(sandod.port, 32, "short")
         last = sandod.state()["seq"]
         until(lambda: good.last == last)
         assert good.seqs == list(range(1, last + 1))
