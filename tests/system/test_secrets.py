@@ -77,7 +77,7 @@ def watching(ways: Ways, root: Path) -> Iterator[None]:
     over, seen = threading.Event(), set()
 
     def look() -> None:
-        while not over.wait(0.02):
+        while not over.wait(0.05):
             seen.update(words for _, words in alive(str(root)))
 
     thread = threading.Thread(target=look)
