@@ -78,6 +78,12 @@ class ReloadBody(Body, frozen=True):
     force: bool = False
 
 
+class NotifyTestBody(Body, frozen=True):
+    """`name` is that of one notifier; all are tried where there is none."""
+
+    name: Annotated[str, Meta(max_length=32)] | None = None
+
+
 class NoBody(Body, frozen=True):
     """DELETE has nothing to say beyond its path."""
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from msgspec import Struct
+
 from api.board import Board
 from sando.model import wire
 from sando.model.claim import Claim
@@ -78,6 +80,14 @@ class Reader(Protocol):
     def last_seq(self) -> int: ...
 
 
+class Trials(Protocol):
+    """A test of notifiers that is under way."""
+
+    def done(self) -> Sequence[Struct] | None:
+        """`name`, `ok`, `detail`, `seconds` of each, once all of them have ended."""
+        ...
+
+
 ReadLog = Callable[[int, int, int], tuple[bytes, int]]
 """Operation, offset, limit -> bytes and the offset to go on from; no bytes where there are none (yet)."""
 
@@ -92,6 +102,14 @@ def _no_tokens() -> Sequence[TokenSpec]:
 
 def _forget(_: Claim) -> None:
     """Nothing is kept."""
+
+
+def _no_notifiers() -> Collection[str]:
+    return ()
+
+
+def _no_trials(_names: Collection[str], _actor: str) -> Trials:
+    raise LookupError("there are no notifiers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,5 +132,9 @@ class Collaborators:
     """Asked for each request, like the hosts. None at all: everybody is anonymous and may do everything."""
     keep: Callable[[Claim], object] = _forget
     """Stores what a request with an Idempotency-Key was answered. Raises StoreUnavailable."""
+    notifiers: Callable[[], Collection[str]] = _no_notifiers
+    """The names of the configured ones."""
+    test_notifiers: Callable[[Collection[str], str], Trials] = _no_trials
+    """Names (none: all of them), and who wants it; returns at once."""
     answer_within: float = 5.0
     """Seconds until a command that nobody answered is told as `outcome_unknown`."""

@@ -14,7 +14,12 @@ from sando.model.operation import Operation
 log = logging.getLogger(__name__)
 
 PROBLEM = "application/problem+json"
-SAFE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+SAFE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+"""With every answer: nothing of ours is a page, whatever a browser makes of it."""
 
 
 class Problem(Exception):

@@ -88,10 +88,11 @@ class Operations(Page, frozen=True):
 
 
 class Log(Query, frozen=True):
-    """From which byte on; `follow`: go on until the operation has ended."""
+    """From which byte on; `follow`: go on until the operation has ended; `visible`: as it is safe on a terminal."""
 
     offset: Place = 0
     follow: bool = False
+    visible: bool = False
 
 
 class Events(Query, frozen=True):

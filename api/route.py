@@ -19,7 +19,8 @@ Scope = Literal["open", "read", "build", "operate"]
 PARAMETER = re.compile(r"\{([a-z]+)\}")
 
 _ALWAYS = (
-    "bad_request", "host_not_allowed", "origin_not_allowed", "too_large", "bad_field", "headers_too_large", "internal",
+    "bad_request", "host_not_allowed", "origin_not_allowed", "request_timeout", "too_large", "bad_field",
+    "headers_too_large", "internal", "too_many_connections",
 )  # fmt: skip
 _WITH_BODY = ("bad_json", "unsupported_media_type")
 _OF_ACTS = (

@@ -8,7 +8,7 @@ from functools import cache
 from api import bodies, query, shown
 from api.call import JSON, Answer, Call
 from api.openapi import describe
-from api.resources import commands, dora, events, operations, plans, releases, state
+from api.resources import commands, dora, events, notify, operations, plans, releases, state
 from api.resources.names import TIER_OR_ALL
 from api.route import Route
 from sando.model import wire
@@ -110,6 +110,11 @@ ROUTES: tuple[Route, ...] = (
         query.Wait, bodies.ReloadBody,
     ),
     Route(
+        "POST", "/notify/test", "operate", notify.test,
+        "what came of a test event that each notifier, or the one of that name, was sent now",
+        {200: wire.Notified}, ("no_notifiers", "unknown_notifier", *_STREAM), query.NoQuery, bodies.NotifyTestBody,
+    ),
+    Route(
         "GET", "/operations", "read", operations.listing,
         "history, newest first; `next` is the cursor of the next page",
         {200: wire.OperationPage}, _READS, query.Operations,
@@ -126,7 +131,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "GET", "/operations/{operation}/log", "read", operations.log,
-        "its output, from a byte on; `X-Next-Offset`",
+        "its output, from a byte on; `X-Next-Offset`; `visible=1` for a terminal",
         {200: _TEXT}, (*_READS, *_STREAM), query.Log, headers=("X-Next-Offset",),
     ),
     Route(

@@ -10,6 +10,7 @@ from sando.model.answers import Refusal
 from sando.model.clock import stamp
 from sando.model.codes import CODES, Code
 from sando.model.events import Event
+from sando.model.harmless import harmless
 from sando.model.operation import Operation
 from sando.model.release import Manifest, Release
 
@@ -19,11 +20,11 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(value: object) -> bytes:
-    """JSON in UTF-8; half a surrogate pair, which UTF-8 has no bytes for, is replaced."""
+    """JSON in UTF-8, harmless on a terminal; half a surrogate pair, which UTF-8 has no bytes for, is replaced."""
     try:
-        return _encoder.encode(value)
+        return harmless(_encoder.encode(value))
     except UnicodeEncodeError:
-        return _encoder.encode(_mended(msgspec.to_builtins(value)))
+        return harmless(_encoder.encode(_mended(msgspec.to_builtins(value))))
 
 
 def operation(value: Operation, code: str | None = None) -> wire.Operation:

@@ -172,6 +172,12 @@ class Subscriber(Stream):
             self._replay()
         self.due = min(self.due, self._ping_at if self._live else now + 1.0)
 
+    def overheard(self) -> None:
+        self._end(1008, "too much was said: this connection is for listening")
+
+    def banish(self) -> None:
+        self._end(1008, "the token is not valid any more")
+
     def shut(self) -> None:
         self._end(1001, "sandod is stopping")
 

@@ -1,9 +1,12 @@
 """The history of operations, one of them, and its log. Reading only."""
 
+from collections.abc import Callable
+
 from api import followers, query, shown
 from api.bodies import NoBody
 from api.call import Answer, Call, told
 from api.collaborators import Collaborators
+from api.line import Line
 from api.resources import names
 from api.waiting import wait_here
 from sando.model import wire
@@ -51,9 +54,7 @@ def log(call: Call[query.Log, NoBody], operation: int) -> Answer | None:
     follow = asked.follow and call.req.method == "GET"
     found = _found(given, operation)
     if follow and followers.can_leave(call.req):
-        return followers.leave(
-            call.req, lambda line: followers.LogFollow(line, call.req, given, found, asked.offset, None)
-        )
+        return followers.leave(call.req, _reader(call, found, None))
     if follow:
         wait_here(given.board, query.WAIT_MOST, lambda _: _ended(given, found))
     return _log_now(call, found)
@@ -71,15 +72,23 @@ def _log_now(call: Call[query.Log, NoBody], operation: Operation) -> Answer | No
     if data and given.read_log(operation.id, after, 1)[0]:
         until = _end(given, operation.id, after)
         if followers.can_leave(call.req) and call.req.method == "GET":
-            return followers.leave(
-                call.req, lambda line: followers.LogFollow(line, call.req, given, operation, offset, until)
-            )
+            return followers.leave(call.req, _reader(call, operation, until))
         data, after = _all(given, operation.id, offset, until), until
     elif data and not operation.status.ended:
         half = _half_character(data)
         data, after = data[: len(data) - half], after - half
     call.resp.set_header("X-Next-Offset", str(after if data else offset))
-    return 200, followers.PLAIN, data.decode("utf-8", "replace").encode()
+    text = data.decode("utf-8", "replace")
+    return 200, followers.PLAIN, (followers.on_a_terminal(text) if call.query.visible else text).encode()
+
+
+def _reader(
+    call: Call[query.Log, NoBody], operation: Operation, until: int | None
+) -> Callable[[Line], followers.LogFollow]:
+    asked = call.query
+    return lambda line: followers.LogFollow(
+        line, call.req, call.given, operation, asked.offset, until, shown=asked.visible
+    )
 
 
 def _end(given: Collaborators, operation: int, offset: int) -> int:

@@ -29,6 +29,7 @@ _LISTED = (
     Code("origin_not_allowed", 403, "the request comes from a page of another site"),
     Code("not_found", 404, "nothing is there, or the name can be no name of what is"),
     Code("method_not_allowed", 405, "the path knows other methods; the header Allow lists them"),
+    Code("request_timeout", 408, "the headers took more than 10 s to arrive, or the body more than 30 s"),
     Code("too_large", 413, "the body has more than 64 KiB"),
     Code("unsupported_media_type", 415, "a body is not application/json in UTF-8, or is compressed"),
     Code("bad_field", 422, "a field of the body or the query has a wrong type or value, or is not known"),
@@ -80,6 +81,8 @@ _LISTED = (
     Code("operation_interrupted", 409, "`wait` was asked for: sandod ended under the operation"),
     # -- the configuration --
     Code("no_backup_configured", 409, "sando.toml has no [backup] section"),
+    Code("no_notifiers", 409, "daemon.toml has no [[notify]]"),
+    Code("unknown_notifier", 404, "daemon.toml has no [[notify]] of this name"),
     Code("needs_restart", 409, "the change of the configuration is one that a reload cannot make"),
     Code("still_running", 409, "the new file takes nodes away that hold a running version"),
     Code("config_rejected", 422, "the new configuration is not valid; the old one stays"),
@@ -92,6 +95,7 @@ _LISTED = (
     Code("restarting", 503, "the part of sandod that had the request died, and is being restarted"),
     Code("outcome_unknown", 503, "no answer came from inside in time; what was asked may still be done"),
     Code("store_unavailable", 503, "the disk is full, or another program has locked the store"),
+    Code("too_many_connections", 503, "as many requests from one address are being answered as may"),
     Code("too_many_streams", 503, "as many clients wait or follow as may"),
 )  # fmt: skip
 
@@ -114,6 +118,7 @@ GENERAL = {
     401: "auth_required",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     413: "too_large",
     415: "unsupported_media_type",
     426: "upgrade_required",

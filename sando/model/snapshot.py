@@ -12,6 +12,7 @@ from sando.model import wire
 from sando.model.backup import LastGood, Restored, backup_shown
 from sando.model.clock import Instant, span, stamp, stamp_of
 from sando.model.freeze import frozen_until
+from sando.model.harmless import harmless
 from sando.model.names import visible
 from sando.model.operation import Operation
 from sando.model.plan import Rollout
@@ -56,7 +57,7 @@ class Snapshot:
         self._composed = composed
         self._state: dict[str, Any] | None = None
         self._clocks = clocks
-        body = msgspec.json.encode(composed)
+        body = harmless(msgspec.json.encode(composed))
         self.etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         self._parts = self._split(body)
 

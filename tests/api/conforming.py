@@ -13,7 +13,7 @@ from api.routes import ROUTES
 
 DOCUMENT = msgspec.json.decode(msgspec.json.encode(describe(ROUTES)))
 PROBLEM = "application/problem+json"
-ANYWHERE = {400, 401, 403, 404, 405, 413, 431, 500}
+ANYWHERE = {400, 401, 403, 404, 405, 408, 413, 431, 500, 503}
 """Of a path that is not in the file, or a method that it does not have there."""
 
 

@@ -6,11 +6,13 @@ Jobs end as the simulated world lets them, before the request is answered; `slow
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from api.app import create_app
 from api.board import Board
 from api.collaborators import Collaborators
+from sando.model import wire
 from sando.model.topology import TokenSpec, Topology
 from sando.work.outcome import Outcome
 from tests.api.conforming import Client
@@ -41,6 +43,9 @@ class House:
         self.outcomes: dict[str, Outcome] = {}
         """How jobs end whose key has this pattern, where it is not the world's way."""
         self.then: Callable[[], object] | None = None
+        self.notifiers: tuple[str, ...] = ()
+        self.tried: list[tuple[str, ...]] = []
+        """The names of each test of notifiers."""
         self._listen()
         self.given = Collaborators(
             store=self.stage.store,
@@ -53,6 +58,8 @@ class House:
             listen=("127.0.0.1", 7766),
             tokens=lambda: self.tokens,
             keep=self.stage.store.save,
+            notifiers=lambda: self.notifiers,
+            test_notifiers=lambda names, _: self._try(tuple(names)),
             answer_within=0.05,
         )
         self.app = create_app(self.given)
@@ -76,6 +83,11 @@ class House:
         """kill -9, and another daemon on the same state."""
         self.stage.restart()
         self._listen()
+
+    def _try(self, names: tuple[str, ...]) -> Any:
+        self.tried.append(names)
+        trials = [wire.Tried(n, ok=True, detail="delivered", seconds=0.1) for n in names or self.notifiers]
+        return SimpleNamespace(done=lambda: trials)
 
     def _tell(self, message: Any) -> None:
         self.stage.replies.append(message.reply)

@@ -1,6 +1,7 @@
 """What stands around the HTTP side in its tests: a store in memory, somebody who answers commands, a real server."""
 
 import contextlib
+import dataclasses
 import itertools
 import socket
 import threading
@@ -207,6 +208,12 @@ class Room:
             keep=self._keep,
             answer_within=0.3,
         )
+        self.app = create_app(self.given)
+        self.client = Client(self.app, headers={"Host": HOST})
+
+    def configure(self, **collaborators) -> None:
+        """The same room with other collaborators."""
+        self.given = dataclasses.replace(self.given, **collaborators)
         self.app = create_app(self.given)
         self.client = Client(self.app, headers={"Host": HOST})
 

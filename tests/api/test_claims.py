@@ -28,8 +28,8 @@ def house(tmp_path: Path) -> House:
 
 
 def made(house: House) -> tuple[int, int]:
-    """How many operations and events there are."""
-    return len(house.stage.store.operations(limit=500)), house.stage.store.last_seq()
+    """How many operations and events there are, tests of notifiers included."""
+    return len(house.stage.store.operations(limit=500)), house.stage.store.last_seq() + len(house.tried)
 
 
 def running_build(house: House) -> None:
@@ -49,6 +49,7 @@ ACTS: dict[str, Callable[[House], Any]] = {
     "/backup/fetch": lambda _: None,
     "/reload": lambda _: None,
     "/operations/1/abort": running_build,
+    "/notify/test": lambda house: setattr(house, "notifiers", ("chat",)),
 }
 BODIES = {"/lock/a": {"reason": "audit"}}
 

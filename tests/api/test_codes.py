@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.messages import Rebuild
+from api.crowd import Crowd, Limits
 from api.server import SETTINGS
 from sando.model.codes import CODES, GENERAL, NOTES, general
 from sando.model.errors import WorkError
@@ -147,26 +148,42 @@ def _(house: House) -> Any:
     return house.get("/events", headers=UPGRADE | {"Sec-WebSocket-Version": "13"})
 
 
-def over_a_socket(house: House, request: bytes, *, full: bool = False) -> Any:
+def over_a_socket(house: House, request: bytes, *, full: bool = False, **settings: Any) -> Any:
     """What a real server answers; `full`: as many clients as may follow something already."""
-    with serving(house) as server:
+    with serving(house, **settings) as server:
         if full:
-            server._streams.reserve = lambda: False
+            server._streams.reserve = lambda _: False
         sock = dial(server)
         sock.sendall(request)
-        head, _, body = read_all(sock).partition(b"\r\n\r\n")
+        answer = read_all(sock)
+    return heard(answer, request.split()[1].decode().partition("?")[0])
+
+
+def heard(answer: bytes, path: str) -> Any:
+    head, _, body = answer.partition(b"\r\n\r\n")
     lines = dict(line.split(": ", 1) for line in head.decode().lower().split("\r\n")[1:])
-    status, path = int(head.split()[1]), request.split()[1].decode().partition("?")[0]
+    status = int(head.split()[1])
     check("GET", path, status, lines["content-type"], body)
     return SimpleNamespace(
         status_code=status, json=msgspec.json.decode(body), headers=lines, text=body.decode()
     )
 
 
+@provokes("too_many_connections")
+def _(house: House) -> Any:
+    with serving(house, crowd=Crowd(Limits(most_of_one=0))) as server:
+        return heard(read_all(dial(server)), "/state")
+
+
 @provokes("headers_too_large")
 def _(house: House) -> Any:
     start = b"GET /state HTTP/1.1\r\nHost: localhost\r\nX: "
     return over_a_socket(house, start + b"x" * (MOST_HEADERS - len(start)))
+
+
+@provokes("request_timeout")
+def _(house: House) -> Any:
+    return over_a_socket(house, b"GET /state HTTP/1.1\r\nHost: local", crowd=Crowd(Limits(headers_s=0.05)))
 
 
 @provokes("too_many_streams")
@@ -466,6 +483,17 @@ def _(house: House) -> Any:
     return house.post("/backup/fetch")
 
 
+@provokes("no_notifiers")
+def _(house: House) -> Any:
+    return house.post("/notify/test")
+
+
+@provokes("unknown_notifier")
+def _(house: House) -> Any:
+    house.notifiers = ("chat",)
+    return house.post("/notify/test", {"name": "chatt"})
+
+
 @provokes("needs_restart")
 def _(house: House) -> Any:
     house.stage.world.declared = topology(tier("a", 1))
@@ -586,6 +614,7 @@ MADE_UP = {
     ("api/errors.py", "code"),  # problem: what it was given
     ("api/errors.py", "general(status)"),
     ("api/connection.py", "general(error.code)"),
+    ("api/connection.py", "general(408)"),
 }
 """Where a code is not written out. What they can be is in the list, as the scenes above show."""
 

@@ -3,6 +3,8 @@
 import hashlib
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import falcon.inspect
 import jsonschema_rs
@@ -32,6 +34,7 @@ NEEDS = {
     ("DELETE", "/lock/{tier}"): "operate",
     ("POST", "/backup/fetch"): "operate",
     ("POST", "/reload"): "operate",
+    ("POST", "/notify/test"): "operate",
     ("GET", "/operations"): "read",
     ("GET", "/operations/{operation}"): "read",
     ("POST", "/operations/{operation}/abort"): "operate",
@@ -72,6 +75,11 @@ def callers(room: Room) -> dict[str, dict[str, str]]:
     return {"nobody": {}, "wrong": {"Authorization": "Bearer read x"}, **known}
 
 
+def noted(room: Room, actor: str) -> Any:
+    room.told.append(SimpleNamespace(actor=actor))
+    return SimpleNamespace(done=list)
+
+
 def expected(method: str, path: str, caller: str) -> tuple[int, str] | None:
     """What the table says that the caller is refused with; None: the way is free."""
     needed = NEEDS.get(("GET" if method == "HEAD" else method, path))
@@ -86,6 +94,7 @@ def expected(method: str, path: str, caller: str) -> tuple[int, str] | None:
 
 @pytest.mark.parametrize("path", sorted({path for _, path in NEEDS}))
 def test_each_caller_may_do_what_the_table_says_and_nothing_else(room: Room, path: str) -> None:
+    room.configure(notifiers=lambda: ("chat",), test_notifiers=lambda _, actor: noted(room, actor))
     who = callers(room)
     for method, caller in itertools.product(METHODS, CALLERS):
         room.told.clear()

@@ -14,6 +14,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from tests.system.canary import ENVIRONMENT
+
 T = TypeVar("T")
 SCRIPT = Path(sys.executable).with_name("sandod")
 COMMAND = [str(SCRIPT)] if SCRIPT.exists() else [sys.executable, "-m", "sando.daemon"]
@@ -128,7 +130,8 @@ class Sandod:
         return self
 
     def _env(self) -> dict[str, str]:
-        return os.environ | {"SANDO_CONFIG": str(self.config), "PYTHONFAULTHANDLER": "1"} | self.env
+        own = {"SANDO_CONFIG": str(self.config), "SANDO_TEST_SECRET": ENVIRONMENT}
+        return os.environ | own | {"PYTHONFAULTHANDLER": "1"} | self.env
 
     def _answers(self) -> bool:
         assert self.process

@@ -4,7 +4,7 @@ Values only, made from those of the model by whoever answers. Times are text, in
 never taken away, and never changes its meaning; new ones are added.
 """
 
-from sando.model.wire.acts import Confirmation, Drained, Health, Locked, Reloaded, Unlocked
+from sando.model.wire.acts import Confirmation, Drained, Health, Locked, Notified, Reloaded, Tried, Unlocked
 from sando.model.wire.dora import Changes, Deploys, Dora, Frequency, LeadTime, Restore, TierDora
 from sando.model.wire.event import Event, EventPage
 from sando.model.wire.operation import Operation, OperationPage
@@ -48,6 +48,7 @@ __all__ = [
     "Manifest",
     "Mark",
     "Node",
+    "Notified",
     "Operation",
     "OperationPage",
     "Problem",
@@ -61,5 +62,6 @@ __all__ = [
     "State",
     "Tier",
     "TierDora",
+    "Tried",
     "Unlocked",
 ]

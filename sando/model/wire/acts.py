@@ -44,6 +44,21 @@ class Reloaded(Struct, frozen=True):
     needs_restart: tuple[str, ...]
 
 
+class Tried(Struct, frozen=True):
+    """A notifier that was sent a test event; `detail` says what came of it."""
+
+    name: str
+    ok: bool
+    detail: str
+    seconds: float
+
+
+class Notified(Struct, frozen=True):
+    """The notifiers that were tried; empty where they took longer than anybody waits."""
+
+    notifiers: tuple[Tried, ...]
+
+
 class Drained(Struct, frozen=True):
     """Nothing is in motion any more; what sandod tells itself when it stops."""
 
