@@ -225,6 +225,22 @@ def test_one_that_never_reads_its_replay_is_dropped_too(room, server, monkeypatc
     bad.close()
 
 
+def test_one_that_stops_reading_what_is_live_is_dropped_after_a_while_and_not_at_some_ping(
+    room, server, monkeypatch
+):
+    monkeypatch.setattr(websocket, "STALLED_S", 0.2)
+    bad = raw_client(server, SO_RCVBUF=4096)
+    until(lambda: live(server) == 1)
+    stream = next(iter(server._streams._all))
+    while stream.line.size < websocket.MOST_BUFFERED // 3 and not stream.line.finishing:
+        assert room.store.last_seq() < 100_000
+        seq = room.happen(100, text="x" * 900)[-1].seq
+        until(lambda: stream._heard == seq or stream.line.finishing)  # noqa: B023
+    assert stream.line.size < websocket.MOST_BUFFERED
+    until(lambda: stream.line.finishing)
+    bad.close()
+
+
 def test_a_replay_is_read_no_faster_than_its_client_reads(room, server):
     room.happen(20_000, text="x" * 500)
     slow = raw_client(server, "?since=0", SO_RCVBUF=4096)
