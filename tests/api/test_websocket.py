@@ -152,6 +152,20 @@ def test_what_was_never_published_is_filled_in_from_the_store(room, server):
         assert seqs(client, 6) == [1, 2, 3, 4, 5, 6]
 
 
+def test_what_was_never_published_is_filled_in_where_news_piled_up_too(room, server):
+    streams = server._streams
+    with listening(server) as client:
+        until(lambda: live(server) == 1)
+        streams._wake = lambda: None
+        room.happen(1)
+        room.store.kept_events.extend(an_event(n) for n in range(2, 6))
+        events = room.happen(2)
+        room.board.publish(room.board.latest, events, ())
+        del streams._wake
+        room.happen(1)
+        assert seqs(client, 8) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
 def test_an_event_that_is_published_twice_is_heard_once(room, server):
     with listening(server) as client:
         events = room.happen(2)
