@@ -63,6 +63,11 @@ class News:
     def ended_by_id(self) -> dict[int, Operation]:
         return {o.id: o for o in self.ended}
 
+    def goes_on_in(self, later: "News", most: int) -> bool:
+        """Both may be taken as one: no event is missing between them, none is in both, and there are not too many."""
+        joined = not self.events or not later.events or self.last + 1 == later.first
+        return joined and len(self.events) + len(later.events) <= most
+
     def then(self, later: "News") -> "News":
         """Both as one, as a reader hears them who was busy meanwhile."""
         return News(later.snapshot, self.events + later.events, self.ended + later.ended)

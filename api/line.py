@@ -36,6 +36,8 @@ class Line:
     def send(self, data: bytes) -> None:
         if not data or self.lost or self.finishing:
             return
+        if not self._waiting:  # what did not move before had nothing to move
+            self.moved_at = monotonic()
         self._waiting.append(memoryview(data))
         self.size += len(data)
         if len(self._waiting) == 1:

@@ -187,11 +187,11 @@ class Streams:
     def _next_item(self) -> "_Item":
         """News that piled up is taken together: one send to each subscriber instead of many."""
         item = self._inbox.popleft()
-        while isinstance(item, News) and self._inbox and isinstance(self._inbox[0], News):
-            if len(item.events) + len(self._inbox[0].events) > TOGETHER:
+        while isinstance(item, News) and self._inbox and isinstance(later := self._inbox[0], News):
+            if not item.goes_on_in(later, TOGETHER):
                 break
-            later = self._inbox.popleft()
-            item = item.then(later) if isinstance(later, News) else item
+            item = item.then(later)
+            self._inbox.popleft()
         return item
 
     def _take(self, item: "_Item") -> None:

@@ -1,6 +1,7 @@
 """GET /state as a pure function of what is stored: composed once a commit, filled in with the time when sent."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
@@ -83,7 +84,9 @@ class Snapshot:
         if number < 0:
             return msgspec.json.encode(stamp(now.at))
         stay, most = self._clocks[number]
-        return msgspec.json.encode(round(min(stay.burnt(now), most), 1))
+        return msgspec.json.encode(
+            math.floor(min(stay.burnt(now), most) * 10) / 10
+        )  # never more than has passed
 
 
 def compose(topology: Topology, facts: Facts, now: Instant) -> Snapshot:

@@ -61,7 +61,7 @@ def crowd_of(crowd: Crowd) -> list:
 
 @pytest.fixture(autouse=True)
 def _count_what_is_heard(monkeypatch):
-    """`last_heard` of a connection grows with each piece that the server has taken from it."""
+    """`last_heard` grows with each piece that the server has taken from a connection, `served` with each request."""
     from api.connection import Channel
 
     plain = Channel.received
@@ -72,6 +72,14 @@ def _count_what_is_heard(monkeypatch):
         finally:
             self.last_heard += 1
 
+    answer = Channel.service
+
+    def service(self) -> None:
+        answer(self)
+        self.served += 1
+
+    monkeypatch.setattr(Channel, "served", 0, raising=False)
+    monkeypatch.setattr(Channel, "service", service)
     monkeypatch.setattr(Channel, "last_heard", 0, raising=False)
     monkeypatch.setattr(Channel, "received", received)
 
@@ -81,16 +89,15 @@ def ended(sock: socket.socket) -> bytes:
     return read_all(sock)
 
 
-def answered(sock: socket.socket, crowd: Crowd, hours: Hours) -> None:
+def answered(sock: socket.socket, crowd: Crowd) -> None:
     """One request and its answer, until the server has noted when that was."""
     until(lambda: crowd_of(crowd))
     [guest] = crowd_of(crowd)
-    before = guest.quiet_since()
-    hours.now += 0.001
+    before = guest.served
     sock.sendall(GET)
     read_head(sock)
     sock.recv(100)
-    until(lambda: guest.quiet_since() > before and not guest.requests)
+    until(lambda: guest.served > before)
 
 
 def code_of(answer: bytes) -> tuple[int, str]:
@@ -171,7 +178,7 @@ def test_a_connection_that_is_kept_waits_longer_for_its_next_request_and_not_for
     with crowded(room, hours) as (server, crowd):
         kept = dial(server)
         for _ in range(3):
-            answered(kept, crowd, hours)
+            answered(kept, crowd)
             hours.now += 29.0
         hours.now += 1.5
         assert ended(kept) == b""
@@ -187,10 +194,10 @@ def test_who_is_just_answered_is_not_taken_for_silent_before_that_is_noted(room,
 
     with crowded(room, hours) as (server, crowd):
         kept = dial(server)
-        answered(kept, crowd, hours)
+        answered(kept, crowd)
         hours.now += 29.0
         monkeypatch.setattr(HTTPChannel, "service", service)
-        answered(kept, crowd, hours)
+        answered(kept, crowd)
         assert len(crowd) == 1
         kept.close()
 

@@ -484,6 +484,22 @@ def test_a_folder_is_reached_by_a_descriptor_whoever_may_enter_those_above(job, 
         assert not job.keepers.spawn(["cat", str(closed / "file")], **options).wait(10).ok
 
 
+def test_the_folder_stands_in_the_environment_too(job, tmp_path):
+    (tmp_path / "file").write_text("inside\n")
+    env = {**job.mark.env, "WHERE": "{folder}/file"}
+    options = {"cwd": "/", "env": env, "log": job.log, "step": "as", "folder": tmp_path}
+    assert job.keepers.spawn(["sh", "-c", 'cat "$WHERE"'], **options).wait(10).ok
+    assert job.output() == "inside\n"
+
+
+def test_a_command_that_is_alone_can_start_no_process(job):
+    account = account_of("nobody") if os.geteuid() == 0 else None  # root is not held by the limit
+    options = {"cwd": "/", "env": job.mark.env, "log": job.log, "step": "as", "account": account}
+    assert job.keepers.spawn(["sh", "-c", "id -un; echo ran"], **options).wait(10).ok
+    assert not job.keepers.spawn(["sh", "-c", "id -un; echo ran"], alone=True, **options).wait(10).ok
+    assert job.output().count("ran") == 1
+
+
 def test_a_folder_that_is_not_there_is_named(job, tmp_path):
     with pytest.raises(WorkError, match=r"cannot start true: .*gone") as caught:
         job.keepers.spawn(

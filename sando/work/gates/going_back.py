@@ -31,7 +31,7 @@ class Former:
     def before(self) -> None:
         """One that does not start on the schema that it runs on says nothing about the new one."""
         for version in self._left():
-            verdict = self._try(version)
+            verdict = self._try(version, "the restored backup")
             if verdict and not verdict.passed:
                 self._unknown[version] = f"it does not start on the restored backup either: {verdict.message}"
 
@@ -39,7 +39,7 @@ class Former:
         """`rollback_safe`: yes, no or unknown by version. `changed`: there were migrations, and `before` was called."""
         known = {}
         for version in self._left():
-            verdict = self._try(version)
+            verdict = self._try(version, "the new schema")
             if verdict:
                 known[version] = self._judge(version, verdict, changed=changed)
         for version, why in self._unknown.items():
@@ -69,13 +69,14 @@ class Former:
             self._say("boot_smoke has no probe, so all that is known is that it started and stayed")
         return "yes"
 
-    def _try(self, version: str) -> Verdict | None:
+    def _try(self, version: str, on: str) -> Verdict | None:
         """None, and a reason in `_unknown`, where it could not be started at all."""
         manifest = self._manifest(version)
         if manifest is None:
             self._unknown[version] = "it is not in the release store"
             return None
         folder = str(Path(self._context.release).with_name(version))
+        self._say(f"start {version} on {on}")
         try:
             return boot_release(self._context, self._boot, manifest, folder, self._env, self._cancel)
         except WorkError as error:

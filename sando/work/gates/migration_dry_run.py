@@ -30,26 +30,24 @@ def migration_dry_run(context: GateContext, cancel: CancelToken) -> Verdict:
         found = _migrations(context, job)
     except Unfit as unfit:
         return Verdict(passed=False, message=str(unfit))
+    path = _backup(context, job, needed=_something(context, found))
+    nowhere = opening.programs_for(context.where, 0, job) is None
+    if not _something(context, found) and (path is None or nowhere):
+        return Verdict(passed=True, message="no migrations in this checkout")
+    if nowhere:
+        raise job.cannot(
+            "there are migrations, and nowhere to rehearse them: install PostgreSQL (Debian: apt-get install postgresql), "
+            "or set scratch_db_url in daemon.toml"
+        )
     with ExitStack() as stack:
-        path = _backup(context, job, needed=_something(context, found))
         try:
             backup = stack.enter_context(dump.opened(path, job)) if path else None
         except WorkError as error:
             if _something(context, found) or not isinstance(error.__cause__, StrangeError):
                 raise
             return Verdict(passed=True, message=f"no migrations in this checkout; {error.detail}")
-        if backup is None and not _something(context, found):
-            return Verdict(passed=True, message="no migrations in this checkout")
-        programs = opening.programs_for(context.where, backup.kind.least if backup else 0, job)
-        if programs is None and not _something(context, found):
-            return Verdict(passed=True, message="no migrations in this checkout")
-        if programs is None:
-            raise job.cannot(
-                "there are migrations, and nowhere to rehearse them: install PostgreSQL (Debian: apt-get install postgresql), "
-                "or set scratch_db_url in daemon.toml"
-            )
-        scratch = stack.enter_context(opening.emptied(context.where, programs, job))
-        return _Rehearsal(context, found, backup, scratch, job, cancel).run()
+        scratch = stack.enter_context(opening.emptied(context.where, backup.kind.least if backup else 0, job))
+        return _Rehearsal(context, found, backup, scratch, job).run()
 
 
 class _Rehearsal:
@@ -62,15 +60,14 @@ class _Rehearsal:
         backup: Dump | None,
         scratch: Scratch,
         job: Job,
-        cancel: CancelToken,
     ) -> None:
         self._context = context
         self._found = found
         self._backup = backup
         self._scratch = scratch
         self._job = job
-        self._cancel = cancel
-        self._former = Former(context, scratch.url, cancel)
+        self._former = Former(context, scratch.url, job.cancel)
+        self._changed = False  # the schema, or a command that may have changed it
         self._facts: dict[str, object] = {}
 
     def run(self) -> Verdict:
@@ -116,7 +113,7 @@ class _Rehearsal:
             self._changed = True
             self._former.before()
             url = {"DATABASE_URL": self._scratch.url}
-            return run_command(self._context, self._context.spec.command, self._cancel, more=url)
+            return run_command(self._context, self._context.spec.command, self._job.cancel, more=url)
         todo = apply.pending(self._scratch.client, self._found)
         self._changed = bool(todo.files)
         if self._changed:

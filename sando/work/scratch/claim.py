@@ -2,6 +2,7 @@
 
 from sando.work.scratch import questions
 from sando.work.scratch.client import Client
+from sando.work.scratch.complaint import complaint
 from sando.work.scratch.job import Job
 from sando.work.scratch.questions import Sight
 
@@ -37,8 +38,9 @@ def wipe(client: Client, sight: Sight, job: Job) -> None:
     rows = client.ask(questions.wipe(sight.database))
     left = [row.removeprefix("left|") for row in rows if row.startswith("left|")]
     if left:
+        why = complaint(rows)
         raise job.cannot(
-            f"the scratch database {sight.database} holds what {sight.role} may not drop: {', '.join(left[:3])}; drop it as its owner"
+            f"the scratch database {sight.database} holds what {sight.role} cannot drop: {', '.join(left[:3])} ({why}); drop it as its owner"
         )
 
 
@@ -64,22 +66,25 @@ def _strongest(sight: Sight) -> str:
 
 
 def _may_be_marked(sight: Sight, job: Job) -> None:
-    if sight.content:
-        mark = "and has no mark of this sandod" if sight.comment else "and has no mark of sando"
+    base = questions.name(sight.database)
+    if sight.comment is not None and sight.comment.startswith(questions.MARK):
         raise job.cannot(
-            f"the database {sight.database} is not empty ({', '.join(sight.content[:3])}) {mark}: each rehearsal drops everything "
-            "in it, so nothing was done. Name a database of its own in scratch_db_url, empty and made for this"
+            f"the database {sight.database} has the mark of another sandod, or of one whose workdir is gone ({sight.comment[:40]!r}): "
+            f"nothing was done. If nobody else uses it: DROP DATABASE {base}; CREATE DATABASE {base} OWNER {questions.name(sight.role)};"
+        )
+    if sight.content:
+        raise job.cannot(
+            f"the database {sight.database} is not empty ({', '.join(sight.content[:3])}) and has no mark of sando: each rehearsal "
+            "drops everything in it, so nothing was done. Name a database of its own in scratch_db_url, empty and made for this"
         )
     if sight.comment is not None:
-        whose = "belongs to another sandod" if sight.comment.startswith("sando scratch ") else "has a comment"
         raise job.cannot(
-            f"the database {sight.database} {whose} ({sight.comment[:80]!r}), so nothing was done. If it is free: "
-            f"COMMENT ON DATABASE {questions.name(sight.database)} IS NULL;"
+            f"the database {sight.database} has a comment of somebody's ({sight.comment[:80]!r}), so nothing was done. If it is free: "
+            f"COMMENT ON DATABASE {base} IS NULL;"
         )
     if not sight.owns:
         raise job.cannot(
-            f"{sight.role} does not own the database {sight.database}: "
-            f"ALTER DATABASE {questions.name(sight.database)} OWNER TO {questions.name(sight.role)};"
+            f"{sight.role} does not own the database {sight.database}: ALTER DATABASE {base} OWNER TO {questions.name(sight.role)};"
         )
 
 

@@ -25,9 +25,8 @@ from sando.work.scratch.questions import SETTINGS
 SESSION = "session"
 _GRACE_S = 1.0
 _WATCH_S = 0.25
-_SESSION_S = (
-    60.0  # a lock, or a transaction that does nothing: in a database of its own nobody waits that long
-)
+# A lock, or a transaction in which nothing happens: in a database of its own nobody waits that long.
+_SESSION_S = 60.0
 # Whatever psql would put in place of `:name`; what a script says must not depend on it.
 _VARIABLES = ("DBNAME", "USER", "HOST", "PORT", "ENCODING", "SERVICE", "VERSION", "VERSION_NAME", "VERSION_NUM",
               "SERVER_VERSION_NAME", "SERVER_VERSION_NUM", "PROMPT1", "PROMPT2", "PROMPT3", "HISTFILE", *SETTINGS)  # fmt: skip
@@ -60,7 +59,9 @@ class Client:
         self.version = 0  # of the server, as in server_version_num; 0 while it has not been asked
         self.folder = base / SESSION
         self._base = base
-        self._other = (account_of("postgres") or account_of("nobody")) if os.geteuid() == 0 else None
+        self._other = (
+            account_of("nobody") if os.geteuid() == 0 else None
+        )  # who owns nothing, not even a cluster
         self._job = job
 
     def beside(self, database: str) -> "Client":
@@ -144,12 +145,16 @@ class Client:
         )  # fmt: skip
 
     def _options(self) -> dict[str, object]:
-        """Limits for each session; the server itself notices that psql is gone, where it can."""
+        """Limits for each session, whatever a former one has set for the role; where it can, the server itself notices that
+        psql is gone.
+        """
         options: dict[str, object] = {
             "statement_timeout": max(1, int(self._job.left() * 1000)),
             "lock_timeout": int(_SESSION_S * 1000),
             "idle_in_transaction_session_timeout": int(_SESSION_S * 1000),
             "client_min_messages": "warning",
+            "standard_conforming_strings": "on",
+            "default_transaction_read_only": "off",
         }
         return options | ({"client_connection_check_interval": 1000} if self.version >= 140000 else {})
 

@@ -39,11 +39,11 @@ SETTINGS = {
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    "max_wal_size": "4GB",
+    "max_wal_size": "1GB",
     "checkpoint_timeout": "1h",
     "autovacuum": "off",
-    "shared_buffers": "256MB",
-    "maintenance_work_mem": "256MB",
+    "shared_buffers": "128MB",
+    "maintenance_work_mem": "128MB",
     "max_locks_per_transaction": "1024",  # a dump is restored in one transaction
     "cluster_name": "sando-scratch",
     "lc_messages": "C",
@@ -96,11 +96,10 @@ class Cluster:
     def _kept(self) -> bool:
         """Whether what lies there can be used; a cluster that was not stopped well is not."""
         try:
-            major = (self.folder / "data" / "PG_VERSION").read_text("ascii").strip()
             self.admin, self.password = json.loads((self.folder / "passwords").read_text("ascii"))
         except (OSError, ValueError):
             return False
-        return self._whole.exists() and major == str(self.programs.major)
+        return self._whole.exists() and made_by(self.folder) == self.programs.major
 
     def _make(self) -> None:
         self._job.say(f"scratch: make a private cluster of {self.programs}")
@@ -220,6 +219,14 @@ class Cluster:
             yield folder / "s"
         finally:
             _remove_alias(folder)
+
+
+def made_by(folder: Path) -> int:
+    """The major version of PostgreSQL that made the cluster there; 0 where there is none."""
+    try:
+        return int((folder / "data" / "PG_VERSION").read_text("ascii"))
+    except (OSError, ValueError):
+        return 0
 
 
 def place_of(socket: Path, user: str, password: str, database: str) -> Place:

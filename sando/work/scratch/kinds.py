@@ -22,6 +22,8 @@ _OTHERS = (
     (re.compile(rb"\xfd7zXZ\0|BZh[1-9]|\x04\x22\x4d\x18|PK\x03\x04"),
      "packed in a way that sando does not read: use gzip or zstd, or `pg_dump -Fc`, which packs by itself"),
     (re.compile(rb".{257}ustar", re.DOTALL), f"a tar file, but none of pg_dump (no toc.dat in front): {_AGAIN}"),
+    (re.compile(rb"\xff\xfe|\xfe\xff"),
+     "text in UTF-16, as PowerShell writes what a program prints: let pg_dump write the file itself, with -f"),
     (re.compile(rb"\s*\Z"), f"nothing but blanks: {_AGAIN}"),
 )  # fmt: skip
 

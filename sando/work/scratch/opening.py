@@ -17,7 +17,7 @@ from urllib.parse import quote
 from sando.model.scratch import scratch_of
 from sando.work.scratch import claim, questions, whereabouts
 from sando.work.scratch.client import SESSION, Client
-from sando.work.scratch.cluster import ADMIN, Cluster
+from sando.work.scratch.cluster import ADMIN, Cluster, made_by
 from sando.work.scratch.cluster import place_of as place_in_cluster
 from sando.work.scratch.job import Job
 from sando.work.scratch.programs import CLIENT, SERVER, Programs, find
@@ -25,6 +25,7 @@ from sando.work.tree import remove_tree
 
 ROLE = "sando"
 DATABASE = "sando_scratch"
+_CLUSTER = "cluster"
 _LOOK_S = 0.1
 
 
@@ -59,14 +60,20 @@ def programs_for(where: Where, least: int, job: Job) -> Programs | None:
 
 
 @contextmanager
-def emptied(where: Where, programs: Programs, job: Job) -> Iterator[Scratch]:
-    """The scratch database with nothing in it. WorkError (errored) when there is none that may be emptied."""
+def emptied(where: Where, least: int, job: Job) -> Iterator[Scratch]:
+    """The scratch database with nothing in it, of PostgreSQL `least` or above where there is a choice.
+
+    WorkError (errored) when there is none that may be emptied.
+    """
+    programs = programs_for(where, least, job)
+    if programs is None:
+        raise job.cannot("PostgreSQL is not installed here: install it (Debian: apt-get install postgresql)")
     with _alone(where, job):
         _note(where).unlink(missing_ok=True)
         if where.url:
             yield _emptied_server(where, where.url, programs, job)
             return
-        cluster = Cluster(where.folder / "cluster", programs, job)
+        cluster = Cluster(where.folder / _CLUSTER, programs, job)
         with cluster.running() as socket:
             admin = _admin(where, cluster, socket, job)
             admin.ask(questions.make(ROLE, DATABASE))
@@ -78,7 +85,7 @@ def emptied(where: Where, programs: Programs, job: Job) -> Iterator[Scratch]:
 @contextmanager
 def kept(where: Where, version: str, sha: str, job: Job) -> Iterator[Scratch | None]:
     """The scratch database as the rehearsal of this very version left it; None: it was another's, or there is none."""
-    programs = programs_for(where, 0, job)
+    programs = programs_for(where, 0 if where.url else made_by(where.folder / _CLUSTER), job)
     with _alone(where, job):
         if programs is None or not is_rehearsed(where, version, sha):
             yield None
@@ -92,20 +99,20 @@ def kept(where: Where, version: str, sha: str, job: Job) -> Iterator[Scratch | N
 
 def remember(where: Where, version: str, sha: str) -> None:
     """What is in the scratch database now is the rehearsal of this version."""
-    _replace(_note(where), json.dumps([version, sha]))
+    _replace(_note(where), json.dumps([version, sha, _which(where)]))
 
 
 def is_rehearsed(where: Where, version: str, sha: str) -> bool:
     """Whether what it holds is the rehearsal of this version, as far as is known without opening it."""
     try:
-        return bool(json.loads(_note(where).read_text("utf-8")) == [version, sha])
+        return bool(json.loads(_note(where).read_text("utf-8")) == [version, sha, _which(where)])
     except (OSError, ValueError):
         return False
 
 
 @contextmanager
 def _kept_cluster(where: Where, programs: Programs, job: Job) -> Iterator[Scratch | None]:
-    cluster = Cluster(where.folder / "cluster", programs, job)
+    cluster = Cluster(where.folder / _CLUSTER, programs, job)
     if cluster.fresh:
         yield None
         return
@@ -190,9 +197,15 @@ def _owner(where: Where) -> str:
     """The name of this sandod's state, made once: two that share a server cannot take each other's database."""
     path = where.folder / "id"
     with contextlib.suppress(FileNotFoundError):
-        return path.read_text("ascii").strip()
-    _replace(path, secrets.token_hex(8))
-    return path.read_text("ascii").strip()
+        if name := path.read_text("ascii").strip():
+            return name
+    name = secrets.token_hex(8)
+    _replace(path, name)
+    return name
+
+
+def _which(where: Where) -> str:
+    return str(scratch_of(where.url)) if where.url else "private"
 
 
 def _note(where: Where) -> Path:

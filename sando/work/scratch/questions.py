@@ -5,6 +5,8 @@ from importlib.resources import files
 
 import msgspec
 
+MARK = "sando scratch "
+"""How the comment of every scratch database of a sandod begins."""
 SETTINGS = (
     "things",
     "content",
@@ -46,7 +48,7 @@ def mark(owner: str, system: str, oid: str) -> str:
 
     Server and database stand in it: a mark that was restored elsewhere says nothing there.
     """
-    return f"sando scratch {owner}, server {system}, database {oid}: each rehearsal drops everything in it"
+    return f"{MARK}{owner}, server {system}, database {oid}: each rehearsal drops everything in it"
 
 
 def look() -> str:

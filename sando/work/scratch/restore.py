@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,10 @@ _SAY_S = 5.0
 _LOOK_S = 0.25
 _PIPE_BYTES = 2**20
 _HEAD_BYTES = 4 * 2**20  # in which a dump makes its extensions
-_DENIED = "42501"
+_HINTS = {
+    "42501": "; it is restored by a role that owns the scratch database and nothing else",
+    "42704": "; what a dump takes for granted has to be there: on a server of your own, make it there once",
+}
 
 
 class Restored(NamedTuple):
@@ -41,6 +45,7 @@ class Restored(NamedTuple):
 def restore(scratch: Scratch, dump: Dump, job: Job) -> Restored:
     """WorkError (errored) says what is wrong with the dump, by its line where it has lines; the database is half full then."""
     _compare_versions(scratch, dump, job)
+    _check_room(scratch, dump, job)
     begun = time.monotonic()
     way = _plain if dump.kind.form == "plain" else _archive
     sha256 = way(scratch, dump, job)
@@ -58,6 +63,16 @@ def _compare_versions(scratch: Scratch, dump: Dump, job: Job) -> None:
         )
     if dump.kind.came_from and not dump.kind.came_from.startswith(f"{scratch.major}."):
         job.say(f"restore: the backup is of PostgreSQL {dump.kind.came_from}, rehearsed on {scratch.major}")
+
+
+def _check_room(scratch: Scratch, dump: Dump, job: Job) -> None:
+    """Before an hour of work: what is restored takes at least the room of what it is restored from."""
+    free = shutil.disk_usage(scratch.client.folder).free
+    if scratch.admin and free < dump.bytes:
+        raise job.cannot(
+            f"the backup has {megabytes(dump.bytes)}, and {scratch.client.folder.parent} has room for {megabytes(free)}: free some, "
+            "give workdir a roomier disk, or set scratch_db_url"
+        )
 
 
 class _Progress:
@@ -239,7 +254,5 @@ def _judge(ended: Exit, said: list[str], job: Job) -> None:
         return
     why = told(said)
     line = f"line {why.line}: " if isinstance(why, Complaint) and why.line else ""
-    hint = ""
-    if isinstance(why, Complaint) and why.state == _DENIED:
-        hint = "; it is restored by a role that owns the scratch database and nothing else"
+    hint = _HINTS.get(why.state, "") if isinstance(why, Complaint) else ""
     raise job.cannot(f"the backup does not restore: {line}{why or ended}{hint}", "\n".join(said[-50:]))

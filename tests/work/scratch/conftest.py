@@ -99,10 +99,10 @@ def private(tmp_path_factory):
 
 @pytest.fixture
 def open_private(private, job):
-    return lambda: opening.emptied(private, opening.programs_for(private, 0, job), job)
+    return lambda: opening.emptied(private, 0, job)
 
 
 @pytest.fixture
 def open_server(server, fresh, job, tmp_path):
     where = Where(tmp_path / "scratch", server.url(fresh))
-    return lambda: opening.emptied(where, opening.programs_for(where, 0, job), job)
+    return lambda: opening.emptied(where, 0, job)

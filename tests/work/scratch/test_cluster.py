@@ -32,7 +32,7 @@ def where(tmp_path):
 
 
 def use(where, job, text="SELECT 1;"):
-    with opening.emptied(where, opening.programs_for(where, 0, job), job) as scratch:
+    with opening.emptied(where, 0, job) as scratch:
         return scratch.client.ask(text)
 
 
@@ -117,7 +117,7 @@ def test_a_server_that_outlived_its_keeper_is_ended(where, job, keepers):
 
 def test_a_folder_whose_name_is_too_long_for_a_socket_is_no_hindrance(where, job):
     where = Where(where.folder / ("long" * 20) / ("name" * 20) / "scratch")
-    with opening.emptied(where, opening.programs_for(where, 0, job), job) as scratch:
+    with opening.emptied(where, 0, job) as scratch:
         assert scratch.client.ask("SELECT 1;") == ["1"]
         socket = Path(scratch.client.place.host)
         assert socket.is_relative_to("/tmp")
@@ -147,7 +147,7 @@ def test_an_alias_that_a_killed_run_left_is_removed(where, job):
 
 
 def test_it_listens_on_its_socket_alone_and_wants_a_password(where, job):
-    with opening.emptied(where, opening.programs_for(where, 0, job), job) as scratch:
+    with opening.emptied(where, 0, job) as scratch:
         ask = scratch.admin.ask
         assert ask("SELECT current_setting('listen_addresses') = '', inet_server_addr() IS NULL;") == ["t|t"]
         assert ask("SELECT DISTINCT auth_method FROM pg_hba_file_rules;") == ["scram-sha-256"]
@@ -164,7 +164,7 @@ def test_it_listens_on_its_socket_alone_and_wants_a_password(where, job):
 
 
 def test_no_password_stands_in_a_file_that_others_can_read_or_in_an_argv(where, job):
-    with opening.emptied(where, opening.programs_for(where, 0, job), job) as scratch:
+    with opening.emptied(where, 0, job) as scratch:
         secrets = {scratch.client.place.password, scratch.admin.place.password}
         for path in (
             p
@@ -186,7 +186,7 @@ def _readable(path):
 
 
 def test_postgresql_runs_as_its_own_user_where_sandod_is_root(where, job):
-    with opening.emptied(where, opening.programs_for(where, 0, job), job):
+    with opening.emptied(where, 0, job):
         server = alive(where.folder)[0]
         wanted = account_of("postgres").user if os.geteuid() == 0 else os.geteuid()
         assert Path(f"/proc/{server}").stat().st_uid == wanted
@@ -199,10 +199,10 @@ def test_two_never_hold_it_at_once(where, job):
     order = []
 
     def second():
-        with opening.emptied(where, opening.programs_for(where, 0, job), job):
+        with opening.emptied(where, 0, job):
             order.append("second")
 
-    with opening.emptied(where, opening.programs_for(where, 0, job), job):
+    with opening.emptied(where, 0, job):
         thread = threading.Thread(target=second)
         thread.start()
         until(lambda: "another job holds the scratch database" in job.log.path.read_text())
@@ -216,7 +216,7 @@ def test_who_waits_for_it_can_be_stopped(where, job, keepers):
     thread = threading.Thread(
         target=lambda: (until(lambda: "another job" in tail(job.log.path)), waiting.cancel.cancel())
     )
-    with opening.emptied(where, opening.programs_for(where, 0, job), job):
+    with opening.emptied(where, 0, job):
         thread.start()
         with pytest.raises(Cancelled):
             use(where, waiting)
@@ -247,7 +247,7 @@ from sando.work.scratch.job import Job
 keepers = Keepers.start()
 where = opening.Where(Path(sys.argv[1]), sys.argv[3] if len(sys.argv) > 3 else None)
 job = Job.begin("rehearsal", keepers, OpLog(where.folder / "log"), CancelToken(), 300.0)
-with opening.emptied(where, opening.programs_for(where, 0, job), job) as scratch, dump.opened(Path(sys.argv[2]), job) as backup:
+with opening.emptied(where, 0, job) as scratch, dump.opened(Path(sys.argv[2]), job) as backup:
     restore.restore(scratch, backup, job)
 """
 

@@ -3,6 +3,7 @@
 After every test a canary in a second database of the same server is what it was (the fixture `canary`).
 """
 
+import itertools
 import re
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import pytest
 from sando.model.errors import WorkError
 from sando.model.scratch import scratch_of
 from sando.work.log import tail
-from sando.work.scratch import opening, questions
+from sando.work.scratch import client, opening, questions
 from sando.work.scratch.client import Client, libpq_env
 from sando.work.scratch.opening import Where
 from sando.work.scratch.whereabouts import place_of
+from tests.work.scratch.servers import PASSWORD
 
 # The only statements that may reach a database before it is known to be ours: they change nothing.
 QUESTION = re.compile(
@@ -24,8 +26,7 @@ QUESTION = re.compile(
 
 def attempt(where, job):
     """Open it as a rehearsal does, and leave a table there."""
-    programs = opening.programs_for(where, 0, job)
-    with opening.emptied(where, programs, job) as scratch:
+    with opening.emptied(where, 0, job) as scratch:
         return scratch.client.ask("CREATE TABLE witness (a int);\nSELECT current_database();\n")
 
 
@@ -70,8 +71,11 @@ CONTENT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("content", CONTENT.values(), ids=CONTENT)
-@pytest.mark.parametrize("owner", ["sando", "postgres"])
+@pytest.mark.parametrize(
+    ("content", "owner"),
+    list(zip(CONTENT.values(), itertools.cycle(["sando", "postgres"]), strict=False)),
+    ids=CONTENT,
+)
 def test_a_database_with_something_in_it_and_no_mark_is_refused(server, fresh, where, job, content, owner):
     server.sql(content, f"ALTER DATABASE {fresh} OWNER TO {owner}", database=fresh)
     said = refused(
@@ -107,7 +111,7 @@ def test_our_mark_says_nothing_in_another_database_of_the_same_server(server, fr
     server.sql("CREATE DATABASE copied OWNER sando")
     try:
         server.sql("CREATE TABLE t (a int)", f"COMMENT ON DATABASE copied IS '{mark}'", database="copied")
-        refused(where("copied"), job, server, "has no mark of this sandod")
+        refused(where("copied"), job, server, "has the mark of another sandod")
         assert server.sql("SELECT count(*) FROM t", database="copied") == ["0"]
     finally:
         server.sql("DROP DATABASE copied")
@@ -116,7 +120,7 @@ def test_our_mark_says_nothing_in_another_database_of_the_same_server(server, fr
 def test_two_daemons_cannot_share_a_database(server, fresh, where, job, tmp_path):
     assert attempt(where(fresh), job) == [fresh]
     other = Where(tmp_path / "another", where(fresh).url)
-    refused(other, job, server, "has no mark of this sandod")
+    refused(other, job, server, "has the mark of another sandod")
     assert attempt(where(fresh), job) == [fresh]
 
 
@@ -292,8 +296,7 @@ def test_a_mark_that_goes_before_the_wipe_stops_it(server, fresh, where, job, mo
 
 
 def test_a_session_that_is_in_the_wrong_place_stops_before_its_first_statement(server, fresh, where, job):
-    programs = opening.programs_for(where(fresh), 0, job)
-    with opening.emptied(where(fresh), programs, job) as scratch:
+    with opening.emptied(where(fresh), 0, job) as scratch:
         object.__setattr__(scratch.client.place, "database", "prod")
         with (
             server.listening() as said,
@@ -315,8 +318,7 @@ CREATE COLLATION l (locale = 'C'); CREATE TEXT SEARCH CONFIGURATION k (COPY = en
 
 
 def test_everything_in_a_marked_database_is_dropped(server, fresh, where, job):
-    programs = opening.programs_for(where(fresh), 0, job)
-    with opening.emptied(where(fresh), programs, job) as scratch:
+    with opening.emptied(where(fresh), 0, job) as scratch:
         scratch.client.ask(EVERYTHING)
         scratch.client.ask(
             "CREATE TABLE w (a int, b int); CREATE STATISTICS s ON a, b FROM w; CREATE EXTENSION hstore; CREATE EXTENSION citext SCHEMA other;"
@@ -324,7 +326,7 @@ def test_everything_in_a_marked_database_is_dropped(server, fresh, where, job):
             "CREATE TABLE r1 PARTITION OF r FOR VALUES IN (1); ALTER DATABASE sando_scratch SET work_mem = '8MB';"
             'CREATE SCHEMA "odd ""name"""; CREATE TABLE "odd ""name"""."a.b;\'" (a int); CREATE TABLE "UPPER" (a int);\n'
         )
-    with opening.emptied(where(fresh), programs, job) as scratch:
+    with opening.emptied(where(fresh), 0, job) as scratch:
         assert questions.read_sight(scratch.client.ask(questions.look())[-1]).content == []
     assert server.sql("SELECT count(*) FROM pg_db_role_setting") == ["0"]
 
@@ -352,9 +354,24 @@ def test_what_an_administrator_put_there_stays_and_is_no_hindrance(server, fresh
 def test_a_table_of_somebody_else_is_named_and_not_dropped(server, fresh, where, job):
     assert attempt(where(fresh), job) == [fresh]
     server.sql("CREATE SCHEMA theirs", "CREATE TABLE theirs.t (a int)", database=fresh)
-    with pytest.raises(WorkError, match=r"holds what sando may not drop: table theirs\.t; drop it"):
+    with pytest.raises(
+        WorkError,
+        match=r"holds what sando cannot drop: table theirs\.t \(42501: permission denied for schema theirs\); drop it",
+    ):
         attempt(where(fresh), job)
     assert server.sql("SELECT count(*) FROM theirs.t", database=fresh) == ["0"]
+
+
+def test_a_lock_of_somebody_else_is_told(server, fresh, where, job, monkeypatch):
+    assert attempt(where(fresh), job) == [fresh]
+    monkeypatch.setattr(client, "_SESSION_S", 0.2)
+    holder = server.session(fresh, "BEGIN; LOCK TABLE witness", role="postgres", password=PASSWORD)
+    with pytest.raises(
+        WorkError, match=r"cannot drop: table witness \(55P03: canceling statement due to lock timeout\)"
+    ):
+        attempt(where(fresh), job)
+    holder.kill()
+    holder.wait()
 
 
 def test_a_marked_database_is_emptied_again_and_again(server, fresh, where, job):

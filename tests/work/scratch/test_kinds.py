@@ -60,6 +60,7 @@ INSTEAD = {
     "bzip2": (b"BZh91AY", "packed in a way"),
     "zip": (b"PK\x03\x04", "packed in a way"),
     "another tar": (b"readme\0".ljust(257, b"\0") + b"ustar\0", "a tar file, but none of pg_dump"),
+    "a dump by PowerShell": (PLAIN.decode().encode("utf-16"), "text in UTF-16, as PowerShell"),
     "blanks": (b" \n\n ", "nothing but blanks"),
     "SQL by hand": (b"create table t();", "no dump that sando knows"),
     "noise": (bytes(range(256)), "no dump that sando knows"),

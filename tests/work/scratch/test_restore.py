@@ -345,6 +345,21 @@ def test_a_psql_that_cannot_be_restricted_is_not_used_on_plain_dumps(server, ope
         )
 
 
+def test_a_backup_that_is_larger_than_the_disk_is_told_before_it_is_begun(
+    server, open_private, job, tmp_path, monkeypatch
+):
+    (tmp_path / "backup").write_bytes(server.dump("prod"))
+    real = shutil.disk_usage
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: real(path)._replace(free=99))
+    with open_private() as scratch:
+        refused(
+            scratch,
+            tmp_path / "backup",
+            job,
+            r"the backup has .* kB, and .*/scratch has room for 0.1 kB: free some",
+        )
+
+
 # -- how it goes -------------------------------------------------------------------------------------------------------
 
 
