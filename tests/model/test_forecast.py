@@ -73,7 +73,7 @@ def detail(plan: Forecast, check: str) -> str:
 
 
 def test_a_plan_has_the_shape_of_the_contract() -> None:
-    body = json.loads(msgspec.json.encode(promotion(on("1")).body()))
+    body = json.loads(msgspec.json.encode(promotion(on("1"))))
     assert (body["act"], body["tier"], body["ready"], body["status"], body["code"]) == (
         "promote", "b", True, 202, None,
     )  # fmt: skip
