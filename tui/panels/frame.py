@@ -1,0 +1,106 @@
+"""Frames and tables: titles, columns that fit, and the signs of what does not. Pure."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+from tui import text as t
+from tui.glyphs import ACROSS, CORNERS, DOWN
+from tui.rows import Row, Segment, Style, blank, fitted, width
+
+Cell: TypeAlias = Row | Callable[[int], Row]
+"""A row of text, or one that is made for the room that there is."""
+
+
+class Column(NamedTuple):
+    """`most` bounds what it may take, `least` what is left of it where there is little room; one column gets the rest."""
+
+    title: str
+    least: int = 3
+    most: int = 24
+    takes_rest: bool = False
+
+
+def cell(text: str, style: Style = "plain") -> Row:
+    return (Segment(t.clean(text), style),)
+
+
+def framed(
+    title: str,
+    rows: Sequence[Row],
+    size: tuple[int, int],
+    *,
+    right: str = "",
+    focused: bool = False,
+    style: Style = "strong",
+) -> list[Row]:
+    """A box of exactly that width and height; rows that do not fit are left out, so whoever calls says how many."""
+    columns, lines = size
+    ink: Style = "focus" if focused else "frame"
+    inner = max(0, columns - 4)
+    body = [*rows[: max(0, lines - 2)], *((),) * max(0, lines - 2 - len(rows))]
+    side, end = Segment(DOWN + " ", ink), Segment(" " + DOWN, ink)
+    top = _edge(CORNERS[0], CORNERS[1], title, right, columns, ink, style)
+    bottom = _edge(CORNERS[2], CORNERS[3], "", "", columns, ink, style)
+    return [top, *((side, *fitted(row, inner), end) for row in body), bottom][:lines]
+
+
+def _edge(left: str, last: str, title: str, right: str, columns: int, ink: Style, style: Style) -> Row:
+    room = max(0, columns - 4)
+    aside = f" {t.cut(right, room - 6)} " if right and room > 12 else ""
+    name = f" {t.cut(title, room - t.cells(aside) - 3)} " if title else ""
+    line = ACROSS * (room - t.cells(name) - t.cells(aside))
+    return fitted(
+        (Segment(left + ACROSS, ink), Segment(name, style), Segment(line, ink), Segment(aside, "dim"),
+         Segment(ACROSS + last, ink)),
+        columns,
+    )  # fmt: skip
+
+
+def table(
+    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], size: int, *, titles: bool = True
+) -> list[Row]:
+    """Lines of exactly `size` columns, the titles first. A column that is empty throughout is left out."""
+    used = [i for i, c in enumerate(columns) if c.takes_rest or any(_natural(r[i], c) for r in rows)]
+    columns, rows = [columns[i] for i in used], [[r[i] for i in used] for r in rows]
+    sizes = _sizes(columns, rows, size)
+    made = [_line(row, sizes, size) for row in rows]
+    if not titles:
+        return made
+    return [_line([cell(c.title, "dim") for c in columns], sizes, size), *made]
+
+
+GAP = 2
+AFTER_SIGN = 1
+"""A column of one character belongs to the one behind it."""
+
+
+def _line(row: Sequence[Cell], sizes: Sequence[int], size: int) -> Row:
+    pieces: list[Segment] = []
+    for made, room in zip(row, sizes, strict=True):
+        pieces += [*fitted(made(room) if callable(made) else made, room), *blank(_gap(room))]
+    return fitted(pieces[: -1 if sizes else None], size)
+
+
+def _gap(size: int) -> int:
+    return AFTER_SIGN if size == 1 else GAP
+
+
+def _natural(made: Cell, column: Column) -> int:
+    return column.most if callable(made) else min(width(made), column.most)
+
+
+def _sizes(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], size: int) -> list[int]:
+    """Natural sizes where they fit; else the widest gives way first, none below its least."""
+    sizes = [
+        min(c.most, max([t.cells(c.title), *(_natural(r[i], c) for r in rows)]))
+        for i, c in enumerate(columns)
+    ]
+    room = size - sum(_gap(s) for s in sizes[:-1])
+    while sum(sizes) > room:
+        over = [i for i, c in enumerate(columns) if sizes[i] > c.least]
+        if not over:
+            break
+        sizes[max(over, key=lambda i: sizes[i] - columns[i].least)] -= 1
+    rest = next((i for i, c in enumerate(columns) if c.takes_rest), len(columns) - 1)
+    sizes[rest] += max(0, room - sum(sizes))
+    return sizes
