@@ -26,10 +26,13 @@ def width(row: Row) -> int:
 
 
 def fitted(row: Iterable[Segment], size: int, sign: str = t.CUT) -> Row:
-    """Exactly so many columns; a cut is signed in the style of what was cut."""
+    """Exactly so many columns; a cut is signed in the style of what was cut.
+
+    Every row comes through here, so that this is also where no character is left that a terminal would obey.
+    """
     made: list[Segment] = []
     left = size
-    pieces = [s for s in row if s.text]
+    pieces = [s if t.is_clean(s.text) else s._replace(text=t.clean(s.text)) for s in row if s.text]
     total = sum(t.cells(s.text) for s in pieces)
     if total <= size:
         return (*pieces, *((Segment(" " * (size - total)),) if total < size else ()))

@@ -19,14 +19,19 @@ _GONE = dict.fromkeys(
 )
 """What only changes the look of the character before it, and is measured differently everywhere."""
 _PLAIN = str.maketrans({**_LETTERS, **_GONE})
-_UNSURE = {"Cn", "Co", "Cs"}
+_UNSURE = {"Cf", "Cn", "Co", "Cs"}
 _MOST_MARKS = 2
+
+
+def is_clean(text: str) -> bool:
+    """Plain ASCII, as nearly everything is; what is not has to be looked at."""
+    return text.isascii() and text.isprintable()
 
 
 @lru_cache(maxsize=8192)
 def clean(text: str) -> str:
     """One line that does nothing to a terminal: colours are dropped, control characters are made visible."""
-    if text.isascii() and text.isprintable():
+    if is_clean(text):
         return text
     text = visible(_ESCAPES.sub("", text)).replace("\n", " ").replace("\t", " ")
     return text if text.isascii() else _measurable(unicodedata.normalize("NFC", text.translate(_PLAIN)))

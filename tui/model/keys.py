@@ -167,7 +167,7 @@ TABLE: dict[Place, tuple[Binding, ...]] = {
     "question": (
         Binding(("y",), "yes, do it", _plain(asking.agree), "yes, do it", rank=0, lacks=lacking.unagreed),
         Binding(("n", "escape", "q"), "no, and back", _plain(asking.cancel), "no", "n Esc", 0),
-        Binding(("i",), "type a reason", _plain(writing.begin_reason), "reason", rank=1),
+        Binding(("i",), "type a reason", _plain(writing.begin_reason), "reason", rank=1, lacks=lacking.no_reason_wanted),
         _option("h", "hotfix", "hotfix: skip the burn-in, this once"),
         _option("f", "force", "force: do it although it was marked bad or is current"),
         _option("o", "override_freeze", "override the freeze (needs a reason)"),

@@ -52,6 +52,14 @@ def unagreed(screen: Screen) -> str:
     return asking.why_not(question) if isinstance(question, Question) else ""
 
 
+def no_reason_wanted(screen: Screen) -> str:
+    question = screen.overlay
+    asked = (
+        isinstance(question, Question) and question.phase in {"asking", "ready"} and question.act != "unlock"
+    )
+    return "" if asked else "a reason would go nowhere"
+
+
 def not_offered(option: str) -> Callable[[Screen], str]:
     def lacks(screen: Screen) -> str:
         question = screen.overlay

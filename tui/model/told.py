@@ -47,7 +47,7 @@ _GATE: dict[str, Style] = {
 
 def line(event: Event, n: int) -> Line:
     kind, tier = clean(event.type)[:32], clean(event.tier or "")[:32]
-    text = clean(_told(event))
+    text = " ".join(clean(_told(event)).split())
     hay = f"{kind} {tier} {text} {clean(event.version or '')} {clean(event.actor or '')}".lower()
     return Line(n, event.at, kind, tier, text, style_of(event), hay)
 
@@ -105,6 +105,8 @@ def _words(e: Event) -> str:
         case "BackupFetched":
             size = d.get("bytes")
             return f"{_op(e)}{size_of(size) if isinstance(size, int) else ''}{_by(e)}"
+        case "DaemonStarted":
+            return f"sandod {_s(d, 'version')}"
         case "BackupFailed" | "ConfigRejected":
             return f"{_op(e)}{_s(d, 'error')}"
         case "Pruned":

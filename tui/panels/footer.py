@@ -4,6 +4,7 @@ from tui import text as t
 from tui.glyphs import CARET
 from tui.model.keys import TABLE, Binding, place
 from tui.model.screen import Screen
+from tui.panels import header
 from tui.rows import Row, Segment, Style, fitted
 
 MOST_LINES = 3
@@ -28,7 +29,7 @@ def _hints(screen: Screen, hints: list[Binding], room: int) -> list[Segment]:
     made: list[Segment] = []
     for hint in (b for b in hints if b in kept):
         name, word = words[hint.keys]
-        made += [Segment(name, "accent"), Segment(f" {word}  ", "dim")]
+        made += [Segment("  " if made else ""), Segment(name, "accent"), Segment(f" {word}", "dim")]
     return made
 
 
@@ -52,7 +53,9 @@ def notes(screen: Screen) -> list[Row]:
     made: list[tuple[str, Style]] = []
     trouble = screen.link.trouble
     if trouble and screen.state is not None:
-        made.append((f"{trouble.detail}{f' — {trouble.hint}' if trouble.hint else ''}", "bad"))
+        made.append(
+            (f"{trouble.detail}; {header.retry(screen)}{f' — {trouble.hint}' if trouble.hint else ''}", "bad")
+        )
     if screen.note:
         made.append((screen.note.text, screen.note.style))
     size = screen.size.width

@@ -7,12 +7,19 @@ from tui import text as t
 from tui.glyphs import ACROSS, CORNERS, DOWN
 from tui.rows import Row, Segment, Style, blank, fitted, width
 
-Cell: TypeAlias = Row | Callable[[int], Row]
-"""A row of text, or one that is made for the room that there is."""
+
+class Flex(NamedTuple):
+    """A cell that is made for the room that there is; `wanted` is what it would take."""
+
+    wanted: int
+    make: Callable[[int], Row]
+
+
+Cell: TypeAlias = Row | Flex
 
 
 class Column(NamedTuple):
-    """`most` bounds what it may take, `least` what is left of it where there is little room; one column gets the rest."""
+    """`most` bounds what it may take, `least` what is left of it where there is little room; one may get the rest."""
 
     title: str
     least: int = 3
@@ -77,7 +84,7 @@ AFTER_SIGN = 1
 def _line(row: Sequence[Cell], sizes: Sequence[int], size: int) -> Row:
     pieces: list[Segment] = []
     for made, room in zip(row, sizes, strict=True):
-        pieces += [*fitted(made(room) if callable(made) else made, room), *blank(_gap(room))]
+        pieces += [*fitted(made.make(room) if isinstance(made, Flex) else made, room), *blank(_gap(room))]
     return fitted(pieces[: -1 if sizes else None], size)
 
 
@@ -86,7 +93,7 @@ def _gap(size: int) -> int:
 
 
 def _natural(made: Cell, column: Column) -> int:
-    return column.most if callable(made) else min(width(made), column.most)
+    return min(made.wanted if isinstance(made, Flex) else width(made), column.most)
 
 
 def _sizes(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], size: int) -> list[int]:
@@ -101,6 +108,6 @@ def _sizes(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], size: int)
         if not over:
             break
         sizes[max(over, key=lambda i: sizes[i] - columns[i].least)] -= 1
-    rest = next((i for i, c in enumerate(columns) if c.takes_rest), len(columns) - 1)
-    sizes[rest] += max(0, room - sum(sizes))
+    for i in (i for i, c in enumerate(columns) if c.takes_rest):
+        sizes[i] += max(0, room - sum(sizes))
     return sizes

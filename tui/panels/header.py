@@ -27,9 +27,9 @@ def connection(screen: Screen) -> tuple[str, str, Style]:
     """A sign, a word and its colour."""
     link, state = screen.link, screen.state
     if link.trouble and link.trouble.refused:
-        return FAILED, f"refused, {_retry(screen)}", "bad"
+        return FAILED, "refused", "bad"
     if link.trouble:
-        return FAILED, f"away, {_retry(screen)}", "bad"
+        return FAILED, "away", "bad"
     if state is None:
         return UP, "connecting", "busy"
     if link.asked_at and (screen.now - link.asked_at).total_seconds() > SLOW_S:
@@ -39,10 +39,11 @@ def connection(screen: Screen) -> tuple[str, str, Style]:
     return (UP, "live", "ok") if link.feed else (UP, "no events", "warn")
 
 
-def _retry(screen: Screen) -> str:
+def retry(screen: Screen) -> str:
+    """When the daemon is asked again."""
     at = screen.link.retry_at
     left = (at - screen.now).total_seconds() if at else 0.0
-    return f"retry in {left:.0f}s" if left >= 1 else "asking again"
+    return f"asked again in {left:.0f}s" if left >= 1 else "asking again"
 
 
 def _age(screen: Screen) -> list[Segment]:

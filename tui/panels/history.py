@@ -10,7 +10,7 @@ from tui.panels.header import moment
 from tui.rows import Row, Segment, Style, lit
 
 COLUMNS = (
-    Column("", 1, 1), Column("WHEN", 8, 12), Column("ID", 3, 9), Column("WHAT", 5, 8), Column("VERSION", 7, 24),
+    Column("", 1, 1), Column("WHEN", 12, 12), Column("ID", 3, 9), Column("WHAT", 5, 8), Column("VERSION", 7, 24),
     Column("STATUS", 9, 12), Column("TOOK", 4, 8), Column("WHO", 8, 16), Column("WHY", 10, 200, takes_rest=True),
 )  # fmt: skip
 _STATUS: dict[str, Style] = {

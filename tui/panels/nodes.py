@@ -58,7 +58,7 @@ def panel(screen: Screen, size: tuple[int, int]) -> tuple[list[Row], int]:
 
 def _reached(tier: Tier) -> str:
     reached = sum(n.reachable for n in tier.nodes)
-    return f"{reached} of {len(tier.nodes)} nodes reached"
+    return f"{reached} of {len(tier.nodes)} node{'s' if len(tier.nodes) > 1 else ''} reached"
 
 
 # -- what goes on -------------------------------------------------------------------------------------------
@@ -186,15 +186,24 @@ def _facts(screen: Screen, tier: Tier) -> list[Row]:
                 "dim",
             )
         )
+    if tier.promotable.to and tier.current_version:
+        made.append(_way_on(tier))
     for version, safe in tier.rollback_safe.items():
         style: Style = "bad" if safe == "no" else "dim"
-        made.append(cell(f"a rollback to {version} finds a database that it runs on: {safe}", style))
+        made.append(cell(f"way back to {version}: {safe}", style))
     if tier.marked_bad:
         made.append(cell(f"marked bad here: {', '.join(tier.marked_bad)}", "warn"))
     first = screen.build_tier()
     if first and first.name == tier.name and (told := _backup(screen)):
         made.append(told)
     return made
+
+
+def _way_on(tier: Tier) -> Row:
+    go = tier.promotable
+    if go.ready:
+        return cell(f"it may go on to tier {go.to}", "ok")
+    return cell(f"before it goes on to tier {go.to}: {', '.join(go.blocking) or 'nothing is built'}", "dim")
 
 
 def _backup(screen: Screen) -> Row | None:

@@ -112,8 +112,13 @@ def _unknown(screen: Screen, room: tuple[int, int]) -> list[Row]:
     if trouble is None:
         said.append((f"connecting to {screen.address} ...", "busy"))
     else:
-        said += [(trouble.detail, "bad"), (trouble.hint, "plain"), ("", "plain")]
-        said.append(("SANDO_DAEMON names the daemon, SANDO_TOKEN the token; r asks again at once.", "dim"))
+        said += [
+            (trouble.detail, "bad"),
+            (trouble.hint, "plain"),
+            (header.retry(screen), "dim"),
+            ("", "plain"),
+        ]
+        said.append(("SANDO_DAEMON names the daemon, SANDO_TOKEN the token; r asks at once.", "dim"))
     rows = [(Segment(line, style),) for text, style in said for line in t.wrap(text, room[0] - 4)]
     return framed("sando", rows, room)
 

@@ -10,7 +10,7 @@ from tui.model.screen import Question, Screen
 from tui.panels.header import moment
 from tui.rows import Row, Segment, Style
 
-LABEL = 12
+LABEL = 13
 MOST_COMMITS = 12
 MOST_NODES = 8
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z")
@@ -51,7 +51,8 @@ def _check(screen: Screen, check: Check, width: int, known: str = "") -> list[Ro
     name = check.check.removeprefix("gate:").removeprefix("node:")
     detail = check.detail if check.detail != known else ""
     until = f"; clears with {_clears(screen, check)}" if check.clears and check.verdict != "ok" else ""
-    return _list(check.verdict, f"{name}: {detail}{until}" if detail else f"{name}{until}", width, style)
+    said = detail if detail.startswith(name) else f"{name}: {detail}" if detail else name
+    return _list(check.verdict, f"{said}{until}", width, style)
 
 
 def _clears(screen: Screen, check: Check) -> str:

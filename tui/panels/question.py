@@ -53,7 +53,8 @@ def _parts(screen: Screen, question: Question, width: int) -> Iterator[list[Row]
     if plan and not question.problem:
         yield planned.checks(screen, question, plan, width)
         yield planned.goes_out(question, plan, width)
-    yield [_labelled("reason", _reason(screen, question, width - planned.LABEL))]
+    if question.phase != "refused" and question.act != "unlock":
+        yield [_labelled("reason", _reason(screen, question, width - planned.LABEL))]
     if question.phase == "sending":
         yield [(Segment("sending ...", "busy"),)]
 
@@ -89,7 +90,7 @@ def _way(question: Question, width: int) -> list[Row]:
     plan = question.plan
     if plan is None:
         return []
-    source = f"   from tier {plan.source}" if plan.source else ""
+    source = f"   from tier {t.clean(plan.source)}" if plan.source else ""
     way = (Segment(t.clean(plan.from_ or NONE)), Segment(f" {ARROW} "), Segment(t.clean(question.version or NONE), "strong"),
            Segment(source, "dim"))  # fmt: skip
     made: list[Row] = [way]
@@ -191,6 +192,6 @@ def _lacking(question: object) -> str:
 
 def agreement(question: Question) -> str:
     """What a `y` would do, with the version that is sent."""
-    version = question.version or ""
+    version = t.clean(question.version or "")
     return {"promote": f"promote {version}", "rollback": f"roll back to {version}", "confirm": f"confirm {version}",
             "abort": "abort it", "lock": "lock it", "unlock": "unlock it", "backup": "fetch it"}[question.act]  # fmt: skip

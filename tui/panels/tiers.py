@@ -7,12 +7,14 @@ from sando.model.clock import span
 from tui import text as t
 from tui.glyphs import EMPTY, FAILED, FULL, MARK, NONE, PASSED, PENDING, RUNNING, WAITING
 from tui.model.screen import Screen
-from tui.panels.frame import Cell, Column, cell, framed, table
-from tui.rows import Row, Segment, Style, dimmed, fitted, lit
+from tui.panels.frame import Cell, Column, Flex, cell, framed, table
+from tui.rows import Row, Segment, Style, dimmed, fitted, lit, width
 
+BAR = 20
+WHOLE = 99
 COLUMNS = (
     Column("", 1, 1), Column("TIER", 4, 16), Column("VERSION", 9, 24), Column("PREVIOUS", 8, 24), Column("STATUS", 9, 10),
-    Column("GATES", 16, 60, takes_rest=True), Column("BURN-IN", 9, 20),
+    Column("GATES", 16, 100), Column("BURN-IN", 9, 20),
 )  # fmt: skip
 _STATUS: dict[str, Style] = {
     "steady": "ok", "empty": "dim", "deploying": "busy", "building": "busy", "gating": "busy", "mixed": "bad",
@@ -47,8 +49,8 @@ def _row(screen: Screen, tier: Tier) -> list[Cell]:
         cell(tier.current_version or NONE, "plain" if tier.current_version else "dim"),
         cell(tier.previous_version or NONE, "dim"),
         cell(word, _STATUS.get(word, "plain")),
-        lambda room: badges(tier, room),
-        (lambda room: _burn_in(tier, screen.daemon_now, room)) if burning else (),
+        Flex(width(_joined(_badges(tier))), lambda room: badges(tier, room)),
+        Flex(BAR, lambda room: _burn_in(tier, screen.daemon_now, room)) if burning else (),
     ]
 
 
@@ -80,17 +82,16 @@ def sign(gate: Gate) -> tuple[str, Style]:
 
 def badges(tier: Tier, room: int) -> Row:
     """With names where they fit; then the names of those that are not green, whole or cut; then signs alone."""
-    gates = [g for g in tier.gates if g.kind != "burn_in"]
-    ways = (
-        [_badge(g, 99) for g in gates],
-        [_badge(g, 0 if g.outcome == "passed" else 99) for g in gates],
-        [_badge(g, 0 if g.outcome == "passed" else 9) for g in gates],
-    )
-    for way in ways:
-        row = _joined(way)
-        if sum(t.cells(s.text) for s in row) <= room:
+    for green, other in ((WHOLE, WHOLE), (0, WHOLE), (0, 9)):
+        row = _joined(_badges(tier, green, other))
+        if width(row) <= room:
             return row
-    return fitted([Segment(*sign(g)) for g in gates], room)
+    return fitted(_joined(_badges(tier, 0, 0)), room)
+
+
+def _badges(tier: Tier, green: int = WHOLE, other: int = WHOLE) -> list[Segment]:
+    """So much of the names of green gates, and of others; the burn-in has a column of its own."""
+    return [_badge(g, green if g.outcome == "passed" else other) for g in tier.gates if g.kind != "burn_in"]
 
 
 def _badge(gate: Gate, most: int) -> Segment:
