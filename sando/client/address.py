@@ -67,7 +67,7 @@ def _split(full: str, text: str) -> SplitResult:
         raise _bad(text) from None
     if split.username is not None or split.password is not None:
         raise AddressError("SANDO_DAEMON: an address has no user and password; a token goes into SANDO_TOKEN")
-    if not usable or split.query or split.fragment or any(c <= " " or c > "~" for c in split.netloc):
+    if not usable or split.query or split.fragment or not all("!" <= c <= "~" for c in text):
         raise _bad(text)
     return split
 

@@ -213,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         kind = "application/json" if answer.status < 400 else "application/problem+json"
         for name, value in (
-            {"Content-Type": kind, "Content-Length": str(len(data))} | answer.headers
+            {"Content-Type": kind, "Content-Length": str(len(data))} | (answer.headers or {})
         ).items():
             self.send_header(name, value)
         self.end_headers()
