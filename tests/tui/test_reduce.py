@@ -580,6 +580,8 @@ def test_a_screen_that_is_too_small_takes_no_key_but_those_that_quit():
     assert played(question, "q")[1] == [Leave()]
     large = after(question, Resized(80, 24))
     assert isinstance(large.overlay, Question)
+    assert played(large, "y")[1] == [], "the key may have been struck before it was seen again"
+    assert len(played(seen(large), "y")[1]) == 1
 
 
 def test_every_key_of_the_table_has_a_help_and_none_is_there_twice():

@@ -1,5 +1,6 @@
 """The one widget of the one form: rows onto the terminal, keys off it. All that npyscreen would do itself is left out."""
 
+import codecs
 import curses
 import time
 from typing import Any
@@ -14,6 +15,7 @@ from tui.panels.picture import Picture
 from tui.rows import Row
 from tui.text import cells
 
+LAST_BYTE = 255
 SPARE = 8
 """Columns beyond the last: a character that this terminal takes for wider than we do must not break its row."""
 _NAMES = {
@@ -32,6 +34,9 @@ class Canvas(npyscreen.widget.Widget):  # type: ignore[misc]
     def __init__(self, screen: Any, **words: Any) -> None:
         super().__init__(screen, check_value_change=False, check_cursor_move=False, **words)
         self._keyboard = Keyboard()
+        self._decoder = codecs.getincrementaldecoder("utf-8" if terminal.knows_unicode() else "ascii")(
+            "ignore"
+        )
         self._struck_at = 0.0
         self._shown: tuple[Row, ...] = ()
 
@@ -72,14 +77,18 @@ class Canvas(npyscreen.widget.Widget):  # type: ignore[misc]
         self.parent.bell.wait(seconds)
 
     def strokes(self) -> list[Stroke]:
-        """All that was struck by now. Text is text and keys are keys, although both have numbers."""
+        """All that was struck by now.
+
+        Bytes are put together here: curses would drop a character that comes in two pieces, and swallow what follows
+        a byte that is none.
+        """
         pad, made = self.parent.curses_pad, []
         pad.keypad(True)
         pad.nodelay(True)
-        while (got := _read(pad)) is not None:
+        while (got := pad.getch()) >= 0:
             self._struck_at = time.monotonic()
-            if isinstance(got, str):
-                made += self._keyboard.feed(got)
+            if got <= LAST_BYTE:
+                made += self._keyboard.feed(self._decoder.decode(bytes([got])))
             elif got in _NAMES:
                 made += self._keyboard.named(_NAMES[got])
         if self._keyboard.waiting and time.monotonic() >= self._struck_at + ESCAPE_S:
@@ -117,14 +126,6 @@ class Canvas(npyscreen.widget.Widget):  # type: ignore[misc]
         for segment in row:
             pad.addstr(place, column, segment.text, theme.attribute(segment))
             column += cells(segment.text)
-
-
-def _read(pad: Any) -> str | int | None:
-    try:
-        got: str | int = pad.get_wch()
-    except curses.error:
-        return None
-    return got
 
 
 class Face(npyscreen.FormBaseNew):  # type: ignore[misc]

@@ -67,13 +67,13 @@ class Show:
     def turn(self) -> None:
         self._window.wait(self._patience())
         self._tick()
-        if size := self._window.resized():
-            self._whole = True
-            self._hear(Resized(*size))
-        self._hear_all()
-        for stroke in self._window.strokes():
+        for stroke in self._window.strokes():  # before all else: they were struck at what is on the screen
             self._hasty = True
             self._hear(stroke)
+        if size := self._window.resized():
+            self._whole = self._hasty = True
+            self._hear(Resized(*size))
+        self._hear_all()
 
     def paint(self) -> None:
         """What has changed, if it is time to."""

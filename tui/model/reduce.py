@@ -41,7 +41,7 @@ def reduce(screen: Screen, told: Message) -> Step:
         case Painted():
             return stay(_painted(screen, told))
         case Resized(width, height):
-            return stay(replace(screen, size=Size(width, height)))
+            return stay(_resized(screen, Size(width, height)))
         case Asked():
             return arrivals.asked(screen)
         case Arrived():
@@ -71,6 +71,14 @@ def _read(screen: Screen) -> Screen:
     if note and (screen.now - note.at).total_seconds() >= NOTE_S:
         return replace(screen, note=None)
     return screen
+
+
+def _resized(screen: Screen, size: Size) -> Screen:
+    """A question that was hidden, or will look otherwise, has to be seen again: a key may be older than that."""
+    overlay = screen.overlay
+    if isinstance(overlay, Question):
+        overlay = replace(overlay, seen=False)
+    return replace(screen, size=size, overlay=overlay)
 
 
 def _painted(screen: Screen, told: Painted) -> Screen:
