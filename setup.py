@@ -48,7 +48,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["sando*", "actors*", "api*", "tui*"]),
-    package_data={"sando.work": ["*.sh"], "sando.work.hosts": ["*.sh"]},
+    package_data={"sando.work": ["*.sh"], "sando.work.scratch": ["*.sql"], "sando.work.hosts": ["*.sh"]},
     install_requires=REQUIRES,
     extras_require={"tests": TESTS},
     entry_points={"console_scripts": ["sandod = sando.daemon:main", "sando = sando.cli:main"]},

@@ -17,6 +17,7 @@ from actors.messages import (
     ChildFailed,
     Command,
     JobDone,
+    JobProgress,
     Life,
     Note,
     Publish,
@@ -156,11 +157,20 @@ class Actor(pykka.ThreadingActor):
 
     def start_job(self, key: str, work: Callable[..., Any]) -> None:
         ref = self.actor_ref
-        self.site.runner.start(key, work, lambda k, outcome: post(ref, JobDone(k, outcome)))
+        self.site.runner.start(
+            key,
+            work,
+            lambda k, outcome: post(ref, JobDone(k, outcome)),
+            lambda k, said: post(ref, JobProgress(k, said)),
+        )
 
     def adopt_job(self, key: str) -> bool:
         ref = self.actor_ref
-        known: bool = self.site.runner.adopt(key, lambda k, outcome: post(ref, JobDone(k, outcome)))
+        known: bool = self.site.runner.adopt(
+            key,
+            lambda k, outcome: post(ref, JobDone(k, outcome)),
+            lambda k, said: post(ref, JobProgress(k, said)),
+        )
         return known
 
     def new_key(self, prefix: str) -> str:

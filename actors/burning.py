@@ -18,6 +18,9 @@ _LEAST_S = (
     0.001  # the wall clock counts microseconds: what is left below that would be waited for again and again
 )
 
+SHORTEST_S = 0.01
+"""A clock is read in whole microseconds: what is left of one would be waited for without end."""
+
 
 def _nothing() -> None:
     """No timer runs."""
@@ -37,18 +40,22 @@ class Burning:
         self.stop_timer()
 
     def schedule(self) -> None:
-        """A timer, not a poll, records the end of a burn-in."""
+        """A timer, not a poll, records the end of a burn-in.
+
+        The first reading in another boot is made at once: from then on both clocks count.
+        """
         self.stop_timer()
         self.stop_timer = _nothing
         tier, current = self.tier, self.tier.state.current
         gate = next((g for g in tier.spec.gates if g.kind == "burn_in"), None)
         if gate is None or current is None or not active_green(tier.spec, current):
             return
-        run = current.gate(gate.name)
-        left = gate.duration_s - current.burnt(tier.site.clock())
+        run, now = current.gate(gate.name), tier.site.clock()
+        left = gate.duration_s - current.burnt(now)
         if run is None or left > 0:
-            soon = 0.0 if left <= 0 else max(_LEAST_S, min(left, LOOK_S))
-            self.stop_timer = tier.tick(soon, "burn", current.n)
+            another_boot = current.burn is not None and current.burn.since.boot != now.boot
+            wait = 0.0 if another_boot else max(SHORTEST_S, min(left, LOOK_S))
+            self.stop_timer = tier.tick(wait if left > 0 else 0.0, "burn", current.n)
 
     def tick(self, number: int) -> None:
         tier, current = self.tier, self.tier.state.current

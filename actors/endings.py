@@ -31,7 +31,7 @@ class Endings:
         self, state: TierState, rollout: Rollout, operation: Operation, ended: Result, *rows: Any
     ) -> None:
         tier, now = self.tier, self.tier.site.clock()
-        seconds = (now.at - operation.created_at).total_seconds()
+        seconds = max(0.0, (now.at - operation.created_at).total_seconds())
         if stays := rollout.kept():
             operation = replace(operation, details={**operation.details, "note": _kept_note(rollout, stays)})
         operation = replace(

@@ -3,7 +3,6 @@
 What is under way stands in the tier's state (`Gating`), so that a restarted tier takes it up again.
 """
 
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,9 @@ from actors.messages import (
 )
 from actors.node_gates import NodeGates
 from actors.rehearsals import ahead, learned
+from sando.model.ahead import Ahead
 from sando.model.events import Event
-from sando.model.gates import Ahead, GateRun, Outcome, Verdict
+from sando.model.gates import GateRun, Outcome, Verdict
 from sando.model.operation import Status
 from sando.model.stay import Stay
 from sando.model.tier import Gating, TierState
@@ -162,8 +162,9 @@ class Gates:
         match outcome:
             case _ if gating.aborted:
                 self.ended(gating, Outcome.ABORTED, "stopped", "aborted")
-            case Done(Verdict(passed=passed, message=message, facts=facts)):
-                self.ended(gating, Outcome.PASSED if passed else Outcome.FAILED, message, facts=facts)
+            case Done(Verdict(passed=passed) as verdict):
+                judged = Outcome.PASSED if passed else Outcome.FAILED
+                self.ended(gating, judged, verdict.message, verdict=verdict)
             case Failed(error):
                 said = error.detail + (f"\n{error.tail}" if error.tail else "")
                 self.ended(gating, Outcome.ERRORED if error.errored else Outcome.FAILED, said)
@@ -176,7 +177,7 @@ class Gates:
         outcome: Outcome,
         message: str,
         how: str | None = None,
-        facts: Mapping[str, object] | None = None,
+        verdict: Verdict | None = None,
     ) -> None:
         """A gate has its outcome: save it with the start of the next one, or with the end of all."""
         tier = self.tier
@@ -187,7 +188,7 @@ class Gates:
             more, state, then = self.next(state, gating)
         else:
             more, state, then = self.finish(state, gating, how or str(outcome), message)
-        tier.become(state, *rows, *learned(tier, gating, facts), *more)
+        tier.become(state, *rows, *learned(tier, gating, verdict), *more)
         then()
         tier.publish()
         tier.drained()
@@ -199,7 +200,7 @@ class Gates:
         if run is None or (run.operation, run.attempt) != (gating.operation, gating.attempt):
             return [], state
         now = self.tier.site.clock().at
-        seconds = round((now - run.at).total_seconds(), 3)
+        seconds = max(0.0, round((now - run.at).total_seconds(), 3))
         run = replace(run, outcome=outcome, seconds=seconds, message=message)
         data = {
             "gate": run.gate,

@@ -97,7 +97,8 @@ class Journal(Actor):
             tiers=tiers,
             unfinished=tuple(store.unfinished()),
             locks={lock.tier: lock for lock in store.locks()},
-            backup=store.fact("backup"),
+            backup=store.backup(),
+            restored=store.restored(),
             safety=store.safety(*{v for state in tiers.values() for v in asked_of(state)}),
         )
 

@@ -104,6 +104,7 @@ class Job:
     key: str
     work: Callable[[CancelToken], Any]
     done: Callable[[str, Outcome], None]
+    heard: Callable[[str, Any], None] | None = None
     token: CancelToken = field(default_factory=CancelToken)
     outcome: Outcome | None = None
 
@@ -126,23 +127,28 @@ class ManualRunner:
         self.on_start: Callable[[Job], None] = lambda _job: None
         self.slow_looks = slow_looks
 
-    def start(self, key: str, work: Any, done: Any) -> None:
+    def start(self, key: str, work: Any, done: Any, heard: Any = None) -> None:
         if key in self.jobs:
             raise RuntimeError(f"job {key} is still held: forget it first")
-        self.jobs[key] = Job(key, work, done)
+        self.jobs[key] = Job(key, work, done, heard)
         self.on_start(self.jobs[key])
         self.started.append(key)
         if key.split("/")[3:4] == ["look"] and not self.slow_looks:
             self.finish(self.jobs[key])
 
-    def adopt(self, key: str, done: Any) -> bool:
+    def adopt(self, key: str, done: Any, heard: Any = None) -> bool:
         job = self.jobs.get(key)
         if job is None:
             return False
-        job.done = done
+        job.done, job.heard = done, heard
         if job.outcome is not None:
             done(key, job.outcome)
         return True
+
+    def say(self, key: str, said: Any) -> None:
+        job = self.jobs.get(key)
+        if job is not None and job.outcome is None and job.heard is not None:
+            job.heard(key, said)
 
     def cancel(self, key: str) -> bool:
         job = self.jobs.get(key)

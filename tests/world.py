@@ -4,13 +4,15 @@ Each method does to the world what the work of the same name does, and answers w
 by itself: a test that wants a failure says so when it finishes the job.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
+from sando.model.ahead import Ahead
+from sando.model.backup import Arriving, Fetched
 from sando.model.errors import WorkError
-from sando.model.gates import Ahead, Verdict
+from sando.model.gates import Verdict
 from sando.model.operation import Operation
 from sando.model.release import Release, name_release
 from sando.model.survey import Changes, Journey, Survey
@@ -53,6 +55,8 @@ class World:
         self.nodes: dict[tuple[str, str], SimNode] = {}
         self.adopted = 0
         self.built: list[str] = []
+        self.dump = "00"
+        self.facts: dict[str, dict[str, object]] = {}
         self.wrong: dict[str, tuple[str, str]] = {}
         self.looks_at_once = False
         """A switch finds its release green already, as it does where nothing has to be restarted."""
@@ -133,11 +137,13 @@ class World:
         cancel: CancelToken,
     ) -> Verdict:
         """Green; a rehearsal says of each version that runs further on what `safe` says, else a guess."""
-        if spec.kind != "migration_dry_run":
-            return Verdict(passed=True, message="green")
-        self.rehearsed.append((version, ahead))
-        safe = {old: self.safe.get((version, old)) or self._guess(version, old) for old in ahead.running}
-        return Verdict(passed=True, message="green", facts={"rollback_safe": safe})
+        facts = dict(self.facts.get(spec.kind, {}))
+        if spec.kind == "migration_dry_run":
+            self.rehearsed.append((version, ahead))
+            facts["rollback_safe"] = {
+                old: self.safe.get((version, old)) or self._guess(version, old) for old in ahead.running
+            }
+        return Verdict(passed=True, message="green", facts=facts)
 
     def _guess(self, new: str, old: str) -> str:
         return self.guesses[crc32(f"{new} {old}".encode()) % len(self.guesses)]
@@ -157,8 +163,14 @@ class World:
     def forget_logs(self, unfinished: frozenset[int], before: float, most: int, cancel: CancelToken) -> int:
         return 0
 
-    def fetch_backup(self, spec: BackupSpec, operation: int, cancel: CancelToken) -> dict[str, object]:
-        return {"bytes": 7, "sha256": "00"}
+    def fetch_backup(
+        self, spec: BackupSpec, operation: int, tell: Callable[[Arriving], None], cancel: CancelToken
+    ) -> Fetched:
+        return Fetched(spec.source, spec.local_path, 7, self.dump, "plain")
+
+    def fetched(self) -> Fetched:
+        """What a fetch of the declared backup brings now."""
+        return self.fetch_backup(self.running.backup, 0, lambda _: None, CancelToken())  # type: ignore[arg-type]
 
     def load(self, cancel: CancelToken) -> tuple[Topology, DaemonSpec, list[str]]:
         if self.broken:

@@ -108,6 +108,14 @@ class JobDone:
 
 
 @dataclass(frozen=True, slots=True)
+class JobProgress:
+    """job thread -> owner: how far the job `key` is; the latest one counts, and none has to arrive."""
+
+    key: str
+    said: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """timer -> actor: the time for `what` has come; `number` tells an outdated one from the one waited for."""
 

@@ -1,9 +1,11 @@
 """Walks a sample server through sandod, as a person would with git and curl, and shows what happens meanwhile.
 
-Usage: walk.py wait URL PID, until that sandod answers; walk.py walk URL WORKSPACE SAMPLE. Standard library only.
+Usage: walk.py wait URL PID, until that sandod answers; walk.py walk URL WORKSPACE SAMPLE [DATABASE]. Standard library
+only. DATABASE is a folder of migrations and a backup to rehearse them on.
 It starts nothing that outlives it and never touches sandod's files: what it knows, it was told over HTTP.
 """
 
+import hashlib
 import json
 import os
 import shlex
@@ -63,6 +65,8 @@ def show(event):
             say("ok", f"{tier}: {event['node']} has {version}")
         case "PromoteComplete":
             say("ok", f"{tier}: {version} is current ({data['seconds']:.1f} s)")
+        case "BackupFetched":
+            say("ok", f"fetched the backup: {data['bytes']} bytes")
         case "Rollback":
             say("ok", f"{tier}: back from {data['from']} to {data['to']}")
         case _ if kind in ENDS_RED:
@@ -172,10 +176,11 @@ def git(checkout, *words):
 class Walk:
     """One clone, one node, two versions."""
 
-    def __init__(self, url, workspace, sample):
+    def __init__(self, url, workspace, sample, database):
         self.daemon = Daemon(url)
         self.workspace = workspace
         self.sample = sample
+        self.database = database
         self.checkout = workspace / "checkout"
         self.node = workspace / "a-node"
 
@@ -186,6 +191,23 @@ class Walk:
         git(self.workspace, "clone", "--quiet", str(self.workspace / "mnw.git"), str(self.checkout))
         git(self.checkout, "symbolic-ref", "HEAD", "refs/heads/main")
         shutil.copytree(self.sample, self.checkout, dirs_exist_ok=True, ignore=left_by_people)
+        self.migrate("0001")
+
+    def migrate(self, number):
+        """The next commit brings this migration, where there is a PostgreSQL to rehearse it on."""
+        for file in self.database.glob(f"{number}_*.sql") if self.database else ():
+            (self.checkout / "server" / "migrations").mkdir(exist_ok=True)
+            shutil.copy(file, self.checkout / "server" / "migrations")
+
+    def back_up(self):
+        """Last night's backup of production, in which the first migration was applied."""
+        if self.database:
+            (first,) = self.database.glob("0001_*.sql")
+            checksum = hashlib.sha384(first.read_bytes()).hexdigest()
+            dump = (self.database / "backup.sql").read_text("utf-8").replace("@CHECKSUM@", checksum)
+            (self.workspace / "fake-backup.sql").write_text(dump, "utf-8")
+            self.daemon.post("/backup/fetch")
+            self.daemon.follow("BackupFetched", STEP_S)
 
     def push(self, version):
         """Commit the sample as that version and push it; ends when the build tier is green with it."""
@@ -247,8 +269,8 @@ def left_by_people(_folder, names):
     return {"target", "__pycache__", "Cargo.lock"} & set(names)
 
 
-def walk(url, workspace, sample):
-    steps = Walk(url, Path(workspace), Path(sample))
+def walk(url, workspace, sample, database=""):
+    steps = Walk(url, Path(workspace), Path(sample), Path(database) if database else None)
     try:
         title("1. a first version: push it, and the build tier mm builds and tests it")
         steps.clone()
@@ -256,7 +278,12 @@ def walk(url, workspace, sample):
         title("2. promote it to tier a, and say yes to what is there")
         steps.promote("0.8.1")
         steps.confirm()
-        title("3. a second version, the same way")
+        title(
+            "3. a second version, the same way"
+            + (": its migration is rehearsed on a backup" if database else "")
+        )
+        steps.back_up()
+        steps.migrate("0002")
         steps.push("0.8.2")
         steps.promote("0.8.2")
         title("4. and back")

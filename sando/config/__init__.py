@@ -42,12 +42,17 @@ def warnings(topology: Topology) -> tuple[str, ...]:
 
 
 def _not_there(topology: Topology) -> Iterator[str]:
-    """Files that logins on nodes need: they may come later, so a missing one stops nothing yet."""
+    """Files that logins need: they may come later, so a missing one stops nothing yet."""
     for tier in topology.tiers:
         for node in tier.nodes:
             for key, path in (("identity_file", node.identity_file), ("known_hosts", node.known_hosts)):
                 if path and node.ssh_target != LOCAL and not Path(path).exists():
                     yield f"tier {tier.name}: {node.name}: {key} {path} is not there; nobody can log in on it"
+    backup = topology.backup
+    if backup and backup.source.startswith("ssh://"):
+        for key, path in (("identity_file", backup.identity_file), ("known_hosts", backup.known_hosts)):
+            if path and not Path(path).exists():
+                yield f"backup: {key} {path} is not there; no backup can be fetched"
 
 
 def check(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from sando.config.values import Bad, shown, text
+from sando.model.scratch import scratch_of
 from sando.model.target import target_of
 from sando.model.topology import LOCAL
 
@@ -14,7 +15,6 @@ _USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?")
 _REMOTE_PATH = re.compile(r"[\w./+@,=:~-]+")  # a shell on the other side reads it: nothing to quote
-_SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 
 
 class Address(NamedTuple):
@@ -135,25 +135,11 @@ def with_port(parse: Callable[[object], str]) -> Callable[[object], str]:
 def scratch_url(value: object) -> str:
     """The URL of the scratch database; what libpq reads beyond it (services, other hosts) is refused."""
     url = text(value)
-    parts = _split(url)
-    if parts.scheme not in {"postgres", "postgresql"} or not url.startswith(parts.scheme + "://"):
-        raise Bad('is no PostgreSQL URL; write "postgres://you@127.0.0.1/sando_scratch"')
-    if parts.netloc.rpartition("@")[2] and not unquote(parts.hostname or "").startswith("/"):
-        _check_server(parts)
-    if not parts.path.strip("/") or "/" in parts.path[1:] or "#" in url:
-        raise Bad('names no single database; write "postgres://you@127.0.0.1/sando_scratch"')
-    _check_query(parts.query)
+    try:
+        scratch_of(url)
+    except ValueError as wrong:
+        raise Bad(str(wrong)) from None
     return url
-
-
-def _check_query(query: str) -> None:
-    pairs = parse_qsl(query, keep_blank_values=True)
-    keys = [key for key, _ in pairs]
-    if len(set(keys)) < len(keys) or not set(keys) <= {"sslmode", "connect_timeout"}:
-        raise Bad("has query keys other than sslmode and connect_timeout, once each; remove them")
-    for key, item in pairs:
-        if not (item in _SSL_MODES if key == "sslmode" else re.fullmatch("[0-9]{1,4}", item)):
-            raise Bad(f"has {key}={shown(item)}; write sslmode=require or connect_timeout=10")
 
 
 def _split(url: str) -> SplitResult:
@@ -182,6 +168,8 @@ def backup_source(value: object) -> str:
         raise Bad("must be file:///path, rsync://host[:port]/module/path or ssh://user@host[:port]/path")
     if not path or path.startswith("/") or ".." in path.split("/") or any(char in path for char in "?#%\\"):
         raise Bad("its path must be plain: no '..', no '//' in front, none of ? # % \\")
+    if path.removesuffix("/").endswith(("/", "/.")) or path in {".", "./"}:
+        raise Bad("its path must end with a name")
     checks[scheme](where, path)
     return source
 
@@ -196,6 +184,8 @@ def _check_rsync(where: str, path: str) -> None:
     module, _, inside = path.partition("/")
     if not inside or module.startswith("-"):
         raise Bad("names no module and path; write rsync://host/module/path")
+    if inside.startswith("-"):  # the server takes what follows its module for an option
+        raise Bad("has a path that begins with -; rename the file")
     _check_remote(path)
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from sando.model.topology import TierSpec, Topology
+from sando.model.clock import span
+from sando.model.topology import BackupSpec, TierSpec, Topology
 
 
 def habits(topology: Topology) -> Iterator[str]:
@@ -14,8 +15,8 @@ def habits(topology: Topology) -> Iterator[str]:
     yield from _of_last(topology)
     if topology.backup is None:
         yield from _of_rehearsals(topology)
-    elif topology.backup.schedule_s is not None:
-        yield "backup: schedule is not followed by this version: POST /backup/fetch, from cron for instance"
+    else:
+        yield from _of_backup(topology.backup, topology)
 
 
 def _of_tier(tier: TierSpec) -> Iterator[str]:
@@ -41,6 +42,23 @@ def _of_last(topology: Topology) -> Iterator[str]:
         yield (
             f"tier {last.name}: reached without a wait; give tier {before.name} a burn_in or manual_confirm gate"
         )
+
+
+def _of_backup(backup: BackupSpec, topology: Topology) -> Iterator[str]:
+    """A limit that no backup can keep until the next one comes."""
+    gates = [
+        (tier.name, gate) for tier in topology.tiers for gate in tier.gates if gate.kind == "backup_fresh"
+    ]
+    limits = [
+        ("backup", backup.max_age_s),
+        *((f"tier {name}: {gate.name}", gate.max_age_s) for name, gate in gates),
+    ]
+    for where, most in limits:
+        if backup.schedule_s is not None and most is not None and backup.schedule_s > most:
+            yield (
+                f"{where}: max_age is {span(most)}, and a new backup comes every {span(backup.schedule_s)}: "
+                "it is too old before; make schedule shorter"
+            )
 
 
 def _of_rehearsals(topology: Topology) -> Iterator[str]:

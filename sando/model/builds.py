@@ -31,7 +31,7 @@ def end_events(ended: Operation, tail: str) -> list[Event]:
     if ended.kind != "build":
         return []
     at = ended.finished_at or ended.created_at
-    seconds = (at - ended.started_at).total_seconds() if ended.started_at else None
+    seconds = max(0.0, (at - ended.started_at).total_seconds()) if ended.started_at else None
     data: dict[str, Any] = {"seconds": seconds, "status": ended.status}
     if ended.error:
         data |= {"error": ended.error, "tail": tail}

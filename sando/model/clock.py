@@ -21,6 +21,14 @@ class Instant(Struct, frozen=True):
             wall = min(wall, self.up - earlier.up)
         return max(0.0, wall)
 
+    def most_since(self, earlier: "Instant") -> float:
+        """Seconds that may have passed: the larger of both clocks within one boot, else the wall clock.
+
+        Below 0 where the wall clock was set back between two boots: then nobody can tell.
+        """
+        wall = (self.at - earlier.at).total_seconds()
+        return max(wall, self.up - earlier.up) if self.boot == earlier.boot else wall
+
     def plus(self, seconds: float) -> "Instant":
         return Instant(self.at + timedelta(seconds=seconds), self.boot, self.up + seconds)
 

@@ -41,16 +41,6 @@ class Verdict(Struct, frozen=True):
     facts: dict[str, object] = {}
 
 
-class Ahead(Struct, frozen=True):
-    """What a gate is told of the tiers further on.
-
-    `running` are the other versions that run there now; `first_release` is true while none ever has.
-    """
-
-    running: tuple[str, ...] = ()
-    first_release: bool = True
-
-
 class Approval(Struct, frozen=True):
     """A person's yes or no to the version of a stay."""
 

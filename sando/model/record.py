@@ -13,7 +13,7 @@ class Fact(Struct, frozen=True):
 
 
 class Unset(Struct, frozen=True):
-    """The row of a lock or a rollout, or all that was found out about a release, is to vanish in this transaction."""
+    """A fact, the row of a lock or a rollout, or all that was found out about a release, is to vanish in this transaction."""
 
     of: type
     key: str | int

@@ -1,11 +1,13 @@
 """GET /state as a pure function of what is stored: composed once a commit, filled in with the time when sent."""
 
 import hashlib
+import math
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from sando.model.backup import LastGood, Restored, backup_shown
 from sando.model.clock import Instant, span, stamp
 from sando.model.freeze import frozen_until
 from sando.model.names import visible
@@ -28,7 +30,8 @@ class Facts(Struct, frozen=True):
     tiers: dict[str, TierState]
     unfinished: tuple[Operation, ...] = ()
     locks: dict[str, Lock] = {}
-    backup: dict[str, Any] | None = None
+    backup: LastGood | None = None
+    restored: tuple[Restored, ...] = ()
     safety: Pairs = {}
     """What is known of the way back from the versions that `asked_of` names, of each tier."""
 
@@ -61,7 +64,9 @@ class Snapshot:
         if number < 0:
             return msgspec.json.encode(stamp(now.at))
         stay, most = self._clocks[number]
-        return msgspec.json.encode(round(min(stay.burnt(now), most), 1))
+        return msgspec.json.encode(
+            math.floor(min(stay.burnt(now), most) * 10) / 10
+        )  # never more than has passed
 
 
 def compose(topology: Topology, facts: Facts, now: Instant) -> Snapshot:
@@ -73,7 +78,8 @@ def compose(topology: Topology, facts: Facts, now: Instant) -> Snapshot:
         "daemon": facts.daemon,
         "build": build and _build(build),
         "tiers": [_tier(topology, spec, facts, now, clocks) for spec in topology.tiers],
-        "backup": facts.backup,
+        "backup": backup_shown(topology.backup, facts.backup, facts.restored, now),
+        "fetch": next((_fetch(o) for o in facts.unfinished if o.kind == "backup"), None),
     }
     return Snapshot(facts.seq, state, clocks)
 
@@ -82,6 +88,13 @@ def _build(operation: Operation) -> dict[str, Any]:
     phase = "gates" if operation.step == "gates" else "build"
     started = operation.started_at and stamp(operation.started_at)
     return {"operation": operation.id, "sha": operation.sha, "phase": phase, "started_at": started}
+
+
+def _fetch(operation: Operation) -> dict[str, Any]:
+    """How far it is, as it said last; `of` where the whole is known."""
+    started = operation.started_at and stamp(operation.started_at)
+    arrived = {key: operation.details.get(key) for key in ("bytes", "of")}
+    return {"operation": operation.id, "step": operation.step, "started_at": started, **arrived}
 
 
 def _tier(

@@ -142,6 +142,7 @@ class Store(Reader):
 
 
 _VANISH: dict[Any, str] = {
+    Fact: "DELETE FROM meta WHERE key = ?",
     Lock: "DELETE FROM lock WHERE tier = ?",
     Rollout: "DELETE FROM rollout WHERE operation = ?",
     Safety: "DELETE FROM safety WHERE new = ?",

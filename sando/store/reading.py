@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 import peewee as pw
 
+from sando.model.backup import BACKUP, RESTORED, TRIES, LastGood, Restored, Tries
 from sando.model.errors import StoreUnavailable
 from sando.model.events import Event
 from sando.model.gates import GateRun
@@ -25,7 +26,20 @@ T = TypeVar("T")
 # at once crash the process.
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(kind)
-    for kind in (BurnReset, Event, GateRun, Lock, Operation, Release, Rollout, Stay, TierState)
+    for kind in (
+        LastGood,
+        BurnReset,
+        Event,
+        GateRun,
+        Lock,
+        Operation,
+        Release,
+        Restored,
+        Rollout,
+        Stay,
+        TierState,
+        Tries,
+    )
 }
 
 
@@ -62,6 +76,24 @@ class Reader:
     def fact(self, key: str) -> Any:
         row = _first(self._rows("SELECT value FROM meta WHERE key = ?", key))
         return msgspec.json.decode(row[0]) if row else None
+
+    def _fact_of(self, kind: type[T], key: str) -> T | None:
+        return _first(self._values(kind, "SELECT value FROM meta WHERE key = ?", key))
+
+    # -- the backup ----------------------------------------------------------------------------------------
+
+    def backup(self) -> LastGood | None:
+        """The last good fetch."""
+        return self._fact_of(LastGood, BACKUP)
+
+    def tries(self) -> Tries | None:
+        """The fetches since then that brought nothing."""
+        return self._fact_of(Tries, TRIES)
+
+    def restored(self) -> tuple[Restored, ...]:
+        """Of each tier the last rehearsal that restored a backup."""
+        sql = "SELECT value FROM meta WHERE key GLOB ? ORDER BY key"
+        return tuple(self._values(Restored, sql, f"{RESTORED}*"))
 
     # -- operations and events -----------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -23,6 +24,8 @@ LINGER_S = 0.3  # what ends by itself shortly after the leader (a `tee`) is not 
 LEFT_GRACE_S = 2.0
 KILL_LIMIT_S = 30.0  # a process that SIGKILL does not end by then is named as stuck
 SIZE = struct.Struct("!Q")
+FOLDER = "{folder}"
+"""Stands in argv and environment for the folder of the request, by a descriptor: its path may be closed to the account."""
 
 _SET_NAME = 15
 _SET_CHILD_SUBREAPER = 36
@@ -62,6 +65,11 @@ class Reaper:
         raise NotImplementedError
 
 
+def _never_fork() -> None:
+    """What runs now starts no process, whatever it is told; root alone is not held by this."""
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+
+
 class Keeper(Reaper):
     """One job: start its leader, wait for its end or for the order to end it, leave nothing of it alive."""
 
@@ -69,6 +77,7 @@ class Keeper(Reaper):
         super().__init__(b"sando-keeper")
         self.sock = socket.socket(fileno=sock)
         self.output = -1
+        self.input = subprocess.DEVNULL
         self.leader = 0
         self.status: int | None = None
         self.deadline: float | None = None  # when the order to end it becomes SIGKILL
@@ -93,33 +102,45 @@ class Keeper(Reaper):
             self.status = status
 
     def _request(self) -> dict[str, Any] | None:
-        """A spare keeper waits here. The output comes with the head; no head, and the daemon is gone."""
-        head, outputs, _, _ = socket.recv_fds(self.sock, SIZE.size, 1, socket.MSG_CMSG_CLOEXEC)
-        if len(head) != SIZE.size or not outputs:
+        """A spare keeper waits here. Output, and input if any, come with the head; no head, and the daemon is gone."""
+        head, given, _, _ = socket.recv_fds(self.sock, SIZE.size, 2, socket.MSG_CMSG_CLOEXEC)
+        if len(head) != SIZE.size or not given:
             return None
-        self.output = outputs[0]
+        self.output, *more = given
+        self.input = more[0] if more else subprocess.DEVNULL
         with self.sock.makefile("rb") as stream:
             body = stream.read(SIZE.unpack(head)[0])
         return dict(json.loads(body)) if body else None
 
     def _start(self, request: dict[str, Any]) -> bool:
+        folder = request.get("folder")
+        given: list[int] = []
         try:
+            given += [os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)] if folder else []
+            path = f"/proc/self/fd/{given[0]}" if given else FOLDER
             leader = subprocess.Popen(
-                request["argv"],
+                [word.replace(FOLDER, path) for word in request["argv"]],
                 cwd=request["cwd"],
-                env=request["env"],
-                stdin=subprocess.DEVNULL,
+                env={name: value.replace(FOLDER, path) for name, value in request["env"].items()},
+                stdin=self.input,
                 stdout=self.output,
                 stderr=self.output,
                 start_new_session=True,
                 umask=0o022,
+                pass_fds=given,
+                preexec_fn=_never_fork if request.get("alone") else None,  # noqa: PLW1509  (there are no threads here)
+                **request.get("account", {}),
             )
         except (OSError, ValueError) as error:
             number = getattr(error, "errno", None) or 0
-            in_cwd = getattr(error, "filename", None) == request["cwd"]
-            self._answer(errno=number, text=str(error), where="cwd" if in_cwd else "argv")
+            where = {request["cwd"]: "cwd", folder: "fork"}.get(
+                getattr(error, "filename", None) or "", "argv"
+            )
+            self._answer(errno=number, text=str(error), where=where)
             return False
-        os.close(self.output)
+        for fd in (self.output, self.input, *given):
+            if fd != subprocess.DEVNULL:
+                os.close(fd)
         leader.returncode = 0  # reaped here, not by subprocess
         self.leader = leader.pid
         self._answer(pid=leader.pid, keeper=os.getpid())

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sando.model.clock import span
 from sando.model.errors import WorkError
+from sando.work.account import Account
 from sando.work.cancel import CancelToken
 from sando.work.environment import clean_env, command_argv
 from sando.work.failure import Refusal, cannot_open, cannot_start
@@ -99,10 +100,30 @@ class Keepers:
         return cls(_Spawner.fork() if threading.active_count() == 1 else _Spawner.fresh())
 
     def spawn(
-        self, argv: Sequence[str], *, cwd: str | Path, env: Mapping[str, str], log: OpLog, step: str
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str | Path,
+        env: Mapping[str, str],
+        log: OpLog,
+        step: str,
+        stdin: int | None = None,
+        folder: str | Path | None = None,
+        account: Account | None = None,
+        alone: bool = False,
     ) -> Running:
-        """Start a command and return while it runs; the caller ends it. WorkError when it cannot be started."""
-        running = self._hand_over({"argv": list(argv), "cwd": str(cwd), "env": dict(env)}, log, step)
+        """Start a command and return while it runs; the caller ends it. WorkError when it cannot be started.
+
+        It reads `stdin`, a descriptor that stays the caller's, in place of nothing. `{folder}` in `argv` and `env` stands
+        for a path to `folder` that also `account` can use, whoever owns the folders above it. `alone`: the command can
+        start no process, unless it is root's.
+        """
+        request: dict[str, object] = {"argv": list(argv), "cwd": str(cwd), "env": dict(env), "alone": alone}
+        if folder is not None:
+            request["folder"] = str(folder)
+        if account is not None:
+            request["account"] = account._asdict()
+        running = self._hand_over(request, log, step, stdin)
         answer = running.begun(_BEGIN_S)
         self._make_spare()
         if running.pid:
@@ -164,7 +185,9 @@ class Keepers:
         if not closed:
             self._spawner.end(_CLOSE_S)
 
-    def _hand_over(self, request: dict[str, object], log: OpLog, step: str) -> Running:
+    def _hand_over(
+        self, request: dict[str, object], log: OpLog, step: str, stdin: int | None = None
+    ) -> Running:
         try:
             output = log.open()
         except OSError as error:
@@ -173,7 +196,7 @@ class Keepers:
             running = Running(self._take(step), step, log, self._drop)
             with self._lock:
                 self._running.add(running)
-            running.hand_over(request, output)
+            running.hand_over(request, output, *(() if stdin is None else (stdin,)))
         except OSError as error:
             raise WorkError(step, f"no process to be had: {error}", errored=True) from error
         finally:

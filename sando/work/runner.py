@@ -14,14 +14,16 @@ log = logging.getLogger(__name__)
 
 Work: TypeAlias = Callable[[CancelToken], Any]
 Tell: TypeAlias = Callable[[str, Outcome], None]
+Hear: TypeAlias = Callable[[str, Any], None]
 
 
 class _Job:
     """One piece of work; `outcome` is None while it runs. Guarded by the runner's lock."""
 
-    def __init__(self, key: str, done: Tell) -> None:
+    def __init__(self, key: str, done: Tell, heard: Hear | None) -> None:
         self.key = key
         self.done = done
+        self.heard = heard
         self.token = CancelToken()
         self.outcome: Outcome | None = None
         self.thread: threading.Thread | None = None
@@ -35,12 +37,13 @@ class Runner:
         self._jobs: dict[str, _Job] = {}
         self._closed = False
 
-    def start(self, key: str, work: Work, done: Tell) -> None:
+    def start(self, key: str, work: Work, done: Tell, heard: Hear | None = None) -> None:
         """Run `work(token)` on a thread of its own; `done(key, outcome)` is called from there, once per owner.
 
+        `heard(key, said)` is called for whatever the work says (`say`) while it runs.
         A key that is still held is a bug and raises RuntimeError. After `close` a job starts cancelled.
         """
-        job = _Job(key, done)
+        job = _Job(key, done, heard)
         with self._lock:
             if key in self._jobs:
                 raise RuntimeError(f"job {key} is still held: forget it first")
@@ -54,17 +57,25 @@ class Runner:
         except RuntimeError as error:  # no thread to be had: the machine's fault, so an outcome and not a bug
             self._end(job, Failed(WorkError("internal", f"no thread for job {key}: {error}", errored=True)))
 
-    def adopt(self, key: str, done: Tell) -> bool:
+    def adopt(self, key: str, done: Tell, heard: Hear | None = None) -> bool:
         """A restarted owner takes its job back; False: nobody knows it. An ended one is told of from this thread."""
         with self._lock:
             job = self._jobs.get(key)
             if job is None:
                 return False
-            job.done = done
+            job.done, job.heard = done, heard
             outcome = job.outcome
         if outcome is not None:
             _tell(done, key, outcome)
         return True
+
+    def say(self, key: str, said: object) -> None:
+        """From the work itself: tell whoever owns the job now how far it is. Nobody has to hear it."""
+        with self._lock:
+            job = self._jobs.get(key)
+            heard = job.heard if job is not None and job.outcome is None else None
+        if heard is not None:
+            _tell(heard, key, said)
 
     def cancel(self, key: str) -> bool:
         """Tell a job to stop; its end is told of as ever. False: nobody knows it, or it has ended."""
@@ -126,8 +137,8 @@ def _outcome(job: _Job, work: Work) -> Outcome:
         return Failed(WorkError("internal", f"{type(error).__name__}: {error}", errored=True))
 
 
-def _tell(done: Tell, key: str, outcome: Outcome) -> None:
+def _tell(told: Callable[[str, Any], None], key: str, what: object) -> None:
     try:
-        done(key, outcome)
+        told(key, what)
     except Exception:
         log.exception("job %s: its owner could not be told", key)

@@ -64,11 +64,14 @@ class Running:
         self._exit: Exit | None = None
         self._lost: WorkError | None = None
 
-    def hand_over(self, request: dict[str, object], output: int) -> None:
-        """Give the waiting keeper its job; where the keeper is gone, the reason comes as its answer. Raises OSError."""
+    def hand_over(self, request: dict[str, object], *streams: int) -> None:
+        """Give the waiting keeper its job, with its output and its input if any. Raises OSError.
+
+        Where the keeper is gone, the reason comes as its answer.
+        """
         body = json.dumps(request).encode()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            socket.send_fds(self._sock, [SIZE.pack(len(body))], [output])
+            socket.send_fds(self._sock, [SIZE.pack(len(body))], streams)
             self._sock.sendall(body)
 
     def poll(self) -> Exit | None:

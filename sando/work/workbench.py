@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from sando.model.ahead import Ahead
+from sando.model.backup import Arriving, Fetched
 from sando.model.errors import ConfigError, WorkError
-from sando.model.gates import Ahead, Verdict
+from sando.model.gates import Verdict
 from sando.model.names import is_version
 from sando.model.operation import Operation
 from sando.model.release import Release
@@ -21,6 +23,7 @@ from sando.work.gates.table import GateContext, run_gate
 from sando.work.hosts import Link, Parcels, connect
 from sando.work.log import OpLog
 from sando.work.process import Keepers, clean_env
+from sando.work.scratch.opening import Where
 from sando.work.survey import survey
 
 Loaded = tuple[Topology, DaemonSpec, list[str]]
@@ -38,6 +41,7 @@ class Workbench:
     ) -> None:
         self.workdir = daemon.workdir
         self.release_root = daemon.release_root
+        self._where = Where(Path(daemon.workdir, "scratch"), daemon.scratch_db_url)
         self._keepers = keepers
         self._read = read
         self._apply = apply
@@ -98,10 +102,12 @@ class Workbench:
         ahead: Ahead,
         cancel: CancelToken,
     ) -> Verdict:
+        gates = next((t.gates for t in topology.tiers if t.name == tier), ())
         context = GateContext(
             spec=spec, tier=tier, version=version, sha=sha, operation=operation, release=f"{self.release_root}/{version}",
             shop=self._shop(topology, tier), log=OpLog(self.log_path(operation)), backup=topology.backup,
-            running=ahead.running, first_release=ahead.first_release,
+            running=ahead.running, first_release=ahead.first_release, fetched=ahead.fetched,
+            where=self._where, boot=next((g for g in gates if g.kind == "boot_smoke"), None),
         )  # fmt: skip
         alone = self._in_checkout if tier == topology.build_tier.name else contextlib.nullcontext()
         with alone:
@@ -156,8 +162,10 @@ class Workbench:
 
     # -- the rest ------------------------------------------------------------------------------------------
 
-    def fetch_backup(self, spec: BackupSpec, operation: int, cancel: CancelToken) -> dict[str, object]:
-        return backup.fetch(spec, OpLog(self.log_path(operation)), self._keepers, cancel)
+    def fetch_backup(
+        self, spec: BackupSpec, operation: int, tell: Callable[[Arriving], None], cancel: CancelToken
+    ) -> Fetched:
+        return backup.fetch(spec, OpLog(self.log_path(operation)), self._keepers, cancel, tell)
 
     def load(self, cancel: CancelToken) -> Loaded:
         cancel.check()

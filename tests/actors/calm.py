@@ -40,6 +40,7 @@ def check_rest(stage: Stage, replies: list[tuple[Any, Any]]) -> None:
         f"left unfinished: {[(o.id, o.kind, o.tier, o.status, o.step) for o in unfinished]}"
     )
     check_events(stage.events())
+    check_fetches(stage)
     check_last_push(stage)
     check_links(stage)
     check_memory(stage)
@@ -77,6 +78,14 @@ def check_events(events: list[Event]) -> None:
     assert building is None, f"build {building} has no end"
     left = Counter(deploys.values())["open"] + Counter(gates.values())["open"]
     assert not left, f"no end: {deploys} {gates}"
+
+
+def check_fetches(stage: Stage) -> None:
+    """Each has exactly one end, also when the store was away or its actor died around it."""
+    told = [e.operation for e in stage.events("BackupFetched", "BackupFailed")]
+    assert sorted(told, key=str) == sorted(
+        (o.id for o in stage.store.operations(kind="backup", limit=1000)), key=str
+    )
 
 
 def check_last_push(stage: Stage) -> None:
@@ -154,7 +163,8 @@ def check_snapshot(stage: Stage) -> None:
         tiers=tiers,
         unfinished=(),
         locks={lock.tier: lock for lock in store.locks()},
-        backup=store.fact("backup"),
+        backup=store.backup(),
+        restored=store.restored(),
         safety=store.safety(*{v for state in tiers.values() for v in asked_of(state)}),
     )
     fresh = compose(topology, facts, stage.clock())

@@ -24,6 +24,7 @@ from actors.messages import (
     RunGate,
     UnlockTier,
 )
+from sando.model.backup import Arriving
 from sando.model.errors import WorkError
 from sando.model.gates import Verdict
 from sando.model.snapshot import Snapshot
@@ -54,7 +55,8 @@ def topology_of(number: int) -> Topology:
     b = tier(
         "b", rand.choice((2, 3)), CONFIRM, canary=canary, on_failure=on_failure, once=once, canary_hold_s=hold
     )
-    return topology(mm, a, b)
+    made = topology(mm, a, b)
+    return replace(made, backup=made.backup and replace(made.backup, schedule_s=rand.choice((None, 50.0))))
 
 
 def guesses_of(number: int) -> tuple[str, ...]:
@@ -250,6 +252,8 @@ class Storm:
         self.tell(Reload(force=self.random.random() < 0.6))
 
     def fetch(self) -> None:
+        for job in self.stage.runner.running("backup/"):
+            self.stage.runner.say(job.key, Arriving("fetch", self.random.randrange(7), 7))
         self.tell(FetchBackup())
 
     def time_passes(self) -> None:

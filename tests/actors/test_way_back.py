@@ -7,8 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from actors.messages import AbortOperation, Promote, Rebuild, Reload, Rollback, RunGate
+from sando.model.ahead import Ahead
 from sando.model.answers import Refusal
-from sando.model.gates import Ahead, Verdict
+from sando.model.gates import Verdict
 from sando.model.operation import Status
 from sando.model.tier import TierState
 from sando.model.topology import Topology

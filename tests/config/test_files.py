@@ -220,6 +220,15 @@ B = '[[tier]]\nname = "b"\nprovisioned = true\n[[tier.node]]\nname = "n"\nssh_ta
          ["tier mm: migration_dry_run has no backup to restore; add [backup]"]),
         (SEED_TOPOLOGY.replace('{ kind = "cargo_test" },\n{ kind = "migration_dry_run" },\n{ kind = "boot_smoke" },', ""),
          ["tier mm: has no gates, so every build is green"]),
+        (SEED_TOPOLOGY.replace("[backup]", "[backup]\nschedule = '24h'\nmax_age = '48h'"), []),
+        (SEED_TOPOLOGY.replace("[backup]", "[backup]\nschedule = '2d'\nmax_age = '1d'"),
+         ["backup: max_age is 1d, and a new backup comes every 2d: it is too old before; make schedule shorter"]),
+        (SEED_TOPOLOGY.replace("[backup]", "[backup]\nschedule = '2d'").replace(
+            '{ kind = "manual_confirm" },', '{ kind = "manual_confirm" }, { kind = "backup_fresh", max_age = "1h" },'),
+         ["tier a: backup_fresh: max_age is 1h, and a new backup comes every 2d"]),
+        (SEED_TOPOLOGY.replace("file:///tmp/sando-dev/fake-backup.sql", "ssh://u@h/x").replace(
+            "[backup]", "[backup]\nidentity_file = '/gone/id'\nknown_hosts = '/gone/known'"),
+         ["backup: identity_file /gone/id is not there", "backup: known_hosts /gone/known is not there"]),
     ],
 )  # fmt: skip
 def test_a_bad_habit_is_worth_a_warning(text: str, said: list[str], tmp_path: Path) -> None:

@@ -79,3 +79,24 @@ def test_a_time_is_written_in_utc_with_milliseconds(at: datetime, text: str) -> 
 )
 def test_a_span_has_two_neighbouring_units_at_most(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "seconds"),
+    [
+        (instant(0, 10), instant(60, 70), 60.0),
+        (
+            instant(0, 10),
+            instant(7 * 86400, 70),
+            7 * 86400.0,
+        ),  # the wall jumped forward, or was behind before
+        (instant(0, 10), instant(-HOUR, 70), 60.0),  # the wall jumped back
+        (instant(0, 10_000), instant(60, 5, "two"), 60.0),
+        (instant(0, 10), instant(-HOUR, 99_999, "two"), -HOUR),  # nobody can tell
+    ],
+)
+def test_what_may_have_passed_at_most_is_the_larger_of_both_clocks_within_a_boot(
+    then: Instant, now: Instant, seconds: float
+) -> None:
+    assert now.most_since(then) == seconds
+    assert now.most_since(then) >= 0 or now.since(then) == 0

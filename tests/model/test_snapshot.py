@@ -3,7 +3,8 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-from sando.model.clock import Instant
+from sando.model.backup import Fetched, LastGood, Restored
+from sando.model.clock import Instant, stamp
 from sando.model.gates import GateRun, Outcome
 from sando.model.operation import Operation, Status
 from sando.model.policy import Lock
@@ -139,3 +140,21 @@ def test_the_build_tier_has_no_database_to_go_back_over():
     state, _ = look(facts(mm, safety={("2", "1"): "no"}))
     assert state["tiers"][0]["previous_version"] == "1"
     assert state["tiers"][0]["rollback_safe"] == {}
+
+
+def test_a_fetch_is_shown_while_it_runs_and_the_backup_once_it_is_there():
+    running = Operation(
+        9, "backup", "", None, None, "max", "", Status.RUNNING, NOW.at, step="fetch", started_at=NOW.at,
+        details={"source": "file:///x", "bytes": 3, "of": 7},
+    )  # fmt: skip
+    state, _ = look(facts(unfinished=(running,)))
+    assert (state["backup"], state["build"]) == (None, None)
+    started = stamp(NOW.at)
+    assert state["fetch"] == {"operation": 9, "step": "fetch", "started_at": started, "bytes": 3, "of": 7}
+    known = LastGood(Fetched("file:///x", "/b", 7, "00", "plain", 0.5, ("odd",)), NOW, 9)
+    state, _ = look(facts(backup=known, restored=(Restored("mm", "00", NOW.at, "1", 8),)))
+    assert state["fetch"] is None
+    assert state["backup"] == {
+        "fetched_at": started, "bytes": 7, "sha256": "00", "last_restore_ok_at": started, "kind": "plain",
+        "source": "file:///x", "seconds": 0.5, "warnings": ["odd"], "operation": 9, "stale": False,
+    }  # fmt: skip

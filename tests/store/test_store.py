@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from sando.model.backup import BACKUP, RESTORED, TRIES, Fetched, LastGood, Restored, Tries
 from sando.model.clock import Instant
 from sando.model.errors import StoreUnavailable
 from sando.model.events import Event
@@ -242,3 +243,14 @@ def test_a_file_of_the_schema_before_gets_the_tables_that_it_lacks_and_keeps_wha
     assert again.safety("2") == {}
     assert again.operation(number.id) == number
     again.close()
+
+
+def test_what_is_known_of_the_backup_comes_back_as_it_was_saved(store):
+    assert (store.backup(), store.tries(), store.restored()) == (None, None, ())
+    known = LastGood(Fetched("file:///x", "/b", 7, "00", "plain", 0.5, ("odd",)), INSTANT, 3)
+    tries = Tries("file:///x", INSTANT, 2)
+    proofs = (Restored("a", "00", NOW, "1.0", 4), Restored("mm", "11", NOW, "1.1", 5))
+    store.save(Fact(BACKUP, known), Fact(TRIES, tries), *(Fact(f"{RESTORED}{p.tier}", p) for p in proofs))
+    assert (store.backup(), store.tries(), store.restored()) == (known, tries, proofs)
+    store.save(Unset(Fact, TRIES))
+    assert (store.backup(), store.tries()) == (known, None)

@@ -90,6 +90,10 @@ class Sandod:
         self.log = root / "sandod.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.events: list[dict[str, Any]] = []
+        self.env: dict[str, str] = {}
+        """What is in its environment beside the test's own."""
+        self.before: list[str] = []
+        """argv that comes before sandod's, and becomes it."""
 
     # -- the process -------------------------------------------------------------------------------------------
 
@@ -111,7 +115,7 @@ class Sandod:
     def start(self) -> "Sandod":
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                COMMAND,
+                [*self.before, *COMMAND],
                 env=self._env(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -122,7 +126,7 @@ class Sandod:
         return self
 
     def _env(self) -> dict[str, str]:
-        return os.environ | {"SANDO_CONFIG": str(self.config), "PYTHONFAULTHANDLER": "1"}
+        return os.environ | {"SANDO_CONFIG": str(self.config), "PYTHONFAULTHANDLER": "1"} | self.env
 
     def _answers(self) -> bool:
         assert self.process

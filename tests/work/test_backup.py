@@ -1,11 +1,10 @@
-"""Fetches of the backup: real files, a real rsyncd where there is one, and stand-ins for rsync and ssh on PATH."""
+"""Fetches of the backup on this machine: what arrives, what is refused, and that the old one stays until all is well."""
 
+import gzip
 import hashlib
 import os
-import shutil
-import socket
 import stat
-import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,210 +12,25 @@ from pathlib import Path
 
 import pytest
 
-from sando.config import addresses
+from sando.model.backup import Arriving
 from sando.model.errors import Cancelled, WorkError
 from sando.model.topology import BackupSpec
-from sando.work.arrival import Limits
-from sando.work.backup import fetch
-from sando.work.cancel import CancelToken
-from sando.work.log import OpLog
-from sando.work.process import Keepers
-from sando.work.source import Source, fetch_argv, into, parse, rsync_argv, ssh_argv
+from sando.work.backup import arrival, fetch, fingerprint
+from sando.work.backup import place as places
+from sando.work.backup.arrival import Limits
+from tests.work import fetching
+from tests.work.fetching import DUMP, END, HEAD, OLD, TOC, content, plain
+from tests.work.sshds import small_disk
 from tests.work.wild import until
 
-OLD = b"-- the last good one\n"
-DUMP = b"-- PostgreSQL database dump\n" + os.urandom(300_000)
-RSYNC = shutil.which("rsync")
-SSH_URL = "ssh://backup@prod-1:2222/var/backups/mnw.sql"
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
+keepers, place = fetching.keepers, fetching.place
 
-@pytest.fixture(scope="module")
-def keepers():
-    keepers = Keepers.start()
-    yield keepers
-    keepers.close()
-
-
-class Place:
-    """A source, a target with an old backup in it, and a folder of stand-ins before everything else on PATH."""
-
-    def __init__(self, keepers, folder):
-        self.keepers, self.folder = keepers, folder
-        self.source, self.programs = folder / "there" / "dump.sql", folder / "bin"
-        self.target = folder / "here" / "backup.sql"
-        for path in (self.source.parent, self.programs, self.target.parent):
-            path.mkdir()
-        self.source.write_bytes(DUMP)
-        self.target.write_bytes(OLD)
-        self.cancel, self.log = CancelToken(), OpLog(folder / "7.log")
-
-    def fetch(self, url=None, limits=None, **keys):
-        spec = BackupSpec(source=url or f"file://{self.source}", local_path=str(self.target), **keys)
-        limits = limits or Limits(grace_s=0.5, room=0)
-        return fetch(spec, self.log, self.keepers, self.cancel, limits)
-
-    def refused(self, *args, **keys):
-        with pytest.raises(WorkError) as caught:
-            self.fetch(*args, **keys)
-        assert caught.value.step == "backup"
-        assert self.target.read_bytes() == OLD
-        return caught.value
-
-    def stand_in(self, name, script):
-        """A program that writes down its argv and pid before it does what `script` says."""
-        path = self.programs / name
-        noted = f"printf '%s\\n' \"$@\" >{self.folder}/argv; echo $$ >{self.folder}/pid\n"
-        path.write_text(f"#!/bin/sh\n{noted}{script}\n")
-        path.chmod(0o755)
-
-    @property
-    def argv(self):
-        return (self.folder / "argv").read_text().splitlines()
-
-    def gone(self):
-        return not Path("/proc", (self.folder / "pid").read_text().strip()).exists()
-
-    def arrived(self):
-        return sum(p.stat().st_size for p in self.target.parent.glob(".backup.sql.fetch-*"))
-
-    def said(self):
-        return self.log.path.read_text()
-
-
-@pytest.fixture
-def place(keepers, tmp_path, monkeypatch):
-    place = Place(keepers, tmp_path)
-    monkeypatch.setenv("PATH", f"{place.programs}:{os.environ['PATH']}")
-    yield place
-    assert not list(place.target.parent.glob("*fetch-*"))
-
-
-class FakeRsync:
-    """A stand-in: its last argument is where it writes."""
-
-    def __init__(self, place):
-        place.stand_in("rsync", f'for last; do :; done\ncat {place.source} >"$last"')
-        self.url = "rsync://127.0.0.1:8730/m/dump.sql"
-
-    def end(self):
-        pass
-
-
-class RealRsync:
-    """A real rsyncd on loopback that serves the folder of the source as module `m`."""
-
-    def __init__(self, place):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        mine = f"uid = {os.geteuid()}\ngid = {os.getegid()}\n" if os.geteuid() == 0 else ""
-        config = place.folder / "rsyncd.conf"
-        config.write_text(f"use chroot = no\n{mine}[m]\npath = {place.source.parent}\n")
-        argv = [RSYNC, "--daemon", "--no-detach", "--address=127.0.0.1"]
-        self.daemon = subprocess.Popen(
-            [*argv, f"--port={self.port}", f"--config={config}"], stdin=subprocess.DEVNULL
-        )
-        until(self._answers)
-        self.url = f"rsync://127.0.0.1:{self.port}/m/dump.sql"
-
-    def _answers(self):
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def end(self):
-        self.daemon.terminate()
-        self.daemon.wait(10)
-
-
-@pytest.fixture(params=[FakeRsync, RealRsync] if RSYNC else [FakeRsync])
-def rsync(request, place):
-    server = request.param(place)
-    yield server
-    server.end()
-
-
-@pytest.fixture
-def rsyncd(place):
-    """The real one, for tests that exist only where it does."""
-    server = RealRsync(place)
-    yield server
-    server.end()
-
-
-# -- the URL and the argv ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("url", "source"),
-    [
-        ("file:///home/my user/b.sql", Source("file", "/home/my user/b.sql")),
-        ("rsync://H/module/path", Source("rsync", "/module/path", "h")),
-        ("rsync://10.0.0.1:873/m/a/b", Source("rsync", "/m/a/b", "10.0.0.1", 873)),
-        ("ssh://u@h/abs", Source("ssh", "/abs", "h", None, "u")),
-        ("ssh://u@[0:0::1]:22/x", Source("ssh", "/x", "::1", 22, "u")),
-    ],
-)
-def test_a_source_is_taken_apart_and_the_config_takes_it_too(url, source):
-    assert parse(url) == source
-    assert addresses.backup_source(url) == url
-    assert parse(source.shown) == source
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["", "/a", "file://a", "file://host/a", "file:///", "file:////a", "file:///a/../b", "file:///a?x", "file:///a#x",
-     "file:///a\nb", "file:///a%2e", "file:///a/", "FILE:///a", "ext::sh -c x", "http://h/a", "rsync://h/module",
-     "rsync://h/m/", "rsync://-h/m/p", "rsync://h/-m/p", "rsync://u@h/m/p", "rsync:///m/p", "rsync://h:0/m/p",
-     "rsync://h/m/p a", "rsync://h/m/*", "rsync://h:/m/p", "ssh://h/p", "ssh://-oX@h/p", "ssh://u@-h/p", "ssh://u:pw@h/p",
-     "ssh://u@h", "ssh://u@h/", "ssh://u@h:99999/p", "ssh://u@h:-1/p", "ssh://u@h/$(id)", "ssh://u@h/a;b", "ssh://u@h//a",
-     "ssh://u@h/a b", "ssh://u@h/d/", "ssh://u@h o/a", "ssh://u@[::1/a", "ssh://u@[::1]x/a", "ssh://u@1.2.3/a",
-     "ssh://u@a@h/p", " ssh://u@h/p", "ssh://\tu@h/p", "ssh://u@[fe80::1%25eth0]/p", "ssh://@h/p", "ssh://u:@h/p"],
-)  # fmt: skip
-def test_a_source_that_could_mean_something_else_is_refused(url):
-    with pytest.raises(WorkError, match=r"^backup: \[backup\] source ") as caught:
-        parse(url)
-    assert caught.value.errored
-
-
-@pytest.mark.parametrize("url", ["ssh://u:s3cret@h/p", "rsync://u:s3cret@h/m/p", "ssh://s3cret@@h/p"])
-def test_a_login_is_never_quoted(url):
-    with pytest.raises(WorkError) as caught:
-        parse(url)
-    assert "s3cret" not in str(caught.value)
-
-
-def test_ssh_reads_no_config_asks_nobody_and_gets_no_option_from_outside():
-    expected = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
-    expected += ["-i", "/k/id", "-o", "IdentitiesOnly=yes", "-o", 'UserKnownHostsFile="/k/known hosts"']
-    expected += ["-p", "2222", "--", "backup@prod-1", "cat -- /var/backups/mnw.sql"]
-    assert list(ssh_argv(parse(SSH_URL), "/k/id", "/k/known hosts")) == expected
-    plain = list(ssh_argv(parse("ssh://u@[::1]/-x~y"), None, None))
-    assert plain == [*expected[:7], "-p", "22", "--", "u@::1", "cat -- '/-x~y'"]
-
-
-@pytest.mark.parametrize("path", ["id", "-oProxyCommand=x", "/a%h", '/a"b', "/a\\b", "/a\nb", "/${HOME}/id"])
-def test_a_key_file_that_ssh_would_read_as_something_else_is_refused(path):
-    for files in ((path, None), (None, path)):
-        with pytest.raises(WorkError, match="must be an absolute path"):
-            ssh_argv(parse(SSH_URL), *files)
-
-
-def test_rsync_takes_one_regular_file_into_the_one_that_is_there():
-    expected = ["rsync", "--no-motd", "--protect-args", "--no-recursive", "--copy-links", "--no-links"]
-    expected += ["--no-devices", "--no-specials", "--inplace", "--whole-file", "--"]
-    expected += ["rsync://[::1]:8730/m/dump.sql", "/here/.b.fetch-1"]
-    assert list(rsync_argv(parse("rsync://[::1]:8730/m/dump.sql"), "/here/.b.fetch-1")) == expected
-
-
-def test_what_writes_to_stdout_is_led_into_the_file_and_its_name_is_never_read_by_the_shell():
-    spec = BackupSpec(source="file:///-a $(id)", local_path="/b")
-    argv = fetch_argv(parse(spec.source), spec, "/t $x")
-    assert argv == into("/t $x", ("cat", "--", "/-a $(id)"))
-    assert list(argv[:2]) == ["sh", "-c"]
-    assert list(argv[3:]) == ["sh", "/t $x", "cat", "--", "/-a $(id)"]
-    assert "$(id)" not in argv[2]
-
-
-# -- file:// -----------------------------------------------------------------------------------------------
+# -- a file ------------------------------------------------------------------------------------------------
 
 
 def test_a_file_arrives_whole_private_and_hashed(place):
@@ -225,9 +39,10 @@ def test_a_file_arrives_whole_private_and_hashed(place):
     assert place.target.read_bytes() == DUMP
     info = place.target.stat()
     assert (stat.S_IMODE(info.st_mode), info.st_mtime >= began - 1) == (0o600, True)
-    assert told.pop("seconds") < 10
     sha256 = hashlib.sha256(DUMP).hexdigest()
-    assert told == {"bytes": len(DUMP), "sha256": sha256, "source": f"file://{place.source}"}
+    assert (told.bytes, told.sha256, told.kind, told.warnings) == (len(DUMP), sha256, "plain", ())
+    assert (told.source, told.local_path) == (f"file://{place.source}", str(place.target))
+    assert told.seconds > 0
     assert sha256 in place.said()
 
 
@@ -235,63 +50,125 @@ def test_a_link_to_the_latest_dump_is_followed_and_a_folder_for_it_is_made(place
     link = place.source.with_name("latest.sql")
     link.symlink_to("dump.sql")
     place.target = place.folder / "new" / "folder" / "backup.sql"
-    assert place.fetch(f"file://{link}")["bytes"] == len(DUMP)
+    assert place.fetch(f"file://{link}").bytes == len(DUMP)
     assert place.target.read_bytes() == DUMP
+
+
+def test_a_target_that_is_a_link_stays_one_and_the_dump_lies_where_it_leads(place):
+    disk = place.folder / "large disk"
+    disk.mkdir()
+    place.target.unlink()
+    place.target.symlink_to(disk / "b.sql")
+    place.fetch()
+    assert place.target.is_symlink()
+    assert (disk / "b.sql").read_bytes() == DUMP
+    assert [p.name for p in disk.iterdir()] == ["b.sql"]
 
 
 def test_a_name_with_spaces_quotes_and_a_dollar_is_only_a_name(place):
     odd = place.source.with_name("-d '$(id)' \".sql")
     place.source.rename(odd)
     place.target = place.target.with_name("b '$(id)'.sql")
-    assert place.fetch(f"file://{odd}")["bytes"] == len(DUMP)
+    assert place.fetch(f"file://{odd}").bytes == len(DUMP)
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda path: path.unlink(), "cannot read .*dump.sql: No such file"),
-        (lambda path: (path.unlink(), path.mkdir()), "dump.sql is no regular file"),
-        (lambda path: (path.unlink(), os.mkfifo(path)), "dump.sql is no regular file"),
-        (lambda path: (path.unlink(), path.symlink_to("nowhere")), "cannot read .*dump.sql: No such file"),
-        (lambda path: path.write_bytes(b""), "dump.sql is empty"),
+        (lambda path: path.unlink(), "cannot be read: No such file"),
+        (lambda path: (path.unlink(), os.mkfifo(path)), "neither a file nor a folder"),
+        (lambda path: (path.unlink(), path.symlink_to("nowhere")), "cannot be read: No such file"),
+        (lambda path: path.write_bytes(b""), "is empty: look at what writes it"),
+        (lambda path: path.write_bytes(DUMP[:-200]), "half a dump"),
+        (lambda path: path.write_bytes(b"\n <!DOCTYPE html><html>502"), "HTML page"),
+        (lambda path: (path.unlink(), path.mkdir()), "without toc.dat"),
     ],
 )
 def test_a_source_that_is_no_dump_is_told_and_the_old_one_stays(place, change, told):
     change(place.source)
     error = place.refused()
+    assert told in str(error)
+    assert str(error).startswith(f"backup: file://{place.source}: ")
+    assert place.said().endswith(f"sando: {error}\n")
     assert not error.errored
-    assert pytest.raises(WorkError, match=told).matches(error)
 
 
 def test_a_source_that_may_not_be_read_is_told(place, monkeypatch):
     real = os.access  # root may read everything: only the answer is changed
     monkeypatch.setattr(os, "access", lambda path, *a, **k: "dump" not in str(path) and real(path, *a, **k))
-    assert "no permission" in str(place.refused())
+    assert "sandod's user may not read it" in str(place.refused())
 
 
-def test_a_source_that_changes_while_it_is_copied_is_not_taken(place):
-    place.stand_in("cat", f'/bin/cat "$@"\necho more >>{place.source}')
+@pytest.mark.parametrize(
+    "then",
+    [
+        "echo more >>{source}",
+        "cp {source} {source}.new; mv {source}.new {source}",
+        "echo all new >{source}",
+    ],
+    ids=["grows", "replaced", "written anew"],
+)
+def test_a_source_that_changes_while_it_is_read_is_not_taken(place, then):
+    place.stand_in("cat", f'/bin/cat "$@"\n{then.format(source=place.source)}')
     error = place.refused()
-    assert "changed while it was copied" in str(error)
+    assert "it changed while it was copied: something still writes to it" in str(error)
     assert not error.errored
 
 
 def test_a_source_that_only_seems_untouched_but_arrives_short_is_not_taken(place):
-    place.stand_in("cat", "echo half")
-    assert "changed while it was copied" in str(place.refused())
+    place.stand_in("cat", '/bin/head -c 5000 "$2"')
+    assert "half a dump" in str(place.refused())
+
+
+def test_what_sando_does_not_know_takes_no_known_dumps_place(place):
+    """Most likely it is what a script said that failed."""
+    place.source.write_bytes(b"sh: 1: pg_dump: not found\n")
+    error = place.refused()
+    assert "begins as no dump of pg_dump" in str(error)
+    assert f"the last one was a dump: if this is meant, remove {place.target} first" in str(error)
+    place.target.write_bytes(gzip.compress(OLD))
+    with pytest.raises(WorkError, match="the last one was a dump"):
+        place.fetch()
+    place.target.unlink()
+    place.target.mkdir()
+    (place.target / "toc.dat").write_bytes(TOC)
+    with pytest.raises(WorkError, match="the last one was a dump"):
+        place.fetch()
+    assert content(place.target) == {"toc.dat": TOC}
+
+
+def test_what_sando_does_not_know_is_taken_with_a_warning(place):
+    place.source.write_bytes(b"select 1;\n")
+    place.target.unlink()
+    place.fetch()
+    told = place.fetch()
+    assert place.target.read_bytes() == b"select 1;\n"
+    assert told.kind == "unknown"
+    assert "whether it is whole was not checked" in told.warnings[0]
+    assert f"warning: {told.warnings[0]}" in place.said()
 
 
 def test_source_and_target_that_are_one_file_are_refused(place):
-    assert "are one file" in str(place.refused(f"file://{place.target}"))
+    assert "are one" in str(place.refused(f"file://{place.target}"))
 
 
 def test_a_target_that_is_no_file_is_never_replaced(place):
-    kept, place.target = place.target, place.folder / "fifo"
+    place.target = place.folder / "fifo"
     os.mkfifo(place.target)
-    with pytest.raises(WorkError, match=r"fifo .* is no regular file"):
+    with pytest.raises(WorkError, match=r"fifo .* is neither a file nor a folder"):
         place.fetch()
     assert stat.S_ISFIFO(place.target.stat().st_mode)
-    place.target = kept
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "sub/toc.dat"])
+def test_a_folder_that_is_no_dump_is_never_replaced(place, name):
+    place.target = place.folder / "home"
+    (place.target / name).parent.mkdir(parents=True)
+    (place.target / name).write_text("mine")
+    with pytest.raises(WorkError, match=r"home .* is a folder and no dump of pg_dump -Fd") as caught:
+        place.fetch()
+    assert caught.value.errored
+    assert (place.target / name).read_text() == "mine"
 
 
 @pytest.mark.parametrize("path", ["backup.sql", "-x", "/tmp/../b", "/tmp/a\nb"])
@@ -308,197 +185,206 @@ def test_a_folder_that_cannot_be_had_is_told_as_could_not_run(place):
     assert caught.value.errored
 
 
+def test_a_target_that_leads_nowhere_is_told_as_could_not_run(place):
+    place.target.unlink()
+    place.target.symlink_to(place.target.name)
+    with pytest.raises(WorkError, match=r"cannot write .*: Too many levels of symbolic links") as caught:
+        place.fetch()
+    assert caught.value.errored
+
+
 def test_leftovers_of_killed_fetches_are_swept_and_nothing_else(place):
-    left = place.target.with_name(".backup.sql.fetch-0123456789abcdef")
-    others = [".backup.sql.fetched", ".other.sql.fetched-0123456789abcdef", "backup.sql.1"]
-    for name in (left.name, *others):
+    (left := place.target.with_name(".backup.sql.fetch-0123456789abcdef")).mkdir()
+    (left / "data").write_bytes(b"half")
+    others = [".backup.sql.fetched", ".other.sql.fetch-0123456789abcdef", "backup.sql.1"]
+    for name in others:
         place.target.with_name(name).write_bytes(b"x")
     place.fetch()
     assert sorted(p.name for p in place.target.parent.iterdir()) == sorted([*others, "backup.sql"])
+    place.target.with_name(others[1]).unlink()
 
 
-@pytest.mark.parametrize(("last", "warned"), [(2 * len(DUMP) + 1, True), (2 * len(DUMP), False)])
-def test_less_than_half_of_the_last_one_is_taken_with_a_warning(place, last, warned):
-    with place.target.open("wb") as file:
-        file.truncate(last)
-    place.fetch()
+def test_less_than_half_of_the_last_one_is_taken_with_a_warning(place):
+    for last, warned in ((2 * len(DUMP) + 1, 1), (2 * len(DUMP), 0)):
+        place.target.write_bytes(b"x" * last)
+        warnings = place.fetch().warnings
+        assert place.target.read_bytes() == DUMP
+        assert len(warnings) == warned
+    place.target.write_bytes(b"x" * 5_000_000)
+    (told,) = place.fetch().warnings
+    assert told == "it has 300 kB, less than half of the last one (5.0 MB): look whether it is whole"
+
+
+# -- a folder ----------------------------------------------------------------------------------------------
+
+
+def test_a_folder_takes_the_place_of_a_file_and_a_file_that_of_a_folder(place):
+    files = place.folder_of_dump(a_dat=b"one", b_dat=b"two" * 100_000)
+    told = place.fetch()
+    assert content(place.target) == files
+    assert {stat.S_IMODE(p.stat().st_mode) for p in place.target.iterdir()} == {0o600}
+    assert stat.S_IMODE(place.target.stat().st_mode) == 0o700
+    assert (told.kind, told.bytes) == ("directory", sum(map(len, files.values())))
+    place.source = place.source.with_name("other.sql")
+    place.source.write_bytes(DUMP)
+    assert place.fetch().kind == "plain"
     assert place.target.read_bytes() == DUMP
-    assert ("warning: " in place.said()) is warned
 
 
-def test_a_disk_that_would_be_full_ends_the_fetch_as_could_not_run(place):
-    place.stand_in("cat", "echo begun; exec sleep 300")
-    error = place.refused(limits=Limits(room=2**60, grace_s=0.5))
+def test_the_sha256_of_a_folder_is_that_of_the_list_that_sha256sum_prints(place):
+    files = place.folder_of_dump(b_dat=b"two", a_dat=b"one")
+    lines = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
+    assert place.fetch().sha256 == hashlib.sha256(lines.encode()).hexdigest()
+    assert fingerprint(place.target, lambda: None)[1] == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_a_folder_takes_the_place_of_another_whole(place):
+    place.folder_of_dump(a_dat=b"one", old_dat=b"old")
+    place.fetch()
+    (place.source / "old.dat").unlink()
+    (place.source / "a.dat").write_bytes(b"changed")
+    place.fetch()
+    assert content(place.target) == {"toc.dat": TOC, "a.dat": b"changed"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda folder: (folder / "sub").mkdir(), "sub in the folder, which is no regular file"),
+        (
+            lambda folder: (folder / "link").symlink_to("/etc/passwd"),
+            "link in the folder, which is no regular",
+        ),
+        (lambda folder: os.mkfifo(folder / "fifo"), "fifo in the folder, which is no regular file"),
+        (lambda folder: (folder / "toc.dat").unlink(), "without toc.dat: pg_dump -Fd has not finished it"),
+        (lambda folder: (folder / "toc.dat").write_bytes(TOC[:30]), "half a dump"),
+    ],
+)
+def test_a_folder_that_is_no_whole_dump_is_told_and_the_old_one_stays(place, spoil, told):
+    place.folder_of_dump(a_dat=b"one")
+    spoil(place.source)
+    error = place.refused()
+    assert told in str(error)
+    assert not error.errored
+
+
+def test_a_folder_that_changes_while_it_is_read_is_not_taken(place):
+    place.folder_of_dump(a_dat=b"one")
+    place.stand_in("tar", f'/bin/tar "$@"; echo more >>{place.source}/a.dat')
+    assert "it changed while it was copied" in str(place.refused())
+
+
+def test_where_folders_cannot_be_exchanged_they_are_renamed_one_after_the_other(place, monkeypatch):
+    monkeypatch.setattr(places, "_renameat2", None)
+    place.folder_of_dump(a_dat=b"one")
+    place.fetch()
+    (place.source / "a.dat").write_bytes(b"changed")
+    place.fetch()
+    assert content(place.target)["a.dat"] == b"changed"
+
+
+def test_a_crash_between_the_two_renames_is_put_right_by_the_next_fetch_even_if_it_fails(place):
+    aside = place.target.with_name(".backup.sql.fetch-0123456789abcdef")
+    aside.mkdir()
+    place.target.rename(aside / "former")
+    place.source.write_bytes(b"")
+    place.refused()
+
+
+def test_whoever_opens_a_folder_finds_the_old_one_or_the_new_one_and_never_none(place):
+    place.folder_of_dump(v0_dat=b"0")
+    place.fetch()
+    seen, over = set(), threading.Event()
+
+    def read():
+        while not over.is_set():
+            seen.add(frozenset(os.listdir(place.target)))  # noqa: PTH208
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(read)
+        for number in range(1, 6):
+            (place.source / f"v{number - 1}.dat").rename(place.source / f"v{number}.dat")
+            place.fetch()
+        over.set()
+        reader.result(20)
+    # The former one is emptied after it has lost its name: whoever is still in it may find less, never something else.
+    assert all(len(names - {"toc.dat"}) <= 1 for names in seen), seen
+
+
+# -- room, limits, ends ------------------------------------------------------------------------------------
+
+
+def test_a_disk_that_would_be_full_is_told_before_anything_is_copied(place):
+    with place.source.open("wb") as file:
+        file.truncate(9_000_000)
+    place.stand_in("cat", "exec sleep 300")
+    with small_disk(place.target.parent, 4):
+        place.target.write_bytes(OLD)
+        error = place.refused()
+    assert "it has 9.0 MB, and 4.2 MB are free in" in str(error)
     assert "make room" in str(error)
     assert error.errored
     assert place.gone()
+    place.target.write_bytes(OLD)
 
 
-# -- rsync:// ----------------------------------------------------------------------------------------------
-
-
-def test_rsync_brings_the_whole_file(place, rsync):
-    told = place.fetch(rsync.url)
-    assert place.target.read_bytes() == DUMP
-    assert stat.S_IMODE(place.target.stat().st_mode) == 0o600
-    assert (told["sha256"], told["source"]) == (hashlib.sha256(DUMP).hexdigest(), rsync.url)
-
-
-def test_rsync_is_called_as_built(place):
-    fake = FakeRsync(place)
-    place.fetch(fake.url)
-    assert place.argv[:-1] == list(rsync_argv(parse(fake.url), "x"))[1:-1]
-    assert Path(place.argv[-1]).parent == place.target.parent
-
-
-@pytest.mark.parametrize(("status", "errored"), [(5, False), (10, True), (12, True), (23, False), (30, True)])
-def test_rsync_that_ends_badly_says_why_and_whether_it_was_the_line(place, status, errored):
-    why = "echo 'rsync: [sender] link_stat failed: No such file' >&2; echo 'rsync error: code' >&2"
-    place.stand_in("rsync", f'for last; do :; done\necho half >"$last"; {why}; exit {status}')
-    error = place.refused("rsync://prod-1/m/dump.sql")
-    assert f"rsync ended with exit status {status}: rsync: [sender] link_stat failed" in str(error)
-    assert error.errored is errored
-    assert "link_stat" in error.tail
-
-
-if RSYNC:
-
-    @pytest.mark.parametrize("name", ["gone.sql", "folder", "fifo"])
-    def test_a_real_rsyncd_has_nothing_but_files_to_give(place, rsyncd, name):
-        (place.source.parent / "folder").mkdir()
-        os.mkfifo(place.source.parent / "fifo")
-        error = place.refused(f"rsync://127.0.0.1:{rsyncd.port}/m/{name}")
-        assert not error.errored
-
-    def test_a_real_rsyncd_gives_what_its_link_names(place, rsyncd):
-        (place.source.parent / "latest.sql").symlink_to("dump.sql")
-        place.fetch(f"rsync://127.0.0.1:{rsyncd.port}/m/latest.sql")
-        assert place.target.read_bytes() == DUMP
-        assert not place.target.is_symlink()
-
-    def test_a_real_rsyncd_without_the_module_says_no(place, rsyncd):
-        error = place.refused(f"rsync://127.0.0.1:{rsyncd.port}/other/dump.sql")
-        assert "Unknown module" in str(error)
-        assert not error.errored
-
-    def test_a_real_rsync_that_reaches_nobody_could_not_run(place, rsyncd):
-        rsyncd.end()
-        assert place.refused(rsyncd.url).errored
-
-
-# -- ssh:// ------------------------------------------------------------------------------------------------
-
-
-def test_ssh_brings_what_the_other_side_writes_and_its_warnings_go_to_the_log(place):
-    key, known = place.folder / "id", place.folder / "known hosts"
-    key.touch()
-    known.touch()
-    place.stand_in("ssh", f"echo a warning >&2\ncat {place.source}")
-    told = place.fetch(SSH_URL, identity_file=str(key), known_hosts=str(known))
-    assert place.target.read_bytes() == DUMP
-    assert place.argv == list(ssh_argv(parse(SSH_URL), str(key), str(known)))[1:]
-    assert (told["bytes"], told["source"]) == (len(DUMP), SSH_URL)
-    assert "a warning" in place.said()
-
-
-def test_the_path_is_one_word_for_the_shell_on_the_other_side(place):
-    """The stand-in does what sshd does with its last argument."""
-    odd = place.source.with_name("-a~b=c,d.sql")
-    place.source.rename(odd)
-    place.stand_in("ssh", 'for last; do :; done\nexec sh -c "$last"')
-    place.fetch(f"ssh://u@h{odd}")
-    assert place.target.read_bytes() == DUMP
-
-
-def test_ssh_sees_nothing_of_the_daemons_secrets(place, monkeypatch):
-    for name in ("PGPASSWORD", "SANDO_TOKEN", "SSH_AUTH_SOCK", "RSYNC_RSH"):
-        monkeypatch.setenv(name, "s3cret")
-    place.stand_in("ssh", "env")
-    place.fetch(SSH_URL)
-    assert b"s3cret" not in place.target.read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("script", "told", "errored"),
-    [
-        ("echo half; echo 'Connection closed by 10.0.0.1' >&2; exit 255", "Connection closed", True),
-        ("echo 'cat: /var/x: Permission denied' >&2; exit 1", "status 1: cat: /var/x: Permission", False),
-        ("kill -9 $$", "killed by SIGKILL", True),
-        ("printf 'a\\033[2Jb' >&2; exit 1", "status 1: a\\x1b[2Jb", False),
-        ("exit 0", "is empty", False),
-    ],
-)
-def test_ssh_that_ends_badly_says_why_and_whether_it_was_the_line(place, script, told, errored):
-    place.stand_in("ssh", script)
-    error = place.refused(SSH_URL)
-    assert told in str(error)
-    assert error.errored is errored
-
-
-def test_an_unknown_host_key_says_which_line_to_verify(place):
-    place.stand_in("ssh", "echo 'Host key verification failed.' >&2; exit 255")
-    known = place.folder / "known"
-    known.touch()
-    error = place.refused(SSH_URL, known_hosts=str(known))
-    assert "`ssh-keyscan -p 2222 prod-1`" in str(error)
-    assert str(known) in str(error)
-
-
-def test_a_key_file_that_is_not_there_is_told_before_anything_is_started(place):
-    place.stand_in("ssh", "echo never")
-    missing = str(place.folder / "no-key")
-    assert f"cannot read {missing} ([backup] identity_file)" in str(
-        place.refused(SSH_URL, identity_file=missing)
-    )
-    assert not (place.folder / "argv").exists()
-
-
-@pytest.mark.parametrize(
-    ("url", "told"),
-    [(SSH_URL, "ssh is not installed here: install it (package openssh-client)"),
-     ("rsync://h/m/p", "rsync is not installed here: install it (package rsync)")],
-)  # fmt: skip
-def test_a_program_that_is_missing_is_told_by_name(place, monkeypatch, url, told):
-    monkeypatch.setenv("PATH", str(place.programs))
-    error = place.refused(url)
-    assert told in str(error)
+def test_a_disk_that_is_full_at_the_target_leaves_the_old_one_and_nothing_beside_it(place):
+    """More comes than was announced: the last thing that stands in the way is the disk itself."""
+    place.stand_in("cat", "exec /usr/bin/head -c 9000000 /dev/zero")
+    with small_disk(place.target.parent, 4):
+        place.target.write_bytes(OLD)
+        error = place.refused(limits=Limits(room=0, grace_s=0.5))
+    assert "No space left on device" in str(error)
     assert error.errored
+    place.target.write_bytes(OLD)
 
 
-# -- ends --------------------------------------------------------------------------------------------------
+def test_the_room_that_others_need_is_left_free(place):
+    place.stand_in("cat", "exec /usr/bin/head -c 9000000 /dev/zero")
+    with small_disk(place.target.parent, 8):
+        place.target.write_bytes(OLD)
+        error = place.refused(limits=Limits(room=2**21, grace_s=0.5))
+    assert "less than 2 MiB are left" in str(error)
+    place.target.write_bytes(OLD)
 
 
-def test_a_line_that_falls_silent_is_ended_after_the_idle_time(place):
-    place.stand_in("ssh", "echo begun; trap '' TERM; sleep 300 & wait; sleep 300")
-    error = place.refused(SSH_URL, limits=Limits(idle_s=0.4, grace_s=0.2, room=0))
+def test_a_source_that_hangs_is_ended_after_the_idle_time(place):
+    place.stand_in("cat", "echo begun; trap '' TERM; sleep 300 & wait; sleep 300")
+    error = place.refused(limits=Limits(idle_s=0.4, grace_s=0.2, room=0))
     assert "nothing arrived for" in str(error)
-    assert "after 6 bytes" in str(error)
+    assert "bytes of 300 kB" in str(error)
     assert error.errored
     assert place.gone()
 
 
-def test_a_slow_line_that_goes_on_is_not_ended_before_the_whole_time_is_over(place):
-    place.stand_in("ssh", "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.15; done")
-    place.fetch(SSH_URL, limits=Limits(idle_s=0.8, room=0))
+def test_a_slow_source_that_goes_on_is_not_ended_before_the_whole_time_is_over(place):
+    place.stand_in("cat", "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.15; done")
+    place.target.unlink()
+    assert place.fetch(limits=Limits(idle_s=0.8, room=0)).kind == "unknown"
     assert place.target.read_bytes() == b"1\n2\n3\n4\n5\n6\n7\n8\n"
     place.target.write_bytes(OLD)
-    place.stand_in("ssh", "while :; do echo on; sleep 0.05; done")
-    error = place.refused(SSH_URL, limits=Limits(total_s=1.0, idle_s=0.9, grace_s=0.2, room=0))
+    place.stand_in("cat", "while :; do echo on; sleep 0.05; done")
+    error = place.refused(limits=Limits(total_s=1.0, idle_s=0.9, grace_s=0.2, room=0))
     assert "timed out after 1s" in str(error)
     assert place.gone()
 
 
-@pytest.mark.parametrize(("url", "name"), [(SSH_URL, "ssh"), ("rsync://h/m/p", "rsync"), (None, "cat")])
-def test_a_cancelled_fetch_leaves_the_old_file_and_no_process(place, url, name):
-    out = '>"$last"' if name == "rsync" else ""
-    place.stand_in(name, f"for last; do :; done\necho begun {out}\nsleep 300 & wait")
+def test_a_bomb_in_a_small_file_is_ended_when_its_time_is_over(place):
+    place.source.write_bytes(zstd.compress(bytes(50_000_000)) * 4000)
+    error = place.refused(limits=Limits(total_s=2.0, room=0))
+    assert "timed out while it was looked through" in str(error)
+    assert error.errored
+
+
+def test_a_cancelled_fetch_leaves_the_old_file_and_no_process(place):
+    place.stand_in("cat", "echo begun\nsleep 300 & wait")
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(place.fetch, url)
-        until(place.arrived)
+        future = pool.submit(place.fetch)
+        until(place.begun)
         place.cancel.cancel()
         with pytest.raises(Cancelled):
             future.result(20)
-    assert place.target.read_bytes() == OLD
+    place.untouched()
     assert place.gone()
 
 
@@ -507,14 +393,14 @@ def test_a_cancel_between_arrival_and_rename_is_heard(place, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda fd: (real(fd), place.cancel.cancel()))
     with pytest.raises(Cancelled):
         place.fetch()
-    assert place.target.read_bytes() == OLD
+    place.untouched()
 
 
 def test_a_fetch_that_was_cancelled_before_it_began_touches_nothing(place):
     place.cancel.cancel()
     with pytest.raises(Cancelled):
         place.fetch()
-    assert place.target.read_bytes() == OLD
+    place.untouched()
     assert not place.log.path.exists()
 
 
@@ -531,3 +417,48 @@ def test_a_reader_sees_the_old_file_or_the_new_one_and_never_a_part(place):
         over.set()
         reader.result(20)
     assert seen <= {hashlib.sha256(x).digest() for x in (OLD, DUMP)}
+
+
+# -- who is told -------------------------------------------------------------------------------------------
+
+
+def test_how_far_it_is_is_told_while_it_runs_and_of_how_much(place, monkeypatch):
+    monkeypatch.setattr(arrival, "_TELL_S", 0.0)
+    monkeypatch.setattr(arrival, "_SAY_S", 0.0)
+    go = place.folder / "go"
+    place.stand_in(
+        "cat", f'/usr/bin/head -c 100000 "$2"; until [ -e {go} ]; do sleep 0.02; done; tail -c +100001 "$2"'
+    )
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(place.fetch)
+        until(lambda: Arriving("fetch", 100_000, len(DUMP)) in place.told)
+        go.touch()
+        future.result(20)
+    assert place.told[-1] == Arriving("check", len(DUMP), len(DUMP))
+    assert "backup: fetch: 100 kB of 300 kB" in place.said()
+    sizes = [arriving.bytes for arriving in place.told]
+    assert sizes == sorted(sizes)
+
+
+def test_a_short_fetch_tells_nobody(place):
+    place.fetch()
+    assert place.told == []
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [(0, "0 bytes"), (9_999, "9999 bytes"), (12_345, "12 kB"), (1_234_567, "1.2 MB"), (34 * 10**10, "340 GB"), (5 * 10**16, "50000 TB")],
+)  # fmt: skip
+def test_a_size_is_told_for_people(size, told):
+    assert arrival.told(size) == told
+
+
+def test_what_is_fetched_twice_is_the_same(place):
+    first, second = place.fetch(), place.fetch()
+    assert (first.sha256, first.bytes) == (second.sha256, second.bytes)
+    assert Path(place.target).read_bytes() == DUMP
+
+
+def test_the_ends_of_the_samples_are_those_of_a_dump():
+    assert plain(5).startswith(HEAD)
+    assert plain(5).endswith(END)

@@ -1,16 +1,22 @@
 import os
+import shutil
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from sando.model.backup import Fetched, LastGood
 from sando.model.errors import Cancelled, WorkError
 from sando.model.topology import GATE_KINDS, PASSIVE, BackupSpec
 from sando.work.cancel import CancelToken
 from sando.work.gates.table import GATES
 from sando.work.log import OpLog
+from sando.work.now import read_clock
 from sando.work.process import Keepers
+from sando.work.scratch import programs
 from tests.work.workshop import Bench
 
 
@@ -168,16 +174,31 @@ def test_without_migrations_the_rehearsal_is_green(bench, release):
 
 
 @pytest.mark.parametrize("path", ["migrations/1.sql", "migrations/2026_init/up.sql"])
-def test_migrations_that_nobody_rehearsed_are_not_called_green(bench, path):
+def test_migrations_that_nobody_rehearsed_are_not_called_green(bench, path, monkeypatch):
+    monkeypatch.setenv("PATH", only(bench.folder / "bin", "git"))  # no PostgreSQL on this machine
+    monkeypatch.setattr(programs, "FOLDERS", ())
     bench.clone.put(path, "create table t();")
     bench.push()
+    bench.spec(
+        command=("/bin/sh", "-c", "/bin/mkdir -p out && /bin/cp src out/server && /bin/chmod +x out/server")
+    )
     release = bench.build()
-    with pytest.raises(WorkError, match="not built in yet: remove this gate from tier mm") as caught:
+    with pytest.raises(
+        WorkError, match=r"install PostgreSQL .*or set scratch_db_url|set `command` on this gate"
+    ) as caught:
         bench.gate(release, "migration_dry_run")
     assert caught.value.errored
 
 
-def test_a_backup_is_judged_by_its_age(bench, release, tmp_path):
+def only(folder, *names):
+    """A PATH with these programs alone."""
+    folder.mkdir()
+    for name in names:
+        (folder / name).symlink_to(shutil.which(name))
+    return str(folder)
+
+
+def test_a_backup_that_somebody_put_there_is_judged_by_its_own_time(bench, release, tmp_path):
     file = tmp_path / "backup.sql"
     backup = BackupSpec("file:///x", str(file), max_age_s=172800.0)
     verdict = bench.gate(release, "backup_fresh", backup=backup)
@@ -187,9 +208,92 @@ def test_a_backup_is_judged_by_its_age(bench, release, tmp_path):
     old = time.time() - 3 * 86400 - 30
     os.utime(file, (old, old))
     verdict = bench.gate(release, "backup_fresh", backup=backup)
-    assert verdict.message == "fetched 3d ago, 2d at most: fetch a new one (`sando backup`)"
+    assert verdict.message == "put there 3d ago, not by sando, 2d at most: fetch a new one (`sando backup`)"
     assert not verdict.passed
     assert bench.gate(release, "backup_fresh", backup=backup, max_age_s=4 * 86400.0).passed
+
+
+@pytest.fixture
+def fetched(tmp_path):
+    """A backup of ten bytes that was fetched two days ago; answers its spec, and what is known of it."""
+    path = tmp_path / "backup.sql"
+    path.write_bytes(b"0123456789")
+    spec = BackupSpec("file:///x", str(path), max_age_s=86400.0)
+
+    def known(days=2.0, **clocks):
+        now = read_clock()
+        at = structs.replace(now.plus(-days * 86400), **clocks)
+        os.utime(path, (at.at.timestamp(),) * 2)
+        return LastGood(Fetched("file:///x", str(path), 10, "00"), at, 1)
+
+    return spec, known
+
+
+def test_a_backup_that_was_touched_is_no_younger_for_that(bench, release, fetched):
+    spec, known = fetched
+    two_days = known()
+    os.utime(spec.local_path)
+    verdict = bench.gate(release, "backup_fresh", backup=spec, fetched=two_days)
+    assert (verdict.passed, verdict.message) == (
+        False, "fetched 2d ago, 1d at most: fetch a new one (`sando backup`)",
+    )  # fmt: skip
+    assert bench.gate(release, "backup_fresh", backup=spec, fetched=two_days, max_age_s=3 * 86400.0).passed
+
+
+def test_an_old_file_that_was_put_back_is_as_old_as_it_says(bench, release, fetched):
+    spec, known = fetched
+    fresh = known(0.1)
+    assert bench.gate(release, "backup_fresh", backup=spec, fetched=fresh).passed
+    old = time.time() - 5 * 86400
+    os.utime(spec.local_path, (old, old))
+    verdict = bench.gate(release, "backup_fresh", backup=spec, fetched=fresh)
+    assert verdict.message.startswith("the file is 5d old, though a fetch ended 2h 24m ago")
+    assert not verdict.passed
+
+
+def test_a_backup_of_another_size_is_somebody_elses(bench, release, fetched):
+    spec, known = fetched
+    two_days = known()
+    with open(spec.local_path, "ab") as file:  # noqa: PTH123
+        file.write(b"more")
+    verdict = bench.gate(release, "backup_fresh", backup=spec, fetched=two_days)
+    assert (verdict.passed, "not by sando" in verdict.message) == (True, True)
+    moved = BackupSpec("file:///x", f"{spec.local_path}.other", max_age_s=86400.0)
+    os.rename(spec.local_path, moved.local_path)  # noqa: PTH104
+    assert "not by sando" in bench.gate(release, "backup_fresh", backup=moved, fetched=two_days).message
+
+
+def test_the_age_of_a_folder_is_that_of_its_fetch(bench, release, tmp_path):
+    folder = tmp_path / "backup"
+    folder.mkdir()
+    (folder / "toc.dat").write_bytes(b"0123456789")
+    spec = BackupSpec("file:///x", str(folder), max_age_s=86400.0)
+    known = LastGood(Fetched("file:///x", str(folder), 10, "00"), read_clock().plus(-2 * 86400), 1)
+    assert bench.gate(release, "backup_fresh", backup=spec, fetched=known).message.startswith(
+        "fetched 2d ago"
+    )
+
+
+@pytest.mark.parametrize("wall_days", [-10, 10])
+def test_a_clock_that_jumped_within_the_boot_makes_no_backup_young(bench, release, fetched, wall_days):
+    """It was fetched when the wall clock showed another day; by the boot clock that is two days ago."""
+    spec, known = fetched
+    now = read_clock()
+    then = known(at=now.at + timedelta(days=wall_days))
+    verdict = bench.gate(release, "backup_fresh", backup=spec, fetched=then)
+    assert not verdict.passed
+    assert bench.gate(release, "backup_fresh", backup=spec, fetched=then, max_age_s=11 * 86400.0).passed
+
+
+def test_a_time_that_is_yet_to_come_is_never_taken_for_a_young_one(bench, release, fetched):
+    spec, known = fetched
+    tomorrow = known(at=read_clock().at + timedelta(days=1), boot="another")
+    verdict = bench.gate(release, "backup_fresh", backup=spec, fetched=tomorrow)
+    assert (verdict.passed, "is yet to come: the clock was set back" in verdict.message) == (False, True)
+    verdict = bench.gate(release, "backup_fresh", backup=spec)
+    assert (verdict.passed, "its time is yet to come" in verdict.message) == (False, True)
+    soon = known(at=read_clock().at + timedelta(seconds=60), boot="another")  # clocks are set right at a boot
+    assert bench.gate(release, "backup_fresh", backup=spec, fetched=soon).passed
 
 
 def test_a_backup_gate_without_a_backup_section_is_errored(bench, release):

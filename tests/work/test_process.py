@@ -1,5 +1,6 @@
 """Contained processes, with real trees: whatever a build does, nothing of it outlives its end."""
 
+import grp
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sando.model.errors import Cancelled, WorkError
+from sando.work.account import account_of
 from sando.work.cancel import CancelToken
 from sando.work.log import OpLog, read_log
 from sando.work.process import Exit, Keepers, clean_env, command_argv
@@ -432,3 +434,79 @@ def test_a_command_sees_nothing_of_the_daemon_but_what_it_was_given(job, monkeyp
 def test_a_string_is_a_command_of_the_shell_and_a_tuple_is_not():
     assert command_argv("make && true") == ("sh", "-c", "make && true")
     assert command_argv(("make", "all")) == ("make", "all")
+
+
+def test_a_command_reads_what_it_is_given_and_the_descriptor_stays_the_caller_s(job, tmp_path):
+    (tmp_path / "words").write_text("read me\n")
+    with (tmp_path / "words").open() as words:
+        running = job.keepers.spawn(
+            ["cat"], cwd=tmp_path, env=job.mark.env, log=job.log, step="feed", stdin=words.fileno()
+        )
+        assert running.wait(10).ok
+        assert words.read() == ""  # one offset, which is at the end now
+    assert job.output() == "read me\n"
+
+
+def test_who_feeds_a_command_hears_that_it_has_ended(job, tmp_path):
+    read, write = os.pipe()
+    running = job.keepers.spawn(
+        ["true"], cwd=tmp_path, env=job.mark.env, log=job.log, step="feed", stdin=read
+    )
+    os.close(read)
+    assert running.wait(10).ok
+    with pytest.raises(BrokenPipeError):
+        os.write(write, b"too late")
+    os.close(write)
+
+
+def test_a_command_runs_as_the_account_and_in_no_group_of_the_daemon(job, tmp_path):
+    account = account_of("nobody") if os.geteuid() == 0 else None  # only root can become somebody else
+    running = job.keepers.spawn(
+        ["id", "-Gn"], cwd="/", env=job.mark.env, log=job.log, step="as", account=account
+    )
+    assert running.wait(10).ok
+    group = grp.getgrgid(account.group if account else os.getegid()).gr_name
+    assert job.output().split()[0] == group
+    assert account is None or len(job.output().split()) == len({account.group, *account.extra_groups})
+
+
+def test_a_folder_is_reached_by_a_descriptor_whoever_may_enter_those_above(job, tmp_path):
+    closed = tmp_path / "closed" / "folder"
+    closed.mkdir(parents=True)
+    (closed / "file").write_text("inside\n")
+    (tmp_path / "closed").chmod(0o700)
+    account = account_of("nobody") if os.geteuid() == 0 else None
+    options = {"cwd": "/", "env": job.mark.env, "log": job.log, "step": "as", "account": account}
+    running = job.keepers.spawn(["cat", "{folder}/file"], folder=closed, **options)
+    assert running.wait(10).ok
+    assert job.output() == "inside\n"
+    if account:
+        assert not job.keepers.spawn(["cat", str(closed / "file")], **options).wait(10).ok
+
+
+def test_the_folder_stands_in_the_environment_too(job, tmp_path):
+    (tmp_path / "file").write_text("inside\n")
+    env = {**job.mark.env, "WHERE": "{folder}/file"}
+    options = {"cwd": "/", "env": env, "log": job.log, "step": "as", "folder": tmp_path}
+    assert job.keepers.spawn(["sh", "-c", 'cat "$WHERE"'], **options).wait(10).ok
+    assert job.output() == "inside\n"
+
+
+def test_a_command_that_is_alone_can_start_no_process(job):
+    account = account_of("nobody") if os.geteuid() == 0 else None  # root is not held by the limit
+    options = {"cwd": "/", "env": job.mark.env, "log": job.log, "step": "as", "account": account}
+    assert job.keepers.spawn(["sh", "-c", "id -un; echo ran"], **options).wait(10).ok
+    assert not job.keepers.spawn(["sh", "-c", "id -un; echo ran"], alone=True, **options).wait(10).ok
+    assert job.output().count("ran") == 1
+
+
+def test_a_folder_that_is_not_there_is_named(job, tmp_path):
+    with pytest.raises(WorkError, match=r"cannot start true: .*gone") as caught:
+        job.keepers.spawn(
+            ["true"], cwd="/", env=job.mark.env, log=job.log, step="as", folder=tmp_path / "gone"
+        )
+    assert caught.value.errored
+
+
+def test_an_account_that_the_machine_does_not_have_is_told():
+    assert account_of("nobody-of-that-name") is None

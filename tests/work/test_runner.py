@@ -166,3 +166,37 @@ def test_a_job_started_after_close_is_cancelled_from_the_beginning():
     runner.close(0)
     runner.start("late", until_cancelled, owner)
     assert owner.outcome() == Aborted()
+
+
+def test_what_the_work_says_reaches_whoever_owns_it_now_and_nobody_after_its_end(runner):
+    first, second, go, done = Owner(), Owner(), threading.Event(), Owner()
+
+    def work(_):
+        runner.say("fetch 1", "a tenth")
+        go.wait(10)
+        runner.say("fetch 1", "a half")
+        return "all"
+
+    runner.start("fetch 1", work, done, first)
+    assert first.outcome() == "a tenth"
+    assert runner.adopt("fetch 1", done, second)
+    go.set()
+    assert second.outcome() == "a half"
+    assert done.outcome() == Done("all")
+    runner.say("fetch 1", "late")
+    runner.say("unknown", "lost")
+    runner.forget("fetch 1")
+    assert first.heard.empty()
+    assert second.heard.empty()
+
+
+def test_nobody_has_to_hear_what_the_work_says_and_an_owner_that_raises_ends_nothing(runner):
+    done = Owner()
+    runner.start("fetch 1", lambda _: runner.say("fetch 1", "a tenth"), done)
+    assert done.outcome() == Done(None)
+
+    def broken(key, said):
+        raise ValueError(said)
+
+    runner.start("fetch 2", lambda _: runner.say("fetch 2", "a tenth"), done, broken)
+    assert done.outcome() == Done(None)

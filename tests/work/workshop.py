@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sando.model.backup import LastGood
 from sando.model.gates import Verdict
 from sando.model.release import Release
 from sando.model.topology import BackupSpec, BuildSpec, GateSpec
@@ -13,6 +14,7 @@ from sando.work.gates.table import GateContext, run_gate
 from sando.work.git import ensure_bare, tip
 from sando.work.log import OpLog
 from sando.work.process import Keepers
+from sando.work.scratch.opening import Where
 from tests.work.pushing import Clone
 
 PUSHED = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -27,6 +29,7 @@ class Bench:
     clone: Clone
     folder: Path
     operation: int = 41
+    scratch: Path | None = None
 
     @classmethod
     def make(cls, folder: Path, keepers: Keepers, spec: BuildSpec = SHELL) -> "Bench":
@@ -67,10 +70,16 @@ class Bench:
         kind: str,
         cancel: CancelToken | None = None,
         backup: BackupSpec | None = None,
+        fetched: LastGood | None = None,
+        url: str | None = None,
+        running: tuple[str, ...] = (),
+        boot: GateSpec | None = None,
         **keys: object,
     ) -> Verdict:
         spec = GateSpec(kind=kind, name=keys.pop("name", kind), **keys)
+        where = Where(self.scratch or Path(self.shop.workdir, "scratch"), url)
         context = GateContext(
-            spec, "mm", release.version, release.sha, self.operation, str(self.store / release.version), self.shop, self.log, backup
+            spec, "mm", release.version, release.sha, self.operation, str(self.store / release.version), self.shop, self.log, backup,
+            where, running, first_release=not running, fetched=fetched, boot=boot,
         )  # fmt: skip
         return run_gate(context, cancel or CancelToken())

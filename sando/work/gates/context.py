@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sando.model.backup import LastGood
 from sando.model.gates import Verdict
 from sando.model.names import visible
 from sando.model.topology import BackupSpec, Command, GateSpec
@@ -11,13 +12,16 @@ from sando.work.cancel import CancelToken
 from sando.work.git import checked_out, checkout
 from sando.work.log import OpLog
 from sando.work.process import clean_env, command_argv
+from sando.work.scratch.opening import Where
 
 
 @dataclass(frozen=True, slots=True)
 class GateContext:
     """One gate of one version on the build tier. `release` is its folder in the store.
 
-    `running` are the other versions that run on the later tiers now; `first_release` is true while none ever has.
+    `running` are the other versions that run on the later tiers now; `first_release` is true while none ever has;
+    `fetched` is the last good fetch of the backup. `boot` is the tier's own boot_smoke gate, `where` is where backups
+    are restored; a daemon has one such place for all of its tiers.
     """
 
     spec: GateSpec
@@ -29,8 +33,11 @@ class GateContext:
     shop: Workshop
     log: OpLog
     backup: BackupSpec | None
+    where: Where
     running: tuple[str, ...] = ()
     first_release: bool = True
+    fetched: LastGood | None = None
+    boot: GateSpec | None = None
 
     @property
     def timeout_s(self) -> float:

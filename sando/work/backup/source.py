@@ -11,6 +11,11 @@ from sando.model.topology import BackupSpec
 
 STEP = "backup"
 SSH_PORT = 22
+HEADER = "sando-backup"
+"""The first word of the line that tells, before the bytes come, what they are: then a word of ours, `file` or `folder`,
+and the size, or `-`. A key that is bound to one command on the other side sends the bytes alone."""
+CHANGED = 75
+"""Exit status of a source that changed while it was read."""
 _FORMS = "file:///path, rsync://host[:port]/module/path or ssh://user@host[:port]/path"
 _USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -18,6 +23,18 @@ _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _REMOTE_PATH = re.compile(r"[\w./+@,=:~-]+")  # no glob for rsyncd, nothing that a shell would read
 _NOT_IN_OPTIONS = '"\\%'  # ssh reads these in the files that its options name: quotes, escapes, tokens
 _INTO = 'out=$1; shift; exec "$@" >"$out"'
+# One line, and none of ' \\ ! in it: so it is the same text inside the quotes of sh, csh and fish. Where stat is neither
+# GNU's nor BusyBox's, neither the size is known nor whether the file changed.
+_SEND = (
+    "p=$1 n=$2; "
+    'at() { stat -L -c "%s %Y %i" -- "$p" 2>/dev/null || echo -; }; '
+    'if [ -d "$p" ]; then '
+    's=0; for z in $(stat -L -c %s -- "$p"/* 2>/dev/null); do s=$((s + z)); done; '
+    f'echo "{HEADER} $n folder $s"; exec tar -C "$p" -cf - .; fi; '
+    'if [ -e "$p" ]; then [ -f "$p" ] || { echo "$p is neither a file nor a folder" >&2; exit 1; }; fi; '
+    f'a=$(at); echo "{HEADER} $n file $a"; cat -- "$p" || exit 1; '
+    f'[ "$a" = "$(at)" ] || {{ echo "$p changed while it was copied" >&2; exit {CHANGED}; }}'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +70,7 @@ def parse(url: str) -> Source:
         parts = urlsplit(url)
     except ValueError:
         raise _bad(f"is no URL: write {_FORMS}") from None
-    _check_path(parts.path)
+    parts = parts._replace(path=_checked(parts.path))
     if scheme == "file":
         return _file(parts)
     if not _REMOTE_PATH.fullmatch(parts.path):
@@ -61,41 +78,66 @@ def parse(url: str) -> Source:
     return _rsync(parts) if scheme == "rsync" else _ssh(parts)
 
 
-def fetch_argv(source: Source, spec: BackupSpec, target: str) -> tuple[str, ...]:
-    """What writes the source to the file `target`, which is there already and empty."""
-    match source.scheme:
-        case "rsync":
-            return rsync_argv(source, target)
-        case "ssh":
-            return into(target, ssh_argv(source, spec.identity_file, spec.known_hosts))
-        case _:
-            return into(target, ("cat", "--", source.path))
+def send_argv(source: Source, spec: BackupSpec, word: str) -> tuple[str, ...]:
+    """What writes the source to its stdout, behind a HEADER with that word: the bytes of a file, or a folder as a tar."""
+    send = ("sh", "-c", _SEND, "sh", source.path, word)
+    if source.scheme == "file":
+        return send
+    return ssh_argv(source, spec, " ".join(map(shlex.quote, send)))
 
 
 def program(source: Source) -> str:
     """The program that this machine needs for it."""
-    return {"rsync": "rsync", "ssh": "ssh"}.get(source.scheme, "cat")
+    return {"rsync": "rsync", "ssh": "ssh"}.get(source.scheme, "sh")
 
 
-def rsync_argv(source: Source, target: str) -> tuple[str, ...]:
-    """One regular file into one that is there: neither a second file nor a link or device has a place to go."""
-    only_a_file = ("--no-recursive", "--copy-links", "--no-links", "--no-devices", "--no-specials")
-    in_place = (
-        "--inplace",
-        "--whole-file",
-    )  # so that the target grows, and nothing lies beside it after a kill
-    return ("rsync", "--no-motd", "--protect-args", *only_a_file, *in_place, "--", source.shown, target)
+_RSYNC = (
+    "rsync", "--no-motd", "--protect-args", "--no-human-readable", "--no-recursive", "--copy-links", "--no-links",
+    "--no-devices", "--no-specials",
+)  # fmt: skip
 
 
-def ssh_argv(source: Source, identity_file: str | None, known_hosts: str | None) -> tuple[str, ...]:
-    """`cat` over ssh, without anybody's ssh config, asking nobody; an unknown host key is an error."""
-    argv = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
-    if identity_file is not None:
-        argv += ["-i", _plain(identity_file, "identity_file"), "-o", "IdentitiesOnly=yes"]
-    if known_hosts is not None:
-        argv += ["-o", f'UserKnownHostsFile="{_plain(known_hosts, "known_hosts")}"']
-    where = f"{source.user}@{source.host}"
-    return (*argv, "-p", str(source.port or SSH_PORT), "--", where, f"cat -- {shlex.quote(source.path)}")
+def list_argv(source: Source, *, inside: bool = False) -> tuple[str, ...]:
+    """One line that says what the source is, or one for each file in the folder that it is."""
+    return (*_RSYNC, "--list-only", "--dirs", "--", source.shown + "/" * inside)
+
+
+def file_argv(source: Source, target: str) -> tuple[str, ...]:
+    """One regular file into one that is there: neither a second file nor a link or device has a place to go.
+
+    In place, so that the target grows, and nothing lies beside it after a kill.
+    """
+    return (*_RSYNC, "--inplace", "--whole-file", "--", source.shown, target)
+
+
+def folder_argv(source: Source, target: str) -> tuple[str, ...]:
+    """The files of one folder, and nothing below it, into a folder that is there and empty."""
+    return (*_RSYNC, "--dirs", "--inplace", "--whole-file", "--", f"{source.shown}/", f"{target}/")
+
+
+def ssh_argv(source: Source, spec: BackupSpec, command: str) -> tuple[str, ...]:
+    """The client, without anybody's config, asking nobody; an unknown host key is an error."""
+    argv = [
+        "ssh",
+        "-F",
+        "none",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "StrictHostKeyChecking=yes",
+        "-o",
+        "ConnectTimeout=10",
+    ]
+    if spec.identity_file is not None:
+        argv += ["-i", _plain(spec.identity_file, "identity_file"), "-o", "IdentitiesOnly=yes"]
+    if spec.known_hosts is not None:
+        argv += [
+            "-o",
+            f'UserKnownHostsFile="{_plain(spec.known_hosts, "known_hosts")}"',
+            "-o",
+            "GlobalKnownHostsFile=/dev/null",
+        ]
+    return (*argv, "-p", str(source.port or SSH_PORT), "--", f"{source.user}@{source.host}", command)
 
 
 def into(target: str, argv: tuple[str, ...]) -> tuple[str, ...]:
@@ -115,6 +157,8 @@ def _rsync(parts: SplitResult) -> Source:
     module, _, inside = parts.path[1:].partition("/")
     if not inside or module.startswith("-"):
         raise _bad("names no module and file: write rsync://host/module/path")
+    if inside.startswith("-"):  # the server takes what follows its module for an option
+        raise _bad("has a path that begins with -: rename the file")
     return Source("rsync", parts.path, *_server(parts))
 
 
@@ -149,11 +193,12 @@ def _host(name: str) -> str:
     return name.lower()
 
 
-def _check_path(path: str) -> None:
-    if len(path) < 2 or path.startswith("//") or ".." in path.split("/"):
-        raise _bad("its path must be plain: no '..', no '//' in front")
-    if path.endswith(("/", "/.")):
-        raise _bad("names a folder: write the path of one file")
+def _checked(path: str) -> str:
+    """Without the slash that a folder's path may end with."""
+    plain = path.removesuffix("/")
+    if len(plain) < 2 or plain.startswith("//") or ".." in plain.split("/") or plain.endswith(("/", "/.")):
+        raise _bad("its path must be plain: no '..', no '//' in front, and a name at its end")
+    return plain
 
 
 def _plain(path: str, key: str) -> str:
