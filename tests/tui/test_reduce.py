@@ -382,6 +382,20 @@ def test_what_has_ended_meanwhile_is_said_before_it_is_aborted():
 # -- reading --------------------------------------------------------------------------------------------------------
 
 
+def test_another_state_of_what_runs_has_to_be_seen_before_it_is_aborted():
+    busy = on("a", state=replace(STATE, tiers=(MM, replace(A, operation=44))))
+    question = asked(busy, "x", operation=RUNNING)
+    again = after(question, Planned(1, operation=replace(RUNNING, step="switch")))
+    assert played(question, Planned(1, operation=RUNNING), "y")[1]
+    assert played(again, "y")[1] == []
+    assert len(played(seen(again), "y")[1]) == 1
+
+
+def test_what_was_asked_for_an_abort_changes_no_other_question():
+    question = asked(on("a"), "R", BACK)
+    assert after(question, Planned(1, operation=RUNNING)) == question
+
+
 def log(lines: int = 100, **more) -> Screen:
     screen = seen(after(on("a"), "l"))
     return seen(
