@@ -272,7 +272,10 @@ def test_what_cannot_be_asked_says_why(working, puppet, ear, answer, detail):
 @pytest.mark.parametrize(
     ("send", "body", "text"),
     [
-        (Send(1, "POST", "/promote/a", {"version": "0.8.2"}), OPERATION, "promote 44 of 0.8.2: running"),
+        (Send(1, "POST", "/promote/a", {"version": "0.8.2"}), OPERATION, "promote 44 of 0.8.2: started"),
+        (Send(1, "POST", "/operations/44/abort", {}), OPERATION, "promote 44 of 0.8.2: told to stop"),
+        (Send(1, "POST", "/operations/44/abort", {}), OPERATION | {"status": "aborted"}, "promote 44 of 0.8.2: aborted"),
+        (Send(1, "POST", "/backup/fetch", {}), OPERATION | {"kind": "backup", "version": None, "status": []}, "backup 44: []"),
         (Send(1, "POST", "/rebuild", {}), OPERATION | {"kind": "build", "version": None, "sha": "1a2b3c4d", "code": "already_built"},
          "build 44 of 1a2b3c4: already_built"),
         (Send(1, "POST", "/confirm/a", {}), {"gate": "manual_confirm", "outcome": "passed", "version": "0.8.2", "tier": "a"},

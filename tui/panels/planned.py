@@ -8,6 +8,7 @@ from sando.client.shapes import Change, Check, Plan, PlannedNode
 from tui import text as t
 from tui.model.screen import Question, Screen
 from tui.panels.header import moment
+from tui.panels.nodes import way_back
 from tui.rows import Row, Segment, Style
 
 LABEL = 13
@@ -75,10 +76,21 @@ def goes_out(question: Question, plan: Plan, width: int) -> list[Row]:
     made += _commits("taken back", plan.commits_back, plan.commits_back_more, width)
     made += _listed("migrations", list(plan.migrations or ()), MOST_NODES, width)
     made += _listed("stay applied", list(plan.migrations_back or ()), MOST_NODES, width)
-    safe = [f"{old}: {known}" for old, known in plan.rollback_safe.items()]
-    made += _listed("way back" if plan.act == "promote" else "runs on", safe, 4, width)
+    made += _way_back(plan, width)
     if plan.on_failure and question.act == "promote":
         made += _list("on failure", _on_failure(plan), width)
+    return made
+
+
+def _way_back(plan: Plan, width: int) -> list[Row]:
+    made: list[Row] = []
+    for old, safe in plan.rollback_safe.items():
+        words, style = way_back(old, safe)
+        label = "" if made else "way back" if plan.act == "promote" else "schema"
+        made += [
+            (Segment(t.fit(label, LABEL), "dim"), Segment(line, style))
+            for line in t.wrap(words, width - LABEL)
+        ]
     return made
 
 
