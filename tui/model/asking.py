@@ -175,7 +175,7 @@ def agree(screen: Screen) -> Step:
     if why := why_not(question):
         return stay(noted(screen, why))
     if not question.seen:
-        return stay(screen)
+        return stay(noted(screen, "it was not on the screen yet when that was struck: read it, then y"))
     return replace(screen, overlay=replace(question, phase="sending"), note=None), (_send(question),)
 
 
