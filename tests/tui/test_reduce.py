@@ -131,6 +131,15 @@ def test_a_filter_that_fits_no_tier_is_meant_for_the_events():
     assert [line.kind for line in shown] == ["DeployFailed"]
 
 
+def test_a_filter_that_is_meant_for_the_events_leaves_the_selected_tier_alone():
+    """On its way there it may have fitted another one."""
+    screen = after(on("a"), "/", *typed("b"))
+    assert screen.selected == "b"
+    assert after(screen, *typed("ackup"), "enter").selected == "a"
+    assert after(screen, "escape").selected == "a"
+    assert after(screen, "enter").selected == "b"
+
+
 def test_escape_takes_back_one_thing_at_a_time_and_leaves_only_then():
     screen = after(opened(), "/", *typed("b"))
     assert after(screen, "escape").filter == ""

@@ -23,6 +23,8 @@ _NAMES = {
     curses.KEY_PPAGE: "page-up", curses.KEY_NPAGE: "page-down", curses.KEY_HOME: "home", curses.KEY_END: "end",
     curses.KEY_BTAB: "shift-tab", curses.KEY_ENTER: "enter", curses.KEY_BACKSPACE: "backspace",
 }  # fmt: skip
+_MORE_NAMES = {b"kcbt2": "shift-tab"}
+"""Keys that have no number of their own, by the name that the terminal's description gives them."""
 
 
 class Canvas(npyscreen.widget.Widget):  # type: ignore[misc]
@@ -89,8 +91,8 @@ class Canvas(npyscreen.widget.Widget):  # type: ignore[misc]
             self._struck_at = time.monotonic()
             if got <= LAST_BYTE:
                 made += self._keyboard.feed(self._decoder.decode(bytes([got])))
-            elif got in _NAMES:
-                made += self._keyboard.named(_NAMES[got])
+            elif name := _NAMES.get(got) or _MORE_NAMES.get(curses.keyname(got)):
+                made += self._keyboard.named(name)
         if self._keyboard.waiting and time.monotonic() >= self._struck_at + ESCAPE_S:
             made += self._keyboard.rest()
         return made
