@@ -89,6 +89,14 @@ def test_how_far_operations_are_is_told_with_the_state(crew, puppet, ear):
     assert (operation.id, operation.step) == (44, "upload")
 
 
+def test_an_operation_that_cannot_be_read_is_left_out_and_the_state_is_told_all_the_same(crew, puppet, ear):
+    puppet.tiers = [a_tier("mm", operation=43), a_tier("a", operation=44)]
+    puppet.answers["GET", "/operations/43"] = Answer(body={"id": "x"})
+    puppet.answers["GET", "/operations/44"] = Answer(body=OPERATION)
+    crew.start()
+    assert [o.id for o in ear.wait(Arrived, 2).operations] == [44]
+
+
 def test_what_happens_is_followed_by_a_new_state_at_once(crew, puppet, ear, monkeypatch):
     monkeypatch.setattr(poller, "EVERY_S", 1000.0)
     crew.start()
@@ -184,6 +192,25 @@ def test_a_daemon_that_was_restarted_goes_on_where_it_ended_what_happened_meanwh
     ear.wait(Feed, 2, up=True)
     until(lambda: len(ear.seqs) == 7)
     assert ear.seqs == list(range(1, 8))
+
+
+def test_a_daemon_that_is_back_is_heard_at_once_also_where_its_state_is_the_same(
+    crew, puppet, ear, monkeypatch
+):
+    puppet.answers["GET", "/state"] = lambda asked: (
+        Answer(304, raw=b"")
+        if asked.headers.get("if-none-match") == '"7"'
+        else Answer(body=puppet.state(), headers={"ETag": '"7"'})
+    )
+    crew.start()
+    ear.wait(Feed, up=True)
+    monkeypatch.setattr(hearer, "SLOWEST_S", 1000.0)
+    monkeypatch.setattr(hearer, "FIRST_S", 1000.0)
+    puppet.stop()
+    ear.wait(Feed, up=False)
+    ear.wait(Lost)
+    puppet.start()
+    ear.wait(Feed, 2, up=True)
 
 
 def test_after_a_reset_the_events_go_on_from_its_place(crew, puppet, ear):
