@@ -78,7 +78,7 @@ def goes_out(question: Question, plan: Plan, width: int) -> list[Row]:
     made += _listed("stay applied", list(plan.migrations_back or ()), MOST_NODES, width)
     made += _way_back(plan, width)
     if plan.on_failure and question.act == "promote":
-        made += _list("on failure", _on_failure(plan), width)
+        made += _list("on failure", _on_failure(plan), width, "dim")
     return made
 
 
