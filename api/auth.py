@@ -4,14 +4,14 @@ import hashlib
 import hmac
 import ipaddress
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any
+from typing import NamedTuple
 
 import falcon
 
 from api.collaborators import Collaborators
-from api.errors import SAFE_HEADERS, Problem, problem
+from api.errors import Problem, problem
 from sando.model.answers import Refusal
 from sando.model.topology import TokenSpec
 
@@ -21,18 +21,37 @@ OPEN = frozenset({"/healthz"})
 _RANK = {"open": 0, "read": 1, "build": 2, "operate": 3}
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::([0-9]{1,5}))?", re.ASCII)
 _ORIGIN = re.compile(r"(https?)://([^/\s]+)", re.ASCII)
-_SAFE = list(SAFE_HEADERS.items())
+_WHO = "sando.who"
 _HOW = "send `Authorization: Bearer TOKEN`"
 _DEFAULT_PORT = {"http": "80", "https": "443"}
 
 
+class Who(NamedTuple):
+    """The name that operations and events carry, what it may do, and the token that says so."""
+
+    name: str
+    scope: str
+    sha256: str | None = None
+
+
+_ANYBODY = Who(ANONYMOUS, "operate")
+_UNASKED = Who(ANONYMOUS, "open")
+
+
 def actor(req: falcon.Request) -> str:
     """The name that operations and events carry: the token's."""
-    return str(getattr(req.context, "actor", ANONYMOUS))
+    who: Who = req.env.get(_WHO, _UNASKED)
+    return who.name
+
+
+def permit(req: falcon.Request, tokens: Callable[[], Sequence[TokenSpec]]) -> Callable[[], bool]:
+    """For a stream: whether who came with this request may still be here, asked again and again."""
+    who: Who = req.env.get(_WHO, _UNASKED)
+    return partial(_is_still_permitted, tokens, who.sha256)
 
 
 class Bearer:
-    """Middleware: who this is, before anything is routed; and whether that is enough, after. Deny by default.
+    """Who this is, before anything is routed; and whether that is enough, after. Deny by default.
 
     Without any token in daemon.toml everybody is anonymous and may do all: that is for loopback, or a network
     that is trusted as a whole (SPEC 13).
@@ -41,26 +60,25 @@ class Bearer:
     def __init__(self, collaborators: Collaborators) -> None:
         self._given = collaborators
 
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def recognise(self, req: falcon.Request) -> None:
+        req.env[_WHO] = self._who(req)
+
+    def _who(self, req: falcon.Request) -> Who:
         tokens = self._given.tokens()
-        req.context.scope = "operate"
-        req.context.permitted = partial(_is_still_permitted, self._given.tokens, None)
         if not tokens or req.path in OPEN:
-            return
-        given = req.get_header("Authorization") or ""
+            return _ANYBODY
+        given = req.env.get("HTTP_AUTHORIZATION", "")
         token = _known(given, tokens)
         if token is None:
-            resp.set_header("WWW-Authenticate", "Bearer")
-            raise Problem(unknown_token() if given else _no_token())
-        req.context.actor, req.context.scope = token.name, token.scope
-        req.context.permitted = partial(_is_still_permitted, self._given.tokens, token.sha256)
+            raise Problem(unknown_token() if given else _no_token(), {"WWW-Authenticate": "Bearer"})
+        return Who(token.name, token.scope, token.sha256)
 
-    def process_resource(
-        self, req: falcon.Request, _resp: falcon.Response, resource: Any, _params: dict[str, str]
-    ) -> None:
-        needed = resource.scopes.get("GET" if req.method == "HEAD" else req.method, "read")
-        if _RANK[req.context.scope] < _RANK[needed]:
-            detail = f"this needs the scope {needed}, the token {actor(req)} has {req.context.scope}"
+    def allow(self, req: falcon.Request, scopes: Mapping[str, str]) -> None:
+        """`scopes` is what each method of the path needs."""
+        who: Who = req.env[_WHO]
+        needed = scopes.get("GET" if req.method == "HEAD" else req.method, "read")
+        if _RANK[who.scope] < _RANK[needed]:
+            detail = f"this needs the scope {needed}, the token {who.name} has {who.scope}"
             raise problem(403, "scope_required", detail, "use a token of that scope")
 
 
@@ -88,18 +106,17 @@ def _no_token() -> Refusal:
 
 
 class Guard:
-    """Middleware before routing: a page of another site must not reach a daemon on loopback (SPEC 13)."""
+    """Before routing: a page of another site must not reach a daemon on loopback (SPEC 13)."""
 
     def __init__(self, collaborators: Collaborators) -> None:
         self._given = collaborators
         self._listen = _plain(collaborators.listen[0])
 
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        # Set first, so that refusals carry them too.
-        resp.set_headers(_SAFE)
+    def check(self, req: falcon.Request) -> None:
         _check_target(req)
         port = self._check_host(req)
-        self._check_origin(req, port)
+        if "HTTP_ORIGIN" in req.env:
+            self._check_origin(req, req.env["HTTP_ORIGIN"], port)
 
     def _check_host(self, req: falcon.Request) -> str | None:
         """The port that the Host header names."""
@@ -109,11 +126,8 @@ class Guard:
             raise _bad_host(given)
         return found[2]
 
-    def _check_origin(self, req: falcon.Request, host_port: str | None) -> None:
+    def _check_origin(self, req: falcon.Request, given: str, host_port: str | None) -> None:
         """A page served by ourselves: an allowed host, at the port that this request came to."""
-        given = req.env.get("HTTP_ORIGIN")
-        if given is None:
-            return
         found = _ORIGIN.fullmatch(given.lower())
         host = _parse_host(found[2]) if found else None
         if found and host and self._ours(host[1], host[2], req):
@@ -129,7 +143,7 @@ class Guard:
 
     def _ours(self, host: str, port: str | None, req: falcon.Request) -> bool:
         bare = _plain(host)
-        if bare in {self._listen, req.env.get("sando.local_address")} or _is_loopback(bare):
+        if _is_loopback(bare) or bare == self._listen or bare == req.env.get("sando.local_address"):
             return True
         names = {host, bare, f"{host}:{port}"}
         return any(allowed.lower() in names for allowed in self._given.allowed_hosts())

@@ -1,6 +1,5 @@
 """One request as its responder gets it, already checked, and the answer that it gives back. It decides nothing."""
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import falcon
@@ -14,6 +13,7 @@ from api.collaborators import Collaborators
 from api.query import Query
 
 JSON = falcon.MEDIA_JSON
+_OK = 200
 
 Q = TypeVar("Q", bound=Query)
 B = TypeVar("B", bound=Body)
@@ -24,8 +24,7 @@ Answer = tuple[int, str, bytes]
 NOT_MODIFIED: Answer = (304, "", b"")
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[Q, B]):
+class Call(Struct, Generic[Q, B], frozen=True):
     """`query` and `body` are what the row of the route says; a responder that returns None has let the request leave."""
 
     given: Collaborators
@@ -45,7 +44,10 @@ def told(value: Struct, status: int = 200) -> Answer:
 
 
 def give(resp: falcon.Response, answer: Answer) -> None:
-    resp.status, kind, body = answer
-    if kind:
+    status, kind, body = answer
+    if status != _OK:
+        resp.status = status
+    if kind and kind != JSON:  # which falcon says by itself
         resp.content_type = kind
+    if kind:
         resp.data = body

@@ -32,6 +32,8 @@ MOST_IN_A_ROW = 4
 MOVED_S = 5.0
 """An answer of which nothing was taken for so long keeps nobody else out."""
 
+_SAFE = "".join(f"{name}: {value}\r\n" for name, value in SAFE_HEADERS.items()).encode("latin-1") + b"\r\n"
+
 Make = Callable[[Line], Stream]
 
 
@@ -52,6 +54,9 @@ class Task(WSGITask):  # type: ignore[misc]
         environ[LOCAL_ADDRESS] = self.channel.local_address
         return environ
 
+    def build_response_header(self) -> bytes:
+        return safe(super().build_response_header())
+
     def _leave(self, make: Make) -> None:
         """Hands the connection to the streams as what `make` makes of it. Raises FullError."""
         self.gone = leave(self, make)
@@ -63,6 +68,11 @@ class Task(WSGITask):  # type: ignore[misc]
     def finish(self) -> None:
         if not self.gone:
             super().finish()
+
+
+def safe(head: bytes) -> bytes:
+    """With the safe headers in front of the empty line, in one piece: each by itself takes Waitress a microsecond."""
+    return head[:-2] + _SAFE
 
 
 def leave(task: Any, make: Make) -> bool:
@@ -101,11 +111,13 @@ class Problem(ErrorTask):  # type: ignore[misc]
         except FullError:
             self._write(refusal)
 
+    def build_response_header(self) -> bytes:
+        return safe(super().build_response_header())
+
     def _write(self, refusal: Refusal) -> None:
         body = body_of(refusal)
         self.status = f"{refusal.status} {http.HTTPStatus(refusal.status).phrase}"
-        headers = {"Content-Type": PROBLEM, **SAFE_HEADERS}
-        self.response_headers.extend(headers.items())
+        self.response_headers.append(("Content-Type", PROBLEM))
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
@@ -157,6 +169,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self._opened = self._since = self._moved = self._begun = self._headers = self.crowd.clock()
         self._half: object = None
         self._in_a_row = 0
+        self._taking = self._at_once = False
         super().__init__(server, sock, peer, adj, map=map)
         self.crowd.enter(self)
 
@@ -175,10 +188,19 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     # -- what came ---------------------------------------------------------------------------------------------
 
     def received(self, data: bytes) -> bool:
-        self._in_a_row = 0
+        self._in_a_row, self._taking = 0, True
         taken = bool(super().received(data))
         self._note_progress()
+        while self._at_once:
+            self._at_once = False
+            self.server.answer_now(self)
+        self._taking = False
         return taken
+
+    def is_at_once(self) -> bool:
+        """Whether the next request is answered here, on the loop's thread, as soon as all that came has been parsed."""
+        self._at_once = self._taking and self.server.answers_at_once(self.requests[0])
+        return self._at_once
 
     def parser_class(self, adj: Any) -> HTTPRequestParser:
         """One for each request that begins in the piece at hand; no other piece is read before these are answered."""

@@ -6,13 +6,14 @@ They hold no thread. Without the seam (a test client) there is nobody to leave t
 import codecs
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 import falcon
 
 from api import shown
-from api.auth import unknown_token
+from api.auth import permit, unknown_token
 from api.board import News
-from api.call import JSON, Answer
+from api.call import JSON, Answer, Call
 from api.collaborators import Collaborators, Reader, ReadLog
 from api.connection import LEAVE, FullError, Make
 from api.errors import PROBLEM, Problem, body_of, problem
@@ -37,9 +38,9 @@ def can_leave(req: falcon.Request) -> bool:
     return LEAVE in req.env
 
 
-def leave(req: falcon.Request, make: Make) -> Answer | None:
+def leave(call: Call[Any, Any], make: Make) -> Answer | None:
     """The connection is no longer Waitress's, and None is all there is to answer: the last thing a responder does."""
-    permitted = req.context.permitted
+    permitted = permit(call.req, call.given.tokens)
 
     def permitted_one(line: Line) -> Stream:
         stream = make(line)
@@ -47,7 +48,7 @@ def leave(req: falcon.Request, make: Make) -> Answer | None:
         return stream
 
     try:
-        req.env[LEAVE](permitted_one)
+        call.req.env[LEAVE](permitted_one)
     except FullError:
         raise problem(
             503, "too_many_streams", "too many clients wait or follow already", "try again later"

@@ -4,6 +4,8 @@ import contextlib
 import errno
 import logging
 import socket
+import threading
+from collections.abc import Collection
 from typing import Any
 
 from waitress.adjustments import Adjustments
@@ -36,9 +38,12 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         crowd: Crowd,
         streams: Streams,
         loop: dict[int, Any],
+        at_once: Collection[str],
     ) -> None:
         self.crowd = crowd
         self.streams = streams
+        self._at_once = at_once
+        self._awake: int | None = None
         self._called = False
         self._rests_until = 0.0
         where = (listener.family, listener.type, listener.proto, listener.getsockname())
@@ -52,6 +57,30 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
             bind_socket=False,
             sockinfo=where,
         )
+
+    # -- who answers ---------------------------------------------------------------------------------------------
+
+    def answers_at_once(self, request: Any) -> bool:
+        """What is in memory already is answered without waking another thread, which takes as long as the answer itself."""
+        return not request.error and request.command == "GET" and request.path in self._at_once
+
+    def add_task(self, task: Any) -> None:
+        if not task.is_at_once():
+            super().add_task(task)
+
+    def answer_now(self, channel: Channel) -> None:
+        """On the loop's thread, which is awake: it needs no call to look at its connections again."""
+        self._awake = threading.get_ident()
+        try:
+            channel.service()
+        finally:
+            self._awake = None
+
+    def pull_trigger(self) -> None:
+        if self._awake != threading.get_ident():
+            super().pull_trigger()
+
+    # -- who comes in --------------------------------------------------------------------------------------------
 
     def readable(self) -> bool:
         return bool(self.accepting) and self.crowd.clock() >= self._rests_until

@@ -35,6 +35,9 @@ _ASKS = ("draining", "restarting", "outcome_unknown", "store_unavailable")
 _MOVES = ("not_provisioned", "already_current", "tier_busy", "no_nodes", *_WAITED, *_STREAM)
 _WORD = ("not_provisioned", "no_such_gate", "tier_empty", "not_current")
 
+AT_ONCE = frozenset({"/state", "/healthz"})
+"""A GET of these is answered from memory, on the thread that reads the request."""
+
 ROUTES: tuple[Route, ...] = (
     Route(
         "GET", "/state", "read", state.state,

@@ -3,17 +3,17 @@
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from time import monotonic
 from typing import Any
 
-from waitress import wasyncore
 from waitress.task import ThreadedTaskDispatcher
 
 from api.board import Board
 from api.bodies import MOST_BYTES
 from api.crowd import Crowd, Limits
 from api.listener import Listener
+from api.loop import Loop
 from api.streams import Streams
 
 SWEEP_S = 0.5
@@ -55,7 +55,8 @@ class Server:
     """`bind`, then `run` until SIGTERM or `stop`, then `close`.
 
     Streams (WebSockets, followers, waits) go on between the end of `run` and `close`, so that they
-    still hear how the daemon stops. `on_thread_end` runs on each thread of the server as it ends.
+    still hear how the daemon stops. `on_thread_end` runs on each thread of the server as it ends. A GET of the paths
+    `at_once` is answered on the thread of `run`: their responders may neither block nor read a store.
     """
 
     def __init__(
@@ -67,15 +68,17 @@ class Server:
         board: Board,
         on_thread_end: Callable[[], None] = lambda: None,
         crowd: Crowd | None = None,
+        at_once: Collection[str] = (),
         **settings: Any,
     ) -> None:
         self._app = app
+        self._at_once = at_once
         self._address = (host, port)
         self._settings = SETTINGS | settings
         self._crowd = Crowd(Limits()) if crowd is None else crowd
         self._on_thread_end = on_thread_end
         self._streams = Streams(board, on_end=on_thread_end)
-        self._map: dict[int, Any] = {}
+        self._loop = Loop()
         self._waitress: Any = None
         self._swept = monotonic()
         self._stopped = threading.Event()
@@ -96,8 +99,10 @@ class Server:
             settings,
             crowd=self._crowd,
             streams=self._streams,
-            loop=self._map,
+            loop=self._loop.connections,
+            at_once=self._at_once,
         )
+        self._loop.wakes_all = self._waitress.trigger
         self._streams.start()
 
     @property
@@ -125,10 +130,11 @@ class Server:
 
     def _turn(self) -> None:
         wait = SWEEP_S if len(self._crowd) else EMPTY_S
-        wasyncore.loop(timeout=wait, use_poll=True, map=self._map, count=1)
+        self._loop.turn(wait)
         self._waitress.welcome()
         if monotonic() - self._swept >= SWEEP_S:
             self._crowd.sweep()
+            self._loop.ask_all()
             self._swept = monotonic()
 
     def stop(self) -> None:
@@ -143,7 +149,7 @@ class Server:
         if self._waitress is not None:
             self._waitress.task_dispatcher.shutdown()
             self._waitress.close()
-            wasyncore.close_all(self._map, ignore_all=True)
+            self._loop.close()
 
 
 def quiet_waitress() -> None:

@@ -134,7 +134,7 @@ def _when_ended(call: Act, operation: Operation) -> Answer | None:
         return followers.judged(operation)
     if followers.can_leave(call.req):
         return followers.leave(
-            call.req,
+            call,
             lambda line: followers.OperationWait(line, seconds, given.store, operation, followers.judged),
         )
 

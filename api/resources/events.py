@@ -27,7 +27,7 @@ def _upgrade(call: Call[query.Events, NoBody]) -> Answer | None:
             501, "not_implemented", "this server has no WebSockets", "ask without an Upgrade header"
         )
     start = latest.seq if call.query.since is None else call.query.since
-    return followers.leave(call.req, lambda line: websocket.Subscriber(line, peer, call.given, start))
+    return followers.leave(call, lambda line: websocket.Subscriber(line, peer, call.given, start))
 
 
 def _page(call: Call[query.Events, NoBody], since: int) -> Answer | None:
@@ -49,5 +49,5 @@ def _page(call: Call[query.Events, NoBody], since: int) -> Answer | None:
         raise starting()
     body = page(seconds <= 0 or since > latest.seq)
     if body is None and followers.can_leave(call.req):
-        return followers.leave(call.req, lambda line: followers.EventsPoll(line, seconds, since, page))
+        return followers.leave(call, lambda line: followers.EventsPoll(line, seconds, since, page))
     return 200, JSON, body or wait_here(given.board, seconds, page) or b""

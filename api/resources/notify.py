@@ -67,7 +67,7 @@ def test(call: Call[NoQuery, bodies.NotifyTestBody]) -> Answer | None:
         return _answer(call, reply, last=last)
 
     if followers.can_leave(call.req):
-        return followers.leave(call.req, lambda line: TrialWait(line, look))
+        return followers.leave(call, lambda line: TrialWait(line, look))
     return wait_here(given.board, LONGEST_S, look)
 
 

@@ -30,7 +30,7 @@ def one(call: Call[query.Wait, NoBody], operation: int) -> Answer | None:
     if seconds > 0 and not found.status.ended:
         if followers.can_leave(call.req):
             return followers.leave(
-                call.req,
+                call,
                 lambda line: followers.OperationWait(line, seconds, given.store, found, followers.told),
             )
 
@@ -54,7 +54,7 @@ def log(call: Call[query.Log, NoBody], operation: int) -> Answer | None:
     follow = asked.follow and call.req.method == "GET"
     found = _found(given, operation)
     if follow and followers.can_leave(call.req):
-        return followers.leave(call.req, _reader(call, found, None))
+        return followers.leave(call, _reader(call, found, None))
     if follow:
         wait_here(given.board, query.WAIT_MOST, lambda _: _ended(given, found))
     return _log_now(call, found)
@@ -72,7 +72,7 @@ def _log_now(call: Call[query.Log, NoBody], operation: Operation) -> Answer | No
     if data and given.read_log(operation.id, after, 1)[0]:
         until = _end(given, operation.id, after)
         if followers.can_leave(call.req) and call.req.method == "GET":
-            return followers.leave(call.req, _reader(call, operation, until))
+            return followers.leave(call, _reader(call, operation, until))
         data, after = _all(given, operation.id, offset, until), until
     elif data and not operation.status.ended:
         half = _half_character(data)

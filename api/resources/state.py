@@ -1,7 +1,7 @@
 """GET /state, /metrics and /healthz: what is known already, without asking any actor."""
 
 from api.bodies import NoBody
-from api.call import NOT_MODIFIED, Answer, Call, told
+from api.call import JSON, NOT_MODIFIED, Answer, Call, told
 from api.errors import Problem, problem
 from api.query import NoQuery
 from sando.model import wire
@@ -14,9 +14,9 @@ def state(call: Plain) -> Answer:
     if snapshot is None:
         raise starting()
     call.resp.set_header("ETag", snapshot.etag)
-    if _matches(call.req.get_header("If-None-Match"), snapshot.etag):
+    if _matches(call.req.env.get("HTTP_IF_NONE_MATCH"), snapshot.etag):
         return NOT_MODIFIED
-    return 200, "application/json", snapshot.render(call.given.clock())
+    return 200, JSON, snapshot.render(call.given.clock())
 
 
 def starting() -> Problem:

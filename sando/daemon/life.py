@@ -19,6 +19,7 @@ from actors.root import Root
 from api.app import create_app
 from api.board import Board, News
 from api.collaborators import Collaborators
+from api.routes import AT_ONCE
 from api.server import Server
 from api.shown import event_bytes
 from sando import config
@@ -127,6 +128,7 @@ class Daemon:
             self.spec.port,
             board=self.board,
             on_thread_end=self.store.close,
+            at_once=AT_ONCE,
         )
 
     def _notifiers(self) -> Notifiers:

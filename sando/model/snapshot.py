@@ -78,11 +78,11 @@ class Snapshot:
         return [*parts, body]
 
     def render(self, now: Instant) -> bytes:
-        return b"".join(part if isinstance(part, bytes) else self._fill(part, now) for part in self._parts)
+        return b"".join([p if isinstance(p, bytes) else self._fill(p, now) for p in self._parts])
 
     def _fill(self, number: int, now: Instant) -> bytes:
         if number < 0:
-            return msgspec.json.encode(stamp(now.at))
+            return b'"%b"' % stamp(now.at).encode()
         stay, most = self._clocks[number]
         return msgspec.json.encode(
             math.floor(min(stay.burnt(now), most) * 10) / 10

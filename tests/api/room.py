@@ -18,6 +18,7 @@ from actors import messages as m
 from api.app import create_app
 from api.board import Board
 from api.collaborators import Collaborators
+from api.routes import AT_ONCE
 from api.server import Server
 from sando.model import wire
 from sando.model.answers import Accepted, Answer, Told, holds
@@ -259,7 +260,7 @@ class Room:
 
 @contextlib.contextmanager
 def serving(room: Room, **settings) -> Iterator[Server]:
-    server = Server(room.app, "127.0.0.1", 0, board=room.board, **settings)
+    server = Server(room.app, "127.0.0.1", 0, board=room.board, at_once=AT_ONCE, **settings)
     server.bind()
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -1,5 +1,6 @@
 """The seam into Waitress, its own errors in our form, and the server's life."""
 
+import itertools
 import logging
 import os
 import signal
@@ -20,6 +21,58 @@ def exchange(server, text: bytes) -> tuple[int, bytes, bytes]:
     sock.sendall(text)
     head, _, body = read_all(sock).partition(b"\r\n\r\n")
     return int(head.split()[1]), head, body
+
+
+PATHS = ["/state", "/operations", "/releases", "/events", "/metrics", "/healthz", "/nowhere", "//state"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_forbids_caching_and_sniffing(server, path):
+    head = read_all(ask(server, path, Connection="close")).partition(b"\r\n\r\n")[0]
+    for line in (
+        b"Cache-Control: no-store",
+        b"X-Content-Type-Options: nosniff",
+        b"Content-Security-Policy: default-src",
+    ):
+        assert head.count(line) == 1
+
+
+def test_what_is_in_memory_is_answered_while_every_thread_is_busy(room):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def metrics():
+        begun.set()
+        assert go_on.wait(20)
+        return b"", "text/plain"
+
+    room.configure(metrics=metrics)
+    with serving(room, threads=1) as server:
+        waiting = ask(server, "/metrics", Connection="close")
+        assert begun.wait(20)
+        assert get(server, "/state")[0] == 200
+        assert get(server, "/healthz")[0] == 200
+        go_on.set()
+        assert read_all(waiting).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("paths", list(itertools.permutations(["/state", "/metrics", "/nowhere"])))
+def test_requests_sent_ahead_are_answered_in_their_order_whoever_answers_them(server, paths):
+    def request(path, how):
+        return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: {how}\r\n\r\n"
+
+    sock = dial(server)
+    sock.sendall("".join([*(request(p, "keep-alive") for p in paths), request("/healthz", "close")]).encode())
+    said = read_all(sock)
+    marks = {"/state": b'"tiers"', "/metrics": b"sando_up", "/nowhere": b"nothing is at", "/healthz": b'"ok"'}
+    at = [said.find(marks[p]) for p in (*paths, "/healthz")]
+    assert -1 not in at
+    assert at == sorted(at)
+
+
+def test_a_descriptor_that_is_used_again_is_waited_for_again(server):
+    for _ in range(50):
+        assert get(server, "/state")[0] == 200
+        assert get(server, "/metrics")[0] == 200
 
 
 def test_the_seam_is_written_for_waitress_3():
