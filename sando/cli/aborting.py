@@ -6,7 +6,7 @@ import click
 
 from sando.cli import asking, options
 from sando.cli.acting import start
-from sando.cli.codes import FAILED
+from sando.cli.codes import DONE, FAILED
 from sando.cli.errors import Command
 from sando.cli.output import aside
 from sando.cli.session import given, session
@@ -24,7 +24,7 @@ from sando.client.shapes import Operation
 def abort(operation: int, reason: str, yes: bool, **said: Any) -> int:
     """Stop operation ID at its next safe point: a build at once, a promotion at its next node, as after a failure.
 
-    It ends aborted, so --wait ends with 1, or 5 where its nodes went back.
+    With --wait: 0 when it was stopped, 1 when it came to another end first.
     """
     with session() as sandod:
         if not yes and asking.on_terminal():
@@ -32,7 +32,11 @@ def abort(operation: int, reason: str, yes: bool, **said: Any) -> int:
             if not found.ended and not asking.yes(_question(found)):
                 return FAILED
         path = f"/operations/{operation}/abort"
-        return start(sandod, path, given(reason=reason), **said)
+        return start(sandod, path, given(reason=reason), judge=_stopped, **said)
+
+
+def _stopped(found: Operation) -> int:
+    return DONE if found.status == "aborted" else FAILED
 
 
 def _question(found: Operation) -> str:

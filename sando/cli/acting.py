@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from sando.cli.codes import of_operation
 from sando.cli.output import aside, document, say
-from sando.cli.progress import finished, follow
+from sando.cli.progress import Judge, finished, follow
 from sando.cli.session import Session
 from sando.cli.waiting import go_on
 from sando.cli.wording import subject
@@ -28,8 +29,9 @@ def start(
     wait: bool,
     timeout: float | None,
     as_json: bool,
+    judge: Judge = of_operation,
 ) -> int:
-    """The exit code."""
+    """The exit code; `judge` has the last word on how it ended."""
     wait = wait or timeout is not None
     seq = sandod.state().seq if wait else None
     answer = sandod.act("POST", path, body, key)
@@ -37,9 +39,9 @@ def start(
     if note := _NOTES.get(str(answer.json().get("code"))):
         aside(f"{subject(operation)}: {note}")
     if wait:
-        return follow(sandod, operation, seq=seq, timeout=timeout, as_json=as_json)
+        return follow(sandod, operation, seq=seq, timeout=timeout, as_json=as_json, judge=judge)
     if operation.ended:
-        return finished(sandod, operation, as_json=as_json)
+        return finished(sandod, operation, as_json=as_json, judge=judge)
     if as_json:
         document(answer.body)
     else:

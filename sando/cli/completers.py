@@ -53,7 +53,7 @@ def _every_tier() -> list[dict[str, Any]]:
 
 def _tiers(_ctx: Context) -> Iterator[tuple[str, str]]:
     for found in _every_tier():
-        yield found["name"], f"{found['current_version'] or 'empty'}, {found['status']}"
+        yield found["name"], f"{found['current_version'] or 'empty'} {found['status']}"
 
 
 def _tiers_or_all(ctx: Context) -> Iterator[tuple[str, str]]:
@@ -82,7 +82,7 @@ def _line(text: str | None) -> str:
     """A commit's subject is somebody else's: one line of plain characters for the shell to show."""
     from tui.text import cut  # noqa: PLC0415
 
-    return cut(text or "", 60).replace("\\", "/")
+    return cut(text or "", 60).replace("\\", "/").replace(",", ";")
 
 
 tiers = _names(_tiers)

@@ -8,7 +8,7 @@ from sando.cli import options
 from sando.cli.errors import Command
 from sando.cli.output import aside, document
 from sando.cli.session import session
-from sando.cli.wording import STATUS, took, when
+from sando.cli.wording import STATUS, first_line, took, when
 from sando.client.shapes import Operation, Operations
 from tui.rows import Segment
 
@@ -44,8 +44,7 @@ def history(as_json: bool, **query: Any) -> None:
 
 
 def _row(o: Operation) -> list[Segment | list[Segment] | str]:
-    said = o.error or (f"({o.reason})" if o.reason else "")
-    first = said.strip().partition("\n")[0]
+    first = first_line(o.error or (f"({o.reason})" if o.reason else ""))
     status = [Segment(o.status, STATUS.get(o.status, "plain"))]
     if o.rolled_back:
         status.append(Segment(", rolled back", "bad"))

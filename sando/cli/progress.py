@@ -1,10 +1,11 @@
 """How far it is, on stderr: a line for each step, and on a terminal a bar below them. stdout stays the answer's."""
 
 import contextlib
+import os
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 from sando.cli.codes import of_operation
 from sando.cli.output import aside, colourful, document, painted, say
@@ -16,6 +17,8 @@ from sando.client.shapes import Operation
 from sando.model.clock import span
 from tui.model.told import size_of
 from tui.rows import Segment
+
+Judge: TypeAlias = Callable[[Operation], int]
 
 
 class Lines:
@@ -61,7 +64,7 @@ def reached(operation: Operation) -> tuple[float, float | None, str]:
 
 @contextlib.contextmanager
 def shown() -> Iterator[Shown]:
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield Lines()
         return
     from rich.console import Console  # noqa: PLC0415
@@ -80,7 +83,13 @@ def shown() -> Iterator[Shown]:
 
 
 def follow(
-    sandod: Session, operation: Operation, *, seq: int | None, timeout: float | None, as_json: bool
+    sandod: Session,
+    operation: Operation,
+    *,
+    seq: int | None,
+    timeout: float | None,
+    as_json: bool,
+    judge: Judge = of_operation,
 ) -> int:
     """Waits, tells, and answers the exit code."""
     try:
@@ -99,16 +108,16 @@ def follow(
             document(sandod.get(f"/operations/{operation.id}").body)
         aside(Segment("sando:", "bad"), f" waited {span(timeout or 0)}; {error}")
         return 1
-    return finished(sandod, done, as_json=as_json)
+    return finished(sandod, done, as_json=as_json, judge=judge)
 
 
-def finished(sandod: Session, operation: Operation, *, as_json: bool) -> int:
+def finished(sandod: Session, operation: Operation, *, as_json: bool, judge: Judge = of_operation) -> int:
     """The end as sandod tells it: the document, or a line and why."""
     if as_json:
         document(sandod.get(f"/operations/{operation.id}").body)
     else:
         say(*ended(operation))
-    code = of_operation(operation)
+    code = judge(operation)
     if code:
         why = (operation.error or "").strip()
         first, *rest = why.splitlines() or [operation.status]

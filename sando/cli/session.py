@@ -50,25 +50,21 @@ class Session:
         self, method: str, path: str, body: Mapping[str, object] | None = None, key: str | None = None
     ) -> Answer:
         """With a key, under which sandod does it once however often it comes: so a lost answer is asked for again."""
-        key = key or secrets.token_hex(16)
-        for pause in AGAIN_S:
+        key, sent = key or secrets.token_hex(16), False
+        for pause in (*AGAIN_S, None):
             try:
                 answer = self.caller.send(method, path, body, headers={KEY: key})
-            except Unreachable as error:
-                if not error.sent:
-                    raise
-                aside(f"it was sent, and not answered ({error}); asked again under the same key")
-            else:
-                if answer.ok or answer.problem().code not in AGAIN_CODES:
+                if answer.ok or pause is None or answer.problem().code not in AGAIN_CODES:
                     return _taken(answer)
+            except Unreachable as error:
+                sent = sent or error.sent
+                if not sent:
+                    raise
+                if pause is None:
+                    raise Refused(unsure(str(error), key)) from None
+                aside(f"it was sent, and not answered ({error}); asking again under the same key")
             time.sleep(pause)
-        return self._last(method, path, body, key)
-
-    def _last(self, method: str, path: str, body: Mapping[str, object] | None, key: str) -> Answer:
-        try:
-            return _taken(self.caller.send(method, path, body, headers={KEY: key}))
-        except Unreachable as error:
-            raise Refused(unsure(str(error), key)) from None
+        raise AssertionError("the last try returns or raises")
 
 
 def unsure(detail: str, key: str) -> Problem:

@@ -8,7 +8,7 @@ from sando.cli import options
 from sando.cli.errors import Command
 from sando.cli.output import document, say
 from sando.cli.session import Session, session
-from sando.cli.wording import in_commands, seconds, when
+from sando.cli.wording import first_line, in_commands, seconds, when
 from sando.client.caller import Refused
 from sando.client.shapes import Gate, Node, Problem, State, Tier
 from sando.model.clock import span
@@ -130,7 +130,7 @@ def _notes(tier: Tier, *, named: bool) -> Iterator[tuple[Segment, ...]]:
 
 
 def _node_line(node: Node) -> tuple[Segment, ...]:
-    detail = f": {node.detail}" if node.detail else ""
+    detail = f": {first_line(node.detail)}" if node.detail else ""
     return Segment(f"{node.name} "), Segment(_node_word(node), _node_style(node)), Segment(detail)
 
 
@@ -211,4 +211,4 @@ def _gate_row(state: State, gate: Gate) -> list[Segment | str]:
 def _node_row(node: Node) -> list[Segment | str]:
     sign = UP if node.reachable else AWAY
     return [node.name, node.version or NONE, node.observed or NONE,
-            Segment(f"{sign} {_node_word(node)}", _node_style(node)), node.detail]  # fmt: skip
+            Segment(f"{sign} {_node_word(node)}", _node_style(node)), first_line(node.detail)]  # fmt: skip

@@ -103,5 +103,9 @@ def ended(operation: Operation) -> tuple[Segment, ...]:
     return tuple(line)
 
 
+def first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]
+
+
 def way(before: str | None, after: str | None) -> str:
     return f"{before or 'nothing'} {ARROW} {after or 'nothing'}"
