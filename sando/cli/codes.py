@@ -1,6 +1,9 @@
 """What a command ends with (SPEC 16): one table from sandod's codes to exit codes. Scripts rely on it. Pure."""
 
-from sando.client.shapes import Operation, Problem
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the page of `sando --help` needs the table, and no shapes
+    from sando.client.shapes import Operation, Problem
 
 DONE = 0
 FAILED = 1
@@ -56,13 +59,13 @@ def of_code(code: str, status: int = 0) -> int:
     return BY_CODE.get(code, _BY_STATUS.get(status, FAILED))
 
 
-def of_problem(problem: Problem) -> int:
+def of_problem(problem: "Problem") -> int:
     if problem.operation and problem.code.startswith("operation_"):
         return of_operation(problem.operation)
     return of_code(problem.code, problem.status)
 
 
-def of_operation(operation: Operation) -> int:
+def of_operation(operation: "Operation") -> int:
     """How an operation ended; a deploy that was rolled back is never a success."""
     if operation.rolled_back:
         return ROLLED_BACK
