@@ -19,7 +19,7 @@ REQUIRES = [
     "msgspec>=0.22,<1",  # typed values, their JSON, and the schema made from them
     "npyscreen>=5.0.4,<6",  # the screen: terminal, forms, focus, colours; tui/app is the only one that knows it
     "click>=8.5,<9",  # the command line: words, options, help pages, completion for three shells
-    "rich>=13.9,<16",  # tables that fit the terminal, and progress bars; loaded only where one is shown
+    "rich>=13.9,<16",  # the bar below the steps of --wait, on terminals; loaded only there
     "wcwidth>=0.2.13,<1",  # how many cells a character takes: the standard library cannot say
     # No HTTP client: the standard library's http.client is one, with keep-alive and TLS. urllib3 takes 60 ms more to
     # import and httpx 120, of the 250 that `sando status` has; and what they add (pools, retries, redirects) a client

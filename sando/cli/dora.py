@@ -7,6 +7,7 @@ from sando.cli import options
 from sando.cli.errors import Command
 from sando.cli.output import aside, document
 from sando.cli.session import session
+from sando.cli.table import Column, show
 from sando.model.clock import span
 from tui.glyphs import NONE
 from tui.rows import Segment
@@ -51,8 +52,6 @@ def dora(days: int, as_json: bool) -> None:
         found = sandod.decode(Dora, answer)
     if as_json:
         return document(answer.body)
-    from sando.cli.table import Column, show  # noqa: PLC0415  (rich is for tables alone)
-
     columns = (Column("TIER", 4), Column("DEPLOYS", right=True), Column("PER DAY", right=True),
                Column("LEAD TIME", right=True), Column("(P90)", right=True), Column("FAILED", right=True),
                Column("RESTORED IN", right=True), Column("NOT YET", right=True))  # fmt: skip

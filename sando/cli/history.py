@@ -8,6 +8,7 @@ from sando.cli import options
 from sando.cli.errors import Command
 from sando.cli.output import aside, document
 from sando.cli.session import session
+from sando.cli.table import Column, show
 from sando.cli.wording import STATUS, first_line, took, when
 from sando.client.shapes import Operation, Operations
 from tui.rows import Segment
@@ -33,8 +34,6 @@ def history(as_json: bool, **query: Any) -> None:
         return document(answer.body)
     if not page.operations:
         return aside("nothing was done yet, or nothing like that")
-    from sando.cli.table import Column, show  # noqa: PLC0415  (rich is for tables alone)
-
     columns = (Column("ID", right=True), Column("WHAT", 4), Column("TIER", 4), Column("VERSION", 7), Column("STATUS", 9),
                Column("WHEN", 8), Column("TOOK", 4), Column("BY", 4), Column("WHY", gives=True))  # fmt: skip
     show(columns, [_row(o) for o in page.operations])

@@ -8,6 +8,7 @@ from sando.cli import options
 from sando.cli.errors import Command
 from sando.cli.output import aside, document, say
 from sando.cli.session import session
+from sando.cli.table import Column, show
 from sando.cli.wording import when
 from sando.client.shapes import Release, ReleaseDetail, Releases
 from tui.model.told import size_of
@@ -32,8 +33,6 @@ def releases(version: str | None, as_json: bool, **query: Any) -> None:
         return document(answer.body)
     if not page.releases:
         return aside("nothing was built yet; a git push builds")
-    from sando.cli.table import Column, show  # noqa: PLC0415  (rich is for tables alone)
-
     columns = (Column("VERSION", 7), Column("COMMIT", 7), Column("BUILT", 8), Column("GREEN", 5), Column("SIZE", 6, right=True),
                Column("AUTHOR", 6), Column("SUBJECT", gives=True))  # fmt: skip
     show(columns, [_row(r) for r in page.releases])

@@ -8,6 +8,7 @@ from sando.cli import options
 from sando.cli.errors import Command
 from sando.cli.output import document, say
 from sando.cli.session import Session, session
+from sando.cli.table import Column, show
 from sando.cli.wording import first_line, in_commands, seconds, when
 from sando.client.caller import Refused
 from sando.client.shapes import Gate, Node, Problem, State, Tier
@@ -67,8 +68,6 @@ def _head(sandod: Session, state: State) -> Iterator[Segment]:
 
 
 def _every(state: State) -> None:
-    from sando.cli.table import Column, show  # noqa: PLC0415  (rich is for tables alone)
-
     columns = (Column("TIER", 4), Column("VERSION", 7), Column("PREVIOUS", 5), Column("STATUS", 9), Column("SINCE", 5),
                Column("GATES", 8, gives=True))  # fmt: skip
     show(columns, [_row(state, tier) for tier in state.tiers])
@@ -163,8 +162,6 @@ def _under_way(state: State) -> Iterator[tuple[Segment, ...]]:
 
 
 def _one(state: State, tier: Tier) -> None:
-    from sando.cli.table import Column, show  # noqa: PLC0415
-
     word = _word(tier)
     say(Segment(f"tier {tier.name}", "strong"), f": {tier.current_version or 'nothing'}, ",
         Segment(word, _STATUS.get(word, "plain")),

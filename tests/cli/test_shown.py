@@ -119,16 +119,24 @@ ROWS = [
 ]
 
 
+def lines_of(rows) -> list[str]:
+    return [output.painted(row, colour=False).rstrip() for row in rows]
+
+
+def table(rows, size) -> list[str]:
+    return lines_of(drawn(COLUMNS, rows, size))
+
+
 @pytest.mark.parametrize("size", [20, 40, 60, 80, 120, 200])
 def test_a_table_is_never_wider_than_the_terminal(size):
-    lines = drawn(COLUMNS, ROWS, size).splitlines()
+    lines = table(ROWS, size)
     assert len(lines) == 4
     assert all(cells(line) <= size for line in lines)
     assert "\x1b" not in "".join(lines)
 
 
 def test_a_table_in_a_pipe_is_whole_and_aligned():
-    lines = drawn(COLUMNS, ROWS, None).splitlines()
+    lines = table(ROWS, None)
     assert lines[0] == "  ID  VERSION         STATUS     WHY"
     assert lines[1] == "   7  0.8.2+g1a2b3c4  succeeded  the branch moved, and more that is said of it"
     assert lines[2] == "1234  1.0             failed     世界世界世界世界 and so on"
@@ -136,14 +144,14 @@ def test_a_table_in_a_pipe_is_whole_and_aligned():
 
 
 def test_a_cut_has_a_sign_and_the_longest_text_is_cut_first():
-    line = drawn(COLUMNS, ROWS, 60).splitlines()[1]
+    line = table(ROWS, 60)[1]
     assert line.startswith("   7  0.8.2+g1a2b3c4  succeeded  the branch")
     assert line.endswith("…")
 
 
 def test_a_column_that_is_empty_everywhere_is_left_out():
     assert (
-        drawn((Column("A"), Column("B"), Column("C")), [["1", "", "x"], ["2", "", "y"]], 80).splitlines()[0]
+        lines_of(drawn((Column("A"), Column("B"), Column("C")), [["1", "", "x"], ["2", "", "y"]], 80))[0]
         == "A  C"
     )
 

@@ -181,4 +181,4 @@ def test_nobody_waits_for_a_sandod_that_does_not_answer(tmp_path):
             check=False,
             timeout=20,
         )
-    assert (done.stdout, done.stderr) == ("", "")
+    assert (done.stdout.strip(), done.stderr) == ("", "")
