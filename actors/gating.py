@@ -181,7 +181,7 @@ class Gates:
     ) -> None:
         """A gate has its outcome: save it with the start of the next one, or with the end of all."""
         tier = self.tier
-        rows, state = self.close(tier.state, gating, outcome, message)
+        rows, state = self.close(tier.state, gating, outcome, message, verdict)
         if how is None and outcome is Outcome.PASSED and gating.queue and tier.draining:
             more, state, then = self.finish(state, gating, "interrupted", "sandod was stopped")
         elif how is None and outcome is Outcome.PASSED:
@@ -194,15 +194,21 @@ class Gates:
         tier.drained()
 
     def close(
-        self, state: TierState, gating: Gating, outcome: Outcome, message: str
+        self,
+        state: TierState,
+        gating: Gating,
+        outcome: Outcome,
+        message: str,
+        verdict: Verdict | None = None,
     ) -> tuple[list[Any], TierState]:
         run = self._last_run(state, gating, gating.running or "")
         if run is None or (run.operation, run.attempt) != (gating.operation, gating.attempt):
             return [], state
         now = self.tier.site.clock().at
         seconds = max(0.0, round((now - run.at).total_seconds(), 3))
-        run = replace(run, outcome=outcome, seconds=seconds, message=message)
-        data = {
+        facts = verdict.facts if verdict and run.kind == "migration_dry_run" else {}
+        run = replace(run, outcome=outcome, seconds=seconds, message=message, facts=facts)
+        data: dict[str, object] = {
             "gate": run.gate,
             "kind": run.kind,
             "outcome": outcome,
@@ -210,6 +216,8 @@ class Gates:
             "seconds": seconds,
             "attempt": run.attempt,
         }
+        if run.facts:
+            data["facts"] = run.facts
         return [run, self._event("GateDone", gating, data)], self._put(state, gating, run)
 
     def finish(self, state: TierState, gating: Gating, outcome: str, message: str) -> Begun:

@@ -5,7 +5,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from actors.messages import Admit, JobDone, Plan, Rollback
-from sando.model.answers import Told, draining, unavailable
+from sando.model.answers import Check, Told, draining, unavailable
+from sando.model.backup import freshness
 from sando.model.errors import StoreUnavailable
 from sando.model.forecast import Forecast, of_promotion, of_rollback
 from sando.model.policy import WayBack
@@ -106,8 +107,15 @@ class Plans:
         release = store.release(version)
         return of_promotion(
             tier.topology, tier.spec, tier.state, weighed, ask.vouched.source, release and release.sha,
-            store.safety(*{version, *arrivals(tier.state)}), survey, self.deploys.operation,
+            store.safety(*{version, *arrivals(tier.state)}), survey, self.deploys.operation, self._backup(),
         )  # fmt: skip
+
+    def _backup(self) -> Check | None:
+        """How fresh the backup is, where migrations are rehearsed on one."""
+        topology = self.tier.topology
+        if topology.rehearsal() is None:
+            return None
+        return freshness(topology.backup, self.tier.site.store.backup(), self.tier.site.clock())
 
     def _rollback(self, ask: Plan, survey: Survey) -> Forecast:
         tier = self.tier

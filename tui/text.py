@@ -130,6 +130,10 @@ def _wrapped(text: str, width: int) -> list[str]:
     return [*lines, line] if line or not lines else lines
 
 
+def counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def ascii_only(text: str) -> str:
     """For a terminal that knows no more: `?` for each column of what it cannot show."""
     return text if text.isascii() else "".join(c if c.isascii() else "?" * max(0, _cell(c)) for c in text)

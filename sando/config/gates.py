@@ -24,7 +24,7 @@ On = Literal["builder", "nodes"]
 KEYS: dict[str, tuple[str, ...]] = {
     "cargo_test": ("command", "timeout"),
     "command": ("command", "timeout", "shards", "on"),
-    "migration_dry_run": ("dir", "command"),
+    "migration_dry_run": ("dir", "command", "timeout"),
     "boot_smoke": ("probe", "settle", "timeout", "env", "args"),
     "manual_confirm": ("min_approvals",),
     "burn_in": ("duration",),

@@ -91,8 +91,12 @@ def of_promotion(
     pairs: Pairs,
     survey: Survey,
     busy: Operation | None,
+    backup: Check | None = None,
 ) -> Forecast:
-    """`sha` is the release's; `pairs` what is known of the way back from it, and from what was there before."""
+    """`sha` is the release's; `pairs` what is known of the way back from it, and from what was there before.
+
+    `backup` says how fresh the one is that migrations are rehearsed on.
+    """
     admission = weighed.admission
     promote = admission.kind == "promote"
     known = {old: safe for (new, old), safe in pairs.items() if new == admission.version}
@@ -112,7 +116,9 @@ def of_promotion(
         confirm_within_s=None if stays_put(spec, state, admission, pairs) else spec.confirm_within_s,
         nodes=_nodes(spec, state, admission.version, admission.nodes),
         **_changes(survey if promote else _NOTHING), rollback_safe=ahead | known,
-        checks=_checks(_looked(weighed.rulings, looked), schema, _gates(state), unwell),
+        checks=_checks(
+            _looked(weighed.rulings, looked), schema, (Ruling(backup),) if backup else (), _gates(state), unwell
+        ),
     )  # fmt: skip
 
 

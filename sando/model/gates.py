@@ -31,6 +31,8 @@ class GateRun(Struct, frozen=True):
     seconds: float | None = None
     message: str = ""
     actor: str = ""
+    facts: dict[str, object] = {}
+    """What a rehearsal has proven: the backup's age and sha256, seconds of its steps, rows of the largest tables."""
 
 
 class Verdict(Struct, frozen=True):

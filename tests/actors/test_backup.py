@@ -488,6 +488,8 @@ def test_a_rehearsal_that_restored_the_backup_is_shown_with_it(rehearsing: Stage
     rehearsing.advance(60)
     built(rehearsing, "1.0")
     (done,) = list(rehearsing.events("GateDone"))
+    assert {"restore_ok": True, "backup_sha256": "00"}.items() <= done.data["facts"].items()
+    assert rehearsing.store.gate_runs(done.operation)[-1].facts == done.data["facts"]
     assert backup(rehearsing)["last_restore_ok_at"] == "2026-11-23T12:01:00.000Z"
     (proof,) = rehearsing.store.restored()
     assert (proof.tier, proof.version, proof.operation, proof.at) == ("mm", "1.0", done.operation, done.at)

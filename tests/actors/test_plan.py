@@ -10,10 +10,12 @@ from msgspec.structs import replace
 
 from actors.messages import Confirm, LockTier, Plan, Promote, Reload, Reply, Rollback
 from sando.model.answers import Refusal
+from sando.model.backup import BACKUP, Fetched, LastGood
 from sando.model.errors import WorkError
 from sando.model.operation import Status
+from sando.model.record import Fact
 from sando.model.survey import Journey
-from sando.model.topology import FreezeSpec
+from sando.model.topology import BackupSpec, FreezeSpec
 from sando.work.outcome import Failed
 from tests.actors.steps import built, promoted, steps, up_to
 from tests.factories import CARGO, CONFIRM, DAY, REHEARSAL, sha, tier, topology
@@ -57,6 +59,10 @@ def not_planned(stage: Stage, wish: Promote | Rollback) -> tuple[int, str]:
     stage.finish_all(*JOBS)
     assert isinstance(reply.given, Refusal), reply.given
     return reply.given.status, reply.given.code
+
+
+def checks(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {c["check"]: c for c in plan["checks"]}
 
 
 def blocked(plan: dict[str, Any]) -> dict[str, str]:
@@ -113,6 +119,26 @@ def test_the_look_outside_goes_from_what_runs_to_what_would_run(stage_of: Callab
         job = stage.runner.one("/plan/")
         assert job.arguments[1] == Journey(new, to, old, since, "db/migrations")
         stage.runner.finish(job)
+
+
+def test_a_stale_backup_is_a_warning_where_migrations_are_rehearsed(stage_of: Callable[..., Stage]) -> None:
+    """It refuses nothing: the gates that the version has passed stay passed."""
+    spec = BackupSpec("file:///var/backups/x.sql", "/var/lib/sando/x.sql", max_age_s=3600)
+    shape = topology(tier("mm", 0, CARGO, REHEARSAL), tier("b", 1))
+    stage = stage_of(replace(shape, backup=spec))
+    built(stage, "1.0")
+    found = checks(planned(stage, Promote("b")))["backup"]
+    assert (found["verdict"], found["clears"]) == ("warning", "POST /backup/fetch")
+    stage.store.save(Fact(BACKUP, LastGood(Fetched(spec.source, spec.local_path, 1, "ab"), stage.clock(), 9)))
+    assert checks(planned(stage, Promote("b")))["backup"]["verdict"] == "ok"
+    stage.clock.advance(7200)
+    plan = planned(stage, Promote("b"))
+    assert checks(plan)["backup"]["detail"] == "fetched 2h ago, 1h at most"
+    assert plan["ready"]
+
+
+def test_without_a_rehearsal_a_plan_does_not_speak_of_the_backup(stage: Stage) -> None:
+    assert "backup" not in checks(planned(stage, Promote("b")))
 
 
 @pytest.mark.parametrize("code", ["release_missing", "release_corrupt"])

@@ -65,6 +65,8 @@ class Puppet:
         self.greeting: list[str] = []
         """Frames that a new subscriber gets first."""
         self.port = 0
+        self._lock = threading.Lock()
+        """So that nothing happens between what a new subscriber is told of before and what it is told as it happens."""
         self._lines: list[simple_websocket.Server] = []
         self._socks: list[socket.socket] = []
         self._server: ThreadingHTTPServer | None = None
@@ -129,8 +131,9 @@ class Puppet:
     def happen(self, count: int = 1, kind: str = "GateDone", **more: Any) -> None:
         for _ in range(count):
             event = an_event(self.seq + 1, kind, **more)
-            self.log.append(event)
-            self.send(json.dumps(event))
+            with self._lock:
+                self.log.append(event)
+                self.send(json.dumps(event))
 
     def send(self, text: str) -> None:
         for line in list(self._lines):
@@ -225,9 +228,10 @@ class _Handler(BaseHTTPRequestHandler):
             **{f"HTTP_{k.upper().replace('-', '_')}": v for k, v in self.headers.items()},
         }
         line = simple_websocket.Server(environ)
-        for text in self.owner.greeting or [json.dumps(e) for e in self.owner.log if e["seq"] > since]:
-            line.send(text)
-        self.owner._lines.append(line)
+        with self.owner._lock:
+            for text in self.owner.greeting or [json.dumps(e) for e in self.owner.log if e["seq"] > since]:
+                line.send(text)
+            self.owner._lines.append(line)
         self.close_connection = True
         with contextlib.suppress(simple_websocket.ConnectionClosed):
             while True:

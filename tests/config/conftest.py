@@ -63,7 +63,7 @@ provisioned = true
 gates = [
   { kind = "cargo_test" },  # comment with ] and }
   { kind = "command", name = "lint", command = "make lint", timeout = "5m", shards = 4, on = "builder" },
-  { kind = "migration_dry_run", dir = "db", command = ["migrate"] },
+  { kind = "migration_dry_run", dir = "db", command = ["migrate"], timeout = "2h" },
   { kind = "boot_smoke", probe = { http = "http://127.0.0.1:{port}/health" }, settle = "500ms",
     timeout = 20, env = { LOG = "1" }, args = ["--port", "{port}"] },
   { kind = "backup_fresh" },

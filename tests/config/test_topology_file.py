@@ -58,7 +58,9 @@ FULL = Topology(
             gates=(
                 GateSpec("cargo_test", "cargo_test", command=("cargo", "test", "--release")),
                 GateSpec("command", "lint", command="make lint", timeout_s=300.0, shards=4),
-                GateSpec("migration_dry_run", "migration_dry_run", command=("migrate",), dir="db"),
+                GateSpec(
+                    "migration_dry_run", "migration_dry_run", command=("migrate",), dir="db", timeout_s=7200
+                ),
                 GateSpec(
                     "boot_smoke",
                     "boot_smoke",

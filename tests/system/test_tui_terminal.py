@@ -68,7 +68,7 @@ def test_each_signal_that_ends_it_leaves_the_terminal_as_it_was(opened, number, 
     assert b"Traceback" not in opened.raw
 
 
-@pytest.mark.parametrize("keys", [["j", "p"], ["?"], ["h"], ["l"], ["/", "x"], ["j", "L"]])
+@pytest.mark.parametrize("keys", [["j", "p"], ["l"], ["j", "L"]])
 def test_it_quits_whole_whatever_is_open(opened, keys):
     opened.press(*keys).press("ctrl-c")
     assert opened.end() == 0
@@ -179,6 +179,15 @@ def test_it_takes_every_size_and_says_when_one_is_too_small(opened):
     assert opened.press("q").end() == 0
 
 
+def test_what_the_environment_says_of_the_size_is_not_believed(flow):
+    for wrong in ("10", "500"):
+        with Terminal(flow.url, columns=100, lines=30, COLUMNS=wrong, LINES=wrong) as terminal:
+            shown = terminal.see("live", "▌ mm", "q quit").splitlines()
+            assert {len(line) for line in shown[1:4]} == {100}
+            assert len(terminal.resize(120, 40).see("live", "q quit", "▌ mm").splitlines()[1]) == 120
+            assert terminal.press("q").end() == 0
+
+
 def test_a_storm_of_sizes_ends_in_the_last_one(opened):
     for n in range(60):
         opened.resize(60 + (n * 37) % 140, 10 + (n * 13) % 50).press("j" if n % 2 else "k")
@@ -214,9 +223,6 @@ def colours(raw: bytes) -> set[bytes]:
     ("term", "most"),
     [
         ("xterm-256color", 256),
-        ("screen-256color", 256),
-        ("xterm", 8),
-        ("linux", 8),
         ("screen", 8),
         ("vt100", 0),
     ],
@@ -231,7 +237,7 @@ def test_it_uses_the_colours_that_the_terminal_has(flow, term, most):
         assert any(b"38;5" in c for c in used) == (most == 256)
 
 
-@pytest.mark.parametrize("term", ["xterm-256color", "xterm", "linux"])
+@pytest.mark.parametrize("term", ["xterm-256color", "linux"])
 def test_no_color_is_heeded_to_the_last_code(flow, term):
     with Terminal(flow.url, TERM=term, NO_COLOR="1") as terminal:
         terminal.hear(b"steady")
@@ -242,9 +248,8 @@ def test_no_color_is_heeded_to_the_last_code(flow, term):
         assert b"\x1b[7m" in terminal.raw or b";7m" in terminal.raw, "what is selected is seen all the same"
 
 
-@pytest.mark.parametrize("locale", ["C", "POSIX"])
-def test_a_terminal_without_unicode_gets_ascii(flow, locale):
-    with Terminal(flow.url, LC_ALL=locale) as terminal:
+def test_a_terminal_without_unicode_gets_ascii(flow):
+    with Terminal(flow.url, LC_ALL="C") as terminal:
         terminal.see(r"\* live", r"> mm", r"\+cargo_test", r"^\+- Tiers -+\+$".replace("^", "(?m)^"))
         terminal.press("j", "p").see("Promote into tier a", "1.1 > 1.2")
         terminal.press("ctrl-c")
@@ -267,25 +272,78 @@ def test_the_screen_is_never_cleared_once_it_is_drawn(opened):
     opened.see("live", "▌ a")
 
 
+# -- the keys that change nothing --------------------------------------------------------------------------------------
+
+
+def test_the_keys_that_move_and_show_do_so_and_change_nothing(opened, flow):
+    before = untouched(flow)
+    opened.press("down").see("▌ a")
+    opened.press("j", "k", "k").see("▌ mm")
+    opened.press("G").see("▌ b")
+    opened.press("home").see("▌ mm")
+    opened.press("end", "up").see("▌ a")
+    opened.press("page-up").see(r"standing still, \d+ below")
+    opened.press("f").see("─ following ─")
+    opened.press("f").see("standing still, 0 below")
+    opened.press("page-down").see("─ following ─")
+    opened.press("tab", "down").see(r"╭─ Tier a ─.*reached")  # the keys are the nodes' now: the tier stays
+    opened.press("tab", "k").see("standing still, 1 below", "▌ a")
+    opened.press("g").see(r"Events ─.*standing still, \d\d below", "DaemonStarted")
+    opened.press("G").see("─ following ─")
+    opened.press("shift-tab", "shift-tab", "k").see("▌ mm")
+    opened.press("r").see("asking sandod")
+    opened.press("/", "PromoteC", "enter").see("only 'PromoteC'", r"PromoteComplete +#\d+ 1\.0")
+    opened.miss("BuildOk", "filter: ")
+    opened.press("escape").see("BuildOk")
+    opened.press("?").see("Help", "promote into the selected tier")
+    opened.press("page-down", "page-down").see("In a log")
+    opened.press("q").miss("Help")
+    opened.press("j", "h").see("History of tier a", "1 of 2", r"▌ .*promote +1\.1")
+    opened.press("j").see("2 of 2", r"▌ .*promote +1\.0")
+    opened.press("enter").see("Log of promote", "a-1: switched current -> releases/1.0", "the end")
+    opened.press("right").see("from column 17")
+    opened.press("left", "/", "SWITCHED", "enter").see("search 'SWITCHED'")
+    opened.press("n", "N", "g", "f", "?").see("Help")
+    opened.press("escape").see("search 'SWITCHED'")
+    opened.press("escape").miss("search '")
+    opened.press("escape").see("History of tier a", "2 of 2")
+    opened.press("q").see("╭─ Tiers")
+    for key, title in [
+        ("p", "Promote into tier a"),
+        ("R", "Roll back tier a"),
+        ("c", "Confirm on tier a"),
+        ("b", "Fetch the backup"),
+    ]:
+        opened.press(key).see(rf"{title}.*\?|{title}\?", "n Esc no")
+        opened.press("n").miss(title)
+    opened.press("L").see(r"Lock tier a\?")
+    opened.press("escape").miss("Lock tier")
+    opened.press("x").see("nothing runs on tier a")
+    assert untouched(flow) == before
+
+
 # -- what is no key ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "rubbish",
-    [
-        "\x1b[6~", "\x1b[5~", "\x1b[A", "\x1b[B", "\x1bp", "\x1bR", "\x1bx", "\x1bL", "\x1by", "\x1b[1;5p", "\x1b[112;5u", "\x1b[27;5;82~",
-        "\x1b[I", "\x1b[O", "\x1bOR", "\x1bOP", "\x1b[<0;10;10M", "\x1b[<0;10;10m", "\x1b[M !!", "\x1b]11;rgb:00/RR/yy\x07",
-        "\x1bP1$rRy\x1b\\", "\x1b[24;80R", "\x1b[?1;2c", "\x12", "\x10", "\x18", "\x19", "\x00", "\xff", "é", "日", "\x1b[3~", "\x1b[2~", "\x1b[[A",
-        "\x1b[15~", "\x1b[1;2A", "\x1b[1;5C",
-    ],
-)  # fmt: skip
-def test_what_is_no_key_here_opens_nothing(opened, flow, rubbish):
+RUBBISH = [
+    "\x1b[6~", "\x1b[5~", "\x1b[A", "\x1b[B", "\x1bp", "\x1bR", "\x1bx", "\x1bL", "\x1by", "\x1b[1;5p", "\x1b[112;5u", "\x1b[27;5;82~",
+    "\x1b[I", "\x1b[O", "\x1bOR", "\x1bOP", "\x1b[<0;10;10M", "\x1b[<0;10;10m", "\x1b[M !!", "\x1b]11;rgb:00/RR/yy\x07",
+    "\x1bP1$rRy\x1b\\", "\x1b[24;80R", "\x1b[?1;2c", "\x12", "\x10", "\x18", "\x19", "\x00", "\xff", "é", "日", "\x1b[3~", "\x1b[2~", "\x1b[[A",
+    "\x1b[15~", "\x1b[1;2A", "\x1b[1;5C",
+]  # fmt: skip
+RAW = {"\x1b[M !!", "\xff"}
+"""Bytes, not characters."""
+
+
+def test_what_is_no_key_here_opens_nothing(opened, flow):
     before = untouched(flow)
     opened.press("j").see("▌ a")
-    opened._child.send(rubbish.encode("latin-1") if rubbish in {"\x1b[M !!", "\xff"} else rubbish)
-    shown = opened.press("/", "mark").see("filter: mark")  # in a question these would be no keys
-    assert "╭─ Tiers" in shown
-    assert "Help" not in shown
+    for n, rubbish in enumerate(RUBBISH):
+        opened._child.send(rubbish.encode("latin-1") if rubbish in RAW else rubbish)
+        shown = opened.press("/", f"mark{n}").see(f"filter: mark{n}▏")  # in a question these would be no keys
+        assert "╭─ Tiers" in shown, rubbish
+        assert "Help" not in shown, rubbish
+        opened.press("ctrl-u", "enter").miss("filter:")
     assert untouched(flow) == before
 
 

@@ -108,17 +108,20 @@ def lines(screen: Screen, *, unicode: bool = True) -> list[str]:
     return made
 
 
-def every() -> dict[str, list[str]]:
-    plain = {name: lines(screen) for name, screen in SCREENS.items()}
-    return plain | {f"{name}-ascii": lines(SCREENS[name], unicode=False) for name in IN_ASCII}
+ASCII = "-ascii"
+NAMES = (*SCREENS, *(name + ASCII for name in IN_ASCII))
+
+
+def one(name: str) -> list[str]:
+    return lines(SCREENS[name.removesuffix(ASCII)], unicode=not name.endswith(ASCII))
 
 
 def write() -> None:
     FOLDER.mkdir(exist_ok=True)
     for path in FOLDER.glob("*.txt"):
         path.unlink()
-    for name, rows in every().items():
-        (FOLDER / f"{name}.txt").write_text("\n".join(rows) + "\n")
+    for name in NAMES:
+        (FOLDER / f"{name}.txt").write_text("\n".join(one(name)) + "\n")
 
 
 if __name__ == "__main__":

@@ -89,6 +89,14 @@ def test_how_far_operations_are_is_told_with_the_state(crew, puppet, ear):
     assert (operation.id, operation.step) == (44, "upload")
 
 
+def test_an_operation_that_cannot_be_read_is_left_out_and_the_state_is_told_all_the_same(crew, puppet, ear):
+    puppet.tiers = [a_tier("mm", operation=43), a_tier("a", operation=44)]
+    puppet.answers["GET", "/operations/43"] = Answer(body={"id": "x"})
+    puppet.answers["GET", "/operations/44"] = Answer(body=OPERATION)
+    crew.start()
+    assert [o.id for o in ear.wait(Arrived, 2).operations] == [44]
+
+
 def test_what_happens_is_followed_by_a_new_state_at_once(crew, puppet, ear, monkeypatch):
     monkeypatch.setattr(poller, "EVERY_S", 1000.0)
     crew.start()
@@ -186,6 +194,25 @@ def test_a_daemon_that_was_restarted_goes_on_where_it_ended_what_happened_meanwh
     assert ear.seqs == list(range(1, 8))
 
 
+def test_a_daemon_that_is_back_is_heard_at_once_also_where_its_state_is_the_same(
+    crew, puppet, ear, monkeypatch
+):
+    puppet.answers["GET", "/state"] = lambda asked: (
+        Answer(304, raw=b"")
+        if asked.headers.get("if-none-match") == '"7"'
+        else Answer(body=puppet.state(), headers={"ETag": '"7"'})
+    )
+    crew.start()
+    ear.wait(Feed, up=True)
+    monkeypatch.setattr(hearer, "SLOWEST_S", 1000.0)
+    monkeypatch.setattr(hearer, "FIRST_S", 1000.0)
+    puppet.stop()
+    ear.wait(Feed, up=False)
+    ear.wait(Lost)
+    puppet.start()
+    ear.wait(Feed, 2, up=True)
+
+
 def test_after_a_reset_the_events_go_on_from_its_place(crew, puppet, ear):
     puppet.happen(300)
     state = puppet.state()
@@ -272,7 +299,10 @@ def test_what_cannot_be_asked_says_why(working, puppet, ear, answer, detail):
 @pytest.mark.parametrize(
     ("send", "body", "text"),
     [
-        (Send(1, "POST", "/promote/a", {"version": "0.8.2"}), OPERATION, "promote 44 of 0.8.2: running"),
+        (Send(1, "POST", "/promote/a", {"version": "0.8.2"}), OPERATION, "promote 44 of 0.8.2: started"),
+        (Send(1, "POST", "/operations/44/abort", {}), OPERATION, "promote 44 of 0.8.2: told to stop"),
+        (Send(1, "POST", "/operations/44/abort", {}), OPERATION | {"status": "aborted"}, "promote 44 of 0.8.2: aborted"),
+        (Send(1, "POST", "/backup/fetch", {}), OPERATION | {"kind": "backup", "version": None, "status": []}, "backup 44: []"),
         (Send(1, "POST", "/rebuild", {}), OPERATION | {"kind": "build", "version": None, "sha": "1a2b3c4d", "code": "already_built"},
          "build 44 of 1a2b3c4: already_built"),
         (Send(1, "POST", "/confirm/a", {}), {"gate": "manual_confirm", "outcome": "passed", "version": "0.8.2", "tier": "a"},

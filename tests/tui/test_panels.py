@@ -13,17 +13,17 @@ from tui.rows import Segment, between, fitted, width
 from tui.text import cells
 
 
-@pytest.mark.parametrize("name", golden.every())
+@pytest.mark.parametrize("name", golden.NAMES)
 def test_a_screen_looks_as_it_was_looked_at(name):
     kept = (golden.FOLDER / f"{name}.txt").read_text().splitlines()
-    assert golden.every()[name] == kept, "look at it; python -m tests.tui.golden keeps it"
+    assert golden.one(name) == kept, "look at it; python -m tests.tui.golden keeps it"
 
 
 def test_no_screen_is_kept_that_nobody_draws():
-    assert {p.stem for p in golden.FOLDER.glob("*.txt")} == set(golden.every())
+    assert {p.stem for p in golden.FOLDER.glob("*.txt")} == set(golden.NAMES)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (81, 25), (100, 30), (132, 43), (160, 24), (200, 60), (300, 100)])
+@pytest.mark.parametrize("size", [(81, 25), (100, 30), (160, 24), (300, 100)])
 @pytest.mark.parametrize("screen", golden.SCREENS.values(), ids=golden.SCREENS)
 def test_every_screen_fills_every_size(screen, size):
     picture = draw(after(screen, Resized(*size)))

@@ -131,6 +131,15 @@ def test_a_filter_that_fits_no_tier_is_meant_for_the_events():
     assert [line.kind for line in shown] == ["DeployFailed"]
 
 
+def test_a_filter_that_is_meant_for_the_events_leaves_the_selected_tier_alone():
+    """On its way there it may have fitted another one."""
+    screen = after(on("a"), "/", *typed("b"))
+    assert screen.selected == "b"
+    assert after(screen, *typed("ackup"), "enter").selected == "a"
+    assert after(screen, "escape").selected == "a"
+    assert after(screen, "enter").selected == "b"
+
+
 def test_escape_takes_back_one_thing_at_a_time_and_leaves_only_then():
     screen = after(opened(), "/", *typed("b"))
     assert after(screen, "escape").filter == ""
@@ -380,6 +389,20 @@ def test_what_has_ended_meanwhile_is_said_before_it_is_aborted():
 
 
 # -- reading --------------------------------------------------------------------------------------------------------
+
+
+def test_another_state_of_what_runs_has_to_be_seen_before_it_is_aborted():
+    busy = on("a", state=replace(STATE, tiers=(MM, replace(A, operation=44))))
+    question = asked(busy, "x", operation=RUNNING)
+    again = after(question, Planned(1, operation=replace(RUNNING, step="switch")))
+    assert played(question, Planned(1, operation=RUNNING), "y")[1]
+    assert played(again, "y")[1] == []
+    assert len(played(seen(again), "y")[1]) == 1
+
+
+def test_what_was_asked_for_an_abort_changes_no_other_question():
+    question = asked(on("a"), "R", BACK)
+    assert after(question, Planned(1, operation=RUNNING)) == question
 
 
 def log(lines: int = 100, **more) -> Screen:

@@ -115,3 +115,8 @@ def test_in_ascii_every_column_stays_where_it_is(text):
     clean = t.clean(text)
     assert in_ascii(clean).isascii()
     assert len(in_ascii(clean)) == t.cells(clean)
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "0 lines"), (1, "1 line"), (2, "2 lines")])
+def test_one_is_not_many(count, words):
+    assert t.counted(count, "line") == words

@@ -23,6 +23,8 @@ _NAMES = {
     curses.KEY_PPAGE: "page-up", curses.KEY_NPAGE: "page-down", curses.KEY_HOME: "home", curses.KEY_END: "end",
     curses.KEY_BTAB: "shift-tab", curses.KEY_ENTER: "enter", curses.KEY_BACKSPACE: "backspace",
 }  # fmt: skip
+_MORE_NAMES = {b"kcbt2": "shift-tab"}
+"""Keys that have no number of their own, by the name that the terminal's description gives them."""
 
 
 class Canvas(npyscreen.widget.Widget):  # type: ignore[misc]
@@ -77,7 +79,7 @@ class Canvas(npyscreen.widget.Widget):  # type: ignore[misc]
         self.parent.bell.wait(seconds)
 
     def strokes(self) -> list[Stroke]:
-        """All that was struck by now.
+        """All that was struck by now; what comes after the signal that ends it is the shell's.
 
         Bytes are put together here: curses would drop a character that comes in two pieces, and swallow what follows
         a byte that is none.
@@ -85,12 +87,12 @@ class Canvas(npyscreen.widget.Widget):  # type: ignore[misc]
         pad, made = self.parent.curses_pad, []
         pad.keypad(True)
         pad.nodelay(True)
-        while (got := pad.getch()) >= 0:
+        while not self.parent.signals.ended_by and (got := pad.getch()) >= 0:
             self._struck_at = time.monotonic()
             if got <= LAST_BYTE:
                 made += self._keyboard.feed(self._decoder.decode(bytes([got])))
-            elif got in _NAMES:
-                made += self._keyboard.named(_NAMES[got])
+            elif name := _NAMES.get(got) or _MORE_NAMES.get(curses.keyname(got)):
+                made += self._keyboard.named(name)
         if self._keyboard.waiting and time.monotonic() >= self._struck_at + ESCAPE_S:
             made += self._keyboard.rest()
         return made
@@ -99,12 +101,16 @@ class Canvas(npyscreen.widget.Widget):  # type: ignore[misc]
         if not self.parent.signals.resized:
             return None
         self.parent.signals.resized = False
-        size = terminal.size()
-        curses.resizeterm(size[1], size[0])
         self.parent.fit()
         self.set_size()
         self._shown = ()
-        return size
+        return self.size
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and lines, as curses was told them: the terminal may have others by now, and a signal under way."""
+        columns, lines = self.parent.size
+        return int(columns), int(lines)
 
     def paint(self, picture: Picture, *, whole: bool) -> None:
         """The rows that have changed; curses sends the characters of them that have."""
@@ -134,6 +140,7 @@ class Face(npyscreen.FormBaseNew):  # type: ignore[misc]
     FRAMED = False
     ALLOW_RESIZE = False
     FIX_MINIMUM_SIZE_WHEN_CREATED = False
+    size = (0, 0)
 
     def __init__(self, **words: Any) -> None:
         self.theme: Theme = words.pop("theme")
@@ -150,15 +157,16 @@ class Face(npyscreen.FormBaseNew):  # type: ignore[misc]
         self.complex_handlers: list[Any] = []
 
     def fit(self) -> None:
-        """A pad for the size that the terminal has now."""
-        columns, lines = terminal.size()
+        """A pad for the size that the terminal has now. curses is told: it believes LINES and COLUMNS, wherever set."""
+        self.size = columns, lines = terminal.size()
+        curses.resizeterm(lines, columns)
         self.curses_pad = curses.newpad(lines + 1, columns + SPARE)
 
     def _create_screen(self) -> None:
         self.fit()
 
     def _max_physical(self) -> tuple[int, int]:
-        columns, lines = terminal.size()
+        columns, lines = self.size
         return lines - 1, columns - 1
 
     def display(self, clear: bool = False) -> None:

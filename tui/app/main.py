@@ -40,7 +40,7 @@ class Program(npyscreen.NPSAppManaged):  # type: ignore[misc]
         canvas: Canvas = face.canvas
         show = Show(self.address.url, canvas, self.bell.ring, unicode=terminal.knows_unicode())
         self.crew = Crew(self.address, show.post)
-        show.begin(terminal.size(), self.crew.do)
+        show.begin(canvas.size, self.crew.do)
         canvas.show = show
         self.crew.start()
 

@@ -87,14 +87,17 @@ class Errands:
                 errand.number, problem=Problem(0, "outcome_unknown", str(error), hint), unsure=True
             )
         return (
-            Answered(errand.number, told(answer))
+            Answered(errand.number, told(answer, stops=errand.path.endswith("/abort")))
             if answer.ok
             else Answered(errand.number, problem=answer.problem())
         )
 
 
-def told(answer: Answer) -> str:
-    """What sandod has done, in a line."""
+_STATUS = {"queued": "queued", "running": "started"}
+
+
+def told(answer: Answer, *, stops: bool = False) -> str:
+    """What sandod has done, in a line; what goes on from here is told by its events."""
     try:
         body = answer.json()
     except Unreachable as error:
@@ -102,7 +105,9 @@ def told(answer: Answer) -> str:
     match body:
         case {"id": number, "kind": kind, "status": status, **rest}:
             of = rest.get("version") or str(rest.get("sha") or "")[:7]
-            return f"{kind} {number}{f' of {of}' if of else ''}: {rest.get('code') or status}"
+            word = str(status)
+            went = "told to stop" if stops and word in _STATUS else _STATUS.get(word, word)
+            return f"{kind} {number}{f' of {of}' if of else ''}: {rest.get('code') or went}"
         case {"gate": gate, "outcome": outcome, "version": version}:
             return f"{version}: {gate} {outcome}"
         case {"locked": tiers}:

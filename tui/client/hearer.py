@@ -12,6 +12,7 @@ from tui.model.messages import Feed, Heard, Message
 
 BEFORE = 200
 """So many are told of what was before the screen was opened."""
+FIRST_S = 0.5
 SLOWEST_S = 15.0
 
 
@@ -53,7 +54,7 @@ class Hearer:
                 return
             self._post(Feed(up=False, detail=why))
             failures = 0 if self._since != heard else failures + 1
-            seconds = min(SLOWEST_S, 0.5 * 2.0**failures) * random.uniform(0.8, 1.2)  # noqa: S311  (no secret)
+            seconds = min(SLOWEST_S, FIRST_S * 2.0**failures) * random.uniform(0.8, 1.2)  # noqa: S311  (no secret)
             if self._stopped.wait(min(1.0, seconds / 2)):
                 return
             self._again.wait(seconds)

@@ -1,5 +1,6 @@
 """Asks for the state every two seconds, at once when something happened, and ever more rarely while nobody answers."""
 
+import contextlib
 import random
 import threading
 from collections.abc import Callable
@@ -90,10 +91,12 @@ class Poller:
                 ) from None
             self._etag, self._state = answer.headers.get("etag", ""), state
         operations = self._in_flight()
-        self._failures = 0
+        back, self._failures = self._failures > 0, 0
         self._post(Arrived(state, operations))
-        if state:
-            self._on_state(state)
+        if self._state and (
+            state or back
+        ):  # who was away has its events again, also where nothing else is new
+            self._on_state(self._state)
         return EVERY_S
 
     def _in_flight(self) -> tuple[Operation, ...]:
@@ -106,8 +109,9 @@ class Poller:
         found = []
         for number in sorted(n for n in numbers if n is not None):
             answer = self._caller.get(f"/operations/{number}")
-            if answer.status == 200:
-                found.append(msgspec.convert(answer.json(), Operation))
+            with contextlib.suppress(msgspec.ValidationError):
+                if answer.status == 200:
+                    found.append(msgspec.convert(answer.json(), Operation))
         return tuple(found)
 
 

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from sando.client.shapes import Event, Plan, Problem, Tier
+from sando.client.shapes import Event, Operation, Plan, Problem, Tier
 from tui.model.effects import AskOperation, AskPlan, Effect, Refresh, Send
 from tui.model.messages import Answered, Planned
 from tui.model.screen import Act, Question, Screen, Typing, in_flight
@@ -100,10 +100,16 @@ def planned(screen: Screen, told: Planned) -> Step:
     if told.problem:
         question = replace(question, phase="refused", problem=told.problem, again=False)
         return stay(replace(screen, overlay=question))
-    if told.operation:
-        question = replace(question, operation=told.operation, version=told.operation.version, phase="ready")
-        return stay(replace(screen, overlay=question))
-    return stay(replace(screen, overlay=_filled(question, told.plan)))
+    if question.act == "abort":
+        return stay(replace(screen, overlay=_of(question, told.operation)))
+    return stay(replace(screen, overlay=_filled(question, told.plan)) if told.plan else screen)
+
+
+def _of(question: Question, operation: Operation | None) -> Question:
+    """What would be aborted; another state of it has to be seen before it is agreed to."""
+    version = operation.version if operation else None
+    seen = question.seen and operation == question.operation
+    return replace(question, operation=operation, version=version, phase="ready", seen=seen)
 
 
 def _filled(question: Question, plan: Plan | None) -> Question:
@@ -169,7 +175,7 @@ def agree(screen: Screen) -> Step:
     if why := why_not(question):
         return stay(noted(screen, why))
     if not question.seen:
-        return stay(screen)
+        return stay(noted(screen, "it was not on the screen yet when that was struck: read it, then y"))
     return replace(screen, overlay=replace(question, phase="sending"), note=None), (_send(question),)
 
 

@@ -66,11 +66,12 @@ class Note(Struct, frozen=True):
 
 
 class Typing(Struct, frozen=True):
-    """A line that is being typed; `before` is what it was, for Escape."""
+    """A line that is being typed; `before` is what it was, for Escape, and `selected` the tier at which it began."""
 
     what: Literal["filter", "search", "reason"]
     text: str = ""
     before: str = ""
+    selected: str | None = None
 
 
 class Question(Struct, frozen=True):

@@ -11,7 +11,7 @@ MOST = {"filter": 80, "search": 80, "reason": 1000}
 
 
 def begin_filter(screen: Screen) -> Step:
-    return stay(replace(screen, typing=Typing("filter", screen.filter, screen.filter)))
+    return stay(replace(screen, typing=Typing("filter", screen.filter, screen.filter, screen.selected)))
 
 
 def begin_search(screen: Screen) -> Step:
@@ -52,13 +52,14 @@ def erase_all(screen: Screen) -> Step:
 
 
 def _with(screen: Screen, text: str) -> Screen:
-    """The filter narrows with each key; the other two count when they are finished."""
-    if screen.typing is None:
+    """The filter narrows with each key, from the tier that was selected; the other two count when they are finished."""
+    typing = screen.typing
+    if typing is None:
         return screen
-    screen = replace(screen, typing=replace(screen.typing, text=text))
-    return (
-        settled(replace(screen, filter=text)) if screen.typing and screen.typing.what == "filter" else screen
-    )
+    screen = replace(screen, typing=replace(typing, text=text))
+    if typing.what != "filter":
+        return screen
+    return settled(replace(screen, filter=text, selected=typing.selected))
 
 
 def finish(screen: Screen) -> Step:
@@ -80,7 +81,7 @@ def give_up(screen: Screen) -> Step:
     screen = replace(screen, typing=None)
     match typing, overlay:
         case Typing(what="filter"), _:
-            return stay(settled(replace(screen, filter="")))
+            return stay(settled(replace(screen, filter="", selected=typing.selected)))
         case Typing(what="search"), LogView():
             return stay(replace(screen, overlay=replace(overlay, search="")))
         case Typing(what="reason"), Question(act="lock", reason=""):

@@ -70,26 +70,27 @@ def table(
     used = [i for i, c in enumerate(columns) if c.takes_rest or any(_natural(r[i], c) for r in rows)]
     columns, rows = [columns[i] for i in used], [[r[i] for i in used] for r in rows]
     sizes = _sizes(columns, rows, size)
-    made = [_line(row, sizes, size) for row in rows]
+    gaps = [_gap(c) for c in columns]
+    made = [_line(row, sizes, gaps, size) for row in rows]
     if not titles:
         return made
-    return [_line([cell(c.title, "dim") for c in columns], sizes, size), *made]
+    return [_line([cell(c.title, "dim") for c in columns], sizes, gaps, size), *made]
 
 
 GAP = 2
 AFTER_SIGN = 1
-"""A column of one character belongs to the one behind it."""
+"""A column for a sign belongs to the one behind it."""
 
 
-def _line(row: Sequence[Cell], sizes: Sequence[int], size: int) -> Row:
+def _line(row: Sequence[Cell], sizes: Sequence[int], gaps: Sequence[int], size: int) -> Row:
     pieces: list[Segment] = []
-    for made, room in zip(row, sizes, strict=True):
-        pieces += [*fitted(made.make(room) if isinstance(made, Flex) else made, room), *blank(_gap(room))]
+    for made, room, gap in zip(row, sizes, gaps, strict=True):
+        pieces += [*fitted(made.make(room) if isinstance(made, Flex) else made, room), *blank(gap)]
     return fitted(pieces[: -1 if sizes else None], size)
 
 
-def _gap(size: int) -> int:
-    return AFTER_SIGN if size == 1 else GAP
+def _gap(column: Column) -> int:
+    return AFTER_SIGN if column.most == 1 else GAP
 
 
 def _natural(made: Cell, column: Column) -> int:
@@ -102,7 +103,7 @@ def _sizes(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], size: int)
         min(c.most, max([t.cells(c.title), *(_natural(r[i], c) for r in rows)]))
         for i, c in enumerate(columns)
     ]
-    room = size - sum(_gap(s) for s in sizes[:-1])
+    room = size - sum(_gap(c) for c in columns[:-1])
     while sum(sizes) > room:
         over = [i for i, c in enumerate(columns) if sizes[i] > c.least]
         if not over:

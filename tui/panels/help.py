@@ -28,7 +28,7 @@ def box(help_: Help, size: tuple[int, int]) -> tuple[list[Row], int]:
     bottom = max(0, len(every) - room)
     top = min(help_.top, bottom)
     below = len(every) - top - room
-    right = f"{below} lines more" if below > 0 else ""
+    right = f"{t.counted(below, 'line')} more" if below > 0 else ""
     return framed("Help", every[top : top + room], (columns, room + 2), right=right, focused=True), bottom
 
 

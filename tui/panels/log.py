@@ -39,7 +39,7 @@ def panel(_screen: Screen, log: LogView, size: tuple[int, int]) -> list[Row]:
 
 
 def _words(log: LogView, count: int, below: int) -> str:
-    words = [f"{count + log.dropped} lines"]
+    words = [t.counted(count + log.dropped, "line")]
     if log.dropped:
         words.append(f"the first {log.dropped} are not kept here")
     if log.left:

@@ -9,6 +9,7 @@ from tui.panels.frame import Cell, Column, cell, framed, table
 from tui.panels.header import moment
 from tui.panels.tiers import sign
 from tui.rows import Row, Segment, Style, dimmed
+from tui.text import counted
 
 NODES = (
     Column("", 1, 1), Column("NODE", 4, 24), Column("VERSION", 7, 24), Column("OBSERVED", 8, 24), Column("STATE", 5, 11),
@@ -50,7 +51,7 @@ def panel(screen: Screen, size: tuple[int, int]) -> tuple[list[Row], int]:
     title = f"Tier {tier.name}" if tier else "Tier"
     below = len(every) - top - room
     words = [_reached(tier)] if tier and tier.nodes else []
-    words += [f"{below} lines more"] if below > 0 else []
+    words += [f"{counted(below, 'line')} more"] if below > 0 else []
     return framed(
         title, every[top : top + room], size, right=", ".join(words), focused=screen.focus == "nodes"
     ), bottom
@@ -58,7 +59,7 @@ def panel(screen: Screen, size: tuple[int, int]) -> tuple[list[Row], int]:
 
 def _reached(tier: Tier) -> str:
     reached = sum(n.reachable for n in tier.nodes)
-    return f"{reached} of {len(tier.nodes)} node{'s' if len(tier.nodes) > 1 else ''} reached"
+    return f"{reached} of {counted(len(tier.nodes), 'node')} reached"
 
 
 # -- what goes on -------------------------------------------------------------------------------------------
@@ -189,14 +190,25 @@ def _facts(screen: Screen, tier: Tier) -> list[Row]:
     if tier.promotable.to and tier.current_version:
         made.append(_way_on(tier))
     for version, safe in tier.rollback_safe.items():
-        style: Style = "bad" if safe == "no" else "dim"
-        made.append(cell(f"way back to {version}: {safe}", style))
+        words, style = way_back(version, safe)
+        made.append(cell(f"way back: {words}", "dim" if style == "plain" else style))
     if tier.marked_bad:
         made.append(cell(f"marked bad here: {', '.join(tier.marked_bad)}", "warn"))
     first = screen.build_tier()
     if first and first.name == tier.name and (told := _backup(screen)):
         made.append(told)
     return made
+
+
+def way_back(version: str, safe: str) -> tuple[str, Style]:
+    """What the rehearsal of the migrations has found out about an older version."""
+    match safe:
+        case "yes":
+            return f"{version} runs on the newer schema", "ok"
+        case "no":
+            return f"{version} does not run on the newer schema", "bad"
+        case _:
+            return f"it was not tried whether {version} runs on the newer schema", "plain"
 
 
 def _way_on(tier: Tier) -> Row:

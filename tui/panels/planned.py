@@ -8,6 +8,7 @@ from sando.client.shapes import Change, Check, Plan, PlannedNode
 from tui import text as t
 from tui.model.screen import Question, Screen
 from tui.panels.header import moment
+from tui.panels.nodes import way_back
 from tui.rows import Row, Segment, Style
 
 LABEL = 13
@@ -25,8 +26,8 @@ def problem(screen: Screen, question: Question, width: int) -> list[Row]:
     problem = question.problem
     if problem is None:
         return []
-    made = paragraph(problem.detail or problem.code, width, "bad")
-    made += paragraph(problem.hint, width) if problem.hint else []
+    made = paragraph(_local(screen, problem.detail) or problem.code, width, "bad")
+    made += paragraph(_local(screen, problem.hint), width) if problem.hint else []
     for check in problem.blocking:
         made += _check(screen, check, width)
     return made
@@ -36,7 +37,7 @@ def checks(screen: Screen, question: Question, plan: Plan, width: int) -> list[R
     """What blocks comes first; of a confirmation only what the next tier would be told, as a warning."""
     made: list[Row] = []
     if plan.act == question.act and not plan.ready and plan.detail:
-        made += paragraph(plan.detail, width, "bad")
+        made += paragraph(_local(screen, plan.detail), width, "bad")
     for verdict in ("blocked", "warning"):
         for check in (c for c in plan.checks if c.verdict == verdict):
             if plan.act == question.act or check.gate is None:
@@ -50,14 +51,14 @@ def _check(screen: Screen, check: Check, width: int, known: str = "") -> list[Ro
     style = _VERDICT.get(check.verdict, "plain")
     name = check.check.removeprefix("gate:").removeprefix("node:")
     detail = check.detail if check.detail != known else ""
-    until = f"; clears with {_clears(screen, check)}" if check.clears and check.verdict != "ok" else ""
+    until = f"; to clear it: {check.clears}" if check.clears and check.verdict != "ok" else ""
     said = detail if detail.startswith(name) else f"{name}: {detail}" if detail else name
-    return _list(check.verdict, f"{said}{until}", width, style)
+    return _list(check.verdict, _local(screen, f"{said}{until}"), width, style)
 
 
-def _clears(screen: Screen, check: Check) -> str:
+def _local(screen: Screen, text: str) -> str:
     """Times as the clock on the wall shows them."""
-    return _STAMP.sub(lambda found: moment(screen, datetime.fromisoformat(found[0])), check.clears)
+    return _STAMP.sub(lambda found: moment(screen, datetime.fromisoformat(found[0])), text)
 
 
 def _list(label: str, text: str, width: int, style: Style = "plain") -> list[Row]:
@@ -75,10 +76,21 @@ def goes_out(question: Question, plan: Plan, width: int) -> list[Row]:
     made += _commits("taken back", plan.commits_back, plan.commits_back_more, width)
     made += _listed("migrations", list(plan.migrations or ()), MOST_NODES, width)
     made += _listed("stay applied", list(plan.migrations_back or ()), MOST_NODES, width)
-    safe = [f"{old}: {known}" for old, known in plan.rollback_safe.items()]
-    made += _listed("way back" if plan.act == "promote" else "runs on", safe, 4, width)
+    made += _way_back(plan, width)
     if plan.on_failure and question.act == "promote":
-        made += _list("on failure", _on_failure(plan), width)
+        made += _list("on failure", _on_failure(plan), width, "dim")
+    return made
+
+
+def _way_back(plan: Plan, width: int) -> list[Row]:
+    made: list[Row] = []
+    for old, safe in plan.rollback_safe.items():
+        words, style = way_back(old, safe)
+        label = "" if made else "way back" if plan.act == "promote" else "schema"
+        made += [
+            (Segment(t.fit(label, LABEL), "dim"), Segment(line, style))
+            for line in t.wrap(words, width - LABEL)
+        ]
     return made
 
 

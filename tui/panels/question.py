@@ -29,7 +29,7 @@ def box(screen: Screen, question: Question, size: tuple[int, int]) -> tuple[list
     bottom = max(0, len(every) - room)
     top = min(question.top, bottom)
     below = len(every) - top - room
-    right = f"{below} lines more" if below > 0 else ""
+    right = f"{t.counted(below, 'line')} more" if below > 0 else ""
     shown = [(), *every[top : top + room], _keys(screen)]
     return framed(title(question), shown, (columns, len(shown) + 2), right=right, focused=True), bottom
 

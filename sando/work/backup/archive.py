@@ -1,4 +1,4 @@
-"""pg_dump's own formats (custom, directory, tar) as far as one must know them to tell a whole one from a half one.
+"""The formats of pg_dump's own (custom, directory, tar) as far as one must know them to tell a whole one from a half one.
 
 Read like pg_dump writes them (pg_backup_archiver.c, pg_backup_custom.c): a head, a table of contents, and in the custom
 format the data behind it in blocks. The data itself is never looked into, only stepped over.
@@ -64,7 +64,7 @@ class _Archive:
         source.take(1) if self.version >= (1, 15) else self.number()  # how it is compressed
         for _ in range(7):  # the time of its making
             self.number()
-        for _ in ("database", "server", "pg_dump"):
+        for _ in ("database", "server", "dumper"):
             self.text()
 
     def number(self) -> int:
