@@ -20,7 +20,7 @@ def _asked(path: str) -> Any:
     from sando.client.caller import Caller  # noqa: PLC0415
     from sando.model.errors import SandoError  # noqa: PLC0415
 
-    with contextlib.suppress(SandoError), Caller(of_environment(os.environ), MOST_S) as caller:
+    with contextlib.suppress(SandoError), Caller(of_environment(os.environ), MOST_S, MOST_S) as caller:
         answer = caller.get(path)
         return answer.json() if answer.ok else None
     return None

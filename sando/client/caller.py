@@ -69,9 +69,10 @@ class Answer(Struct, frozen=True):
 class Caller:
     """For one thread. A GET that meets a connection which sandod has closed meanwhile is asked once more."""
 
-    def __init__(self, address: Address, timeout: float = ANSWER_S) -> None:
+    def __init__(self, address: Address, timeout: float = ANSWER_S, connect: float = CONNECT_S) -> None:
         self.address = address
         self._timeout = timeout
+        self._connect_within = connect
         self._line: http.client.HTTPConnection | None = None
 
     def __enter__(self) -> Self:
@@ -169,7 +170,7 @@ class Caller:
             return
         host, port = self.address.host, self.address.port
         line: http.client.HTTPConnection
-        within = min(CONNECT_S, self._timeout)
+        within = self._connect_within
         if self.address.secure:
             line = http.client.HTTPSConnection(
                 host, port, timeout=within, context=ssl.create_default_context()

@@ -136,7 +136,7 @@ def test_a_yes_sends_the_version_that_the_question_has_shown(puppet, run, person
     ran = run("promote", "a", "--hotfix")
     assert ran.code == 0
     for words in ("0.8.1 → 0.8.2   from tier mm", "a-1: 0.8.1, switches, the release is sent first", "1a2b3c4 Max: faster",
-                  "0042_more.sql", "0.8.1: yes", "Promote 0.8.2 into tier a (with --hotfix)? [y/N]"):  # fmt: skip
+                  "0042_more.sql", "0.8.1 runs on", "Promote 0.8.2 into tier a (with --hotfix)? [y/N]"):  # fmt: skip
         assert words in ran.err
     assert puppet.asked[0].query == {"hotfix": "1"}
     assert puppet.asked[1].body == {"version": "0.8.2", "hotfix": True}
