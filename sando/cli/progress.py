@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +12,9 @@ from sando.cli.codes import of_operation
 from sando.cli.output import aside, colourful, document, painted, say
 from sando.cli.session import Session
 from sando.cli.waiting import AWAY_S, Shown, StillRunning, Watch, go_on, lasting
-from sando.cli.wording import ended, in_commands
+from sando.cli.wording import ended, in_commands, subject
 from sando.client.caller import Unreachable
-from sando.client.shapes import Operation
+from sando.client.shapes import Operation, Operations
 from sando.model.clock import span
 from tui.model.told import size_of
 from tui.rows import Segment
@@ -74,6 +75,7 @@ def shown() -> Iterator[Shown]:
         stderr=True, no_color=not colourful(sys.stderr), highlight=False, markup=False, emoji=False
     )
     plain = (console.encoding or "").lower().startswith("utf")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cursor is shown again
     with Progress(
         SpinnerColumn("dots" if plain else "line"), TextColumn("{task.description}", markup=False), BarColumn(24),
         TextColumn("{task.fields[far]}", markup=False), console=console, transient=True, redirect_stdout=False,
@@ -94,7 +96,11 @@ def follow(
     """Waits, tells, and answers the exit code."""
     try:
         with shown() as show:
-            done = Watch(sandod, show, seq).watch(operation, timeout)
+            watch = Watch(sandod, show, seq)
+            done = watch.watch(operation, timeout)
+            while again := _done_again(sandod, done):
+                show.line(Segment(f"{subject(done)} was interrupted; {subject(again)} does it again", "warn"))
+                done = watch.watch(again, timeout)
     except KeyboardInterrupt:
         aside(Segment("not watched any more", "warn"), f"; it goes on: {go_on(operation.id)}")
         raise
@@ -109,6 +115,14 @@ def follow(
         aside(Segment("sando:", "bad"), f" waited {span(timeout or 0)}; {error}")
         return 1
     return finished(sandod, done, as_json=as_json, judge=judge)
+
+
+def _done_again(sandod: Session, ended: Operation) -> Operation | None:
+    """What sandod has begun anew after it died under this one, or stopped."""
+    if ended.status != "interrupted":
+        return None
+    found = sandod.read(Operations, "/operations", {"kind": ended.kind, "limit": 50}).operations
+    return next((o for o in found if o.details.get("again") == ended.id), None)
 
 
 def finished(sandod: Session, operation: Operation, *, as_json: bool, judge: Judge = of_operation) -> int:
