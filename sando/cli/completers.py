@@ -9,7 +9,7 @@ from typing import Any
 from click import Context, Parameter
 from click.shell_completion import CompletionItem
 
-MOST_S = 0.9
+MOST_S = 0.7
 """A person waits at the prompt."""
 
 

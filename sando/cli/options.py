@@ -25,8 +25,10 @@ class Duration(click.ParamType[float]):
         return float(found[1]) * _UNITS[found[2] or "s"]
 
 
-class PathName(click.ParamType[str]):
-    """What becomes part of a path: sandod judges it, but it must not lead elsewhere."""
+class Name(click.ParamType[str]):
+    """Of whatever it is: sandod judges it. But none at all (a variable of a script that is not set) must not pass for a
+    default, and what becomes part of a path must not lead elsewhere.
+    """
 
     name = "name"
 
@@ -38,7 +40,21 @@ class PathName(click.ParamType[str]):
 
 
 DURATION = Duration()
-NAME = PathName()
+
+
+class Key(click.ParamType[str]):
+    """What a header can carry."""
+
+    name = "key"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if not re.fullmatch(r"[!-~]{1,128}", text):
+            self.fail(f"{text!a} is no key: 1 to 128 characters, ASCII, no space", param, ctx)
+        return text
+
+
+NAME = Name()
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer in sandod's own JSON, on stdout.")
 reason = click.option(
@@ -49,13 +65,14 @@ yes = click.option(
 )
 key = click.option(
     "--key",
+    type=Key(),
     metavar="KEY",
     help="Under one key it acts once, however often it is sent (a job's id); else a new one.",
 )
 tier = click.argument("tier", type=NAME, shell_complete=tiers)
 a_tier = click.argument("tier", type=NAME, required=False, shell_complete=tiers)
 tier_or_all = click.argument("tier", type=NAME, metavar="TIER|all", shell_complete=tiers_or_all)
-version = click.argument("version", required=False, shell_complete=versions)
+version = click.argument("version", type=NAME, required=False, shell_complete=versions)
 operation = click.argument("operation", metavar="ID", type=click.IntRange(1), shell_complete=operations)
 an_operation = click.argument(
     "operation", metavar="[ID]", type=click.IntRange(1), required=False, shell_complete=operations

@@ -132,5 +132,6 @@ def sando() -> None:
 
 
 def run(words: list[str]) -> int:
-    """The exit code of one command line."""
+    """The exit code of one command line. Bytes that are no text are replaced: nothing here could send them."""
+    words = [word.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for word in words]
     return ends(lambda: sando.main(words, prog_name="sando", standalone_mode=False))

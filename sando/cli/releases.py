@@ -25,7 +25,7 @@ from tui.rows import Segment
 def releases(version: str | None, as_json: bool, **query: Any) -> None:
     """Show what was built, newest first. With VERSION: its files, where it runs, its gates, and the way back from it."""
     if version is not None:
-        return _one(options.NAME.convert(version, None, click.get_current_context()), as_json=as_json)
+        return _one(version, as_json=as_json)
     with session() as sandod:
         answer = sandod.get("/releases", query)
         page = sandod.decode(Releases, answer)

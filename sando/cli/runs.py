@@ -11,7 +11,7 @@ from sando.cli.session import given, session
 
 
 @click.command(cls=Command)
-@click.argument("sha", required=False)
+@click.argument("sha", type=options.NAME, required=False)
 @click.option("--force", is_flag=True, help="Build it again, also where it is green already.")
 @options.reason
 @options.waits

@@ -61,6 +61,12 @@ def test_what_was_found_is_said(puppet, run):
     assert "it was built, and is green, already" in ran.err
 
 
+def test_bytes_that_are_no_text_are_sent_as_what_stands_for_them(puppet, run):
+    puppet.answers["POST", "/promote/a"] = Answer(202, an_operation())
+    assert run("promote", "a", "-m", "caf\udce9").code == 0
+    assert puppet.asked[0].body == {"reason": "caf\ufffd"}
+
+
 def test_each_act_has_a_key_of_its_own_unless_one_is_given(puppet, run):
     puppet.answers["POST", "/promote/a"] = Answer(202, an_operation())
     for words in ([], [], ["--key", "job-7"]):
