@@ -113,9 +113,9 @@ def _node(node: PlannedNode) -> str:
         return f"{node.name}: left out"
     does = "switches" if node.does == "switch" else "stays as it is"
     sent = ", the release is sent first" if node.uploads else ""
-    away = "; could not be reached" if not node.reachable else ""
+    away = ", could not be reached" if not node.reachable else ""
     found = f" (found on {node.observed or 'nothing'})" if node.observed != node.version else ""
-    return f"{node.name}: {node.version or 'nothing'}{found}, {does}{sent}{away}"
+    return f"{node.name}: {node.version or 'nothing'}{found}{away}, {does}{sent}"
 
 
 def _commits(label: str, changes: tuple[Change, ...] | None, more: bool, width: int) -> list[Row]:
