@@ -32,6 +32,7 @@ TESTS = [
     "pytest-timeout>=2.4,<3",  # a hang is a failure that names its test
     "pytest-xdist>=3.8,<4",  # the layers use both cores
     "hypothesis>=6.170,<7",  # properties of the pure model
+    "schemathesis>=4.32,<5",  # requests made from openapi.json, and answers held against it; brings jsonschema-rs
     "ruff>=0.17,<0.18",
     "mypy>=2.4,<3",
     "types-paramiko>=4,<6",

@@ -4,14 +4,15 @@ import hashlib
 import hmac
 import ipaddress
 import re
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import falcon
 
 from api.collaborators import Collaborators
 from api.errors import SAFE_HEADERS, Problem, problem
+from sando.model.answers import Refusal
 from sando.model.topology import TokenSpec
 
 ANONYMOUS = "anonymous"
@@ -21,6 +22,7 @@ _RANK = {"open": 0, "read": 1, "build": 2, "operate": 3}
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::([0-9]{1,5}))?", re.ASCII)
 _ORIGIN = re.compile(r"(https?)://([^/\s]+)", re.ASCII)
 _SAFE = list(SAFE_HEADERS.items())
+_HOW = "send `Authorization: Bearer TOKEN`"
 _DEFAULT_PORT = {"http": "80", "https": "443"}
 
 
@@ -42,14 +44,16 @@ class Bearer:
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         tokens = self._given.tokens()
         req.context.scope = "operate"
+        req.context.permitted = partial(_is_still_permitted, self._given.tokens, None)
         if not tokens or req.path in OPEN:
             return
-        token = _known(req.get_header("Authorization") or "", tokens)
+        given = req.get_header("Authorization") or ""
+        token = _known(given, tokens)
         if token is None:
             resp.set_header("WWW-Authenticate", "Bearer")
-            detail = "the token is unknown" if req.get_header("Authorization") else "a token is required"
-            raise problem(401, "auth_required", detail, "send `Authorization: Bearer TOKEN`")
+            raise Problem(unknown_token() if given else _no_token())
         req.context.actor, req.context.scope = token.name, token.scope
+        req.context.permitted = partial(_is_still_permitted, self._given.tokens, token.sha256)
 
     def process_resource(
         self, req: falcon.Request, _resp: falcon.Response, resource: Any, _params: dict[str, str]
@@ -63,9 +67,24 @@ class Bearer:
 def _known(header: str, tokens: Sequence[TokenSpec]) -> TokenSpec | None:
     """Every token is compared, each in constant time: how long it takes tells nothing."""
     kind, _, secret = header.partition(" ")
-    digest = hashlib.sha256(secret.strip().encode()).hexdigest() if kind.lower() == "bearer" else ""
+    raw = secret.strip().encode("latin-1", "replace")  # as WSGI gives the bytes that came
+    digest = hashlib.sha256(raw).hexdigest() if kind.lower() == "bearer" else ""
     found = [token for token in tokens if hmac.compare_digest(token.sha256, digest)]
     return found[0] if found else None
+
+
+def _is_still_permitted(tokens: Callable[[], Sequence[TokenSpec]], sha256: str | None) -> bool:
+    """Whether who came with this token, or with none, may still be here after a reload."""
+    now = tokens()
+    return not now or any(token.sha256 == sha256 for token in now)
+
+
+def unknown_token() -> Refusal:
+    return Refusal(401, "auth_required", "the token is unknown", _HOW)
+
+
+def _no_token() -> Refusal:
+    return Refusal(401, "auth_required", "a token is required", _HOW)
 
 
 class Guard:
@@ -73,7 +92,7 @@ class Guard:
 
     def __init__(self, collaborators: Collaborators) -> None:
         self._given = collaborators
-        self._listen = collaborators.listen[0].lower()
+        self._listen = _plain(collaborators.listen[0])
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         # Set first, so that refusals carry them too.
@@ -81,8 +100,6 @@ class Guard:
         _check_target(req)
         port = self._check_host(req)
         self._check_origin(req, port)
-        if req.path.startswith("//"):  # falcon would route it like one slash
-            raise falcon.HTTPRouteNotFound
 
     def _check_host(self, req: falcon.Request) -> str | None:
         """The port that the Host header names."""
@@ -111,7 +128,7 @@ class Guard:
         )
 
     def _ours(self, host: str, port: str | None, req: falcon.Request) -> bool:
-        bare = host.strip("[]")
+        bare = _plain(host)
         if bare in {self._listen, req.env.get("sando.local_address")} or _is_loopback(bare):
             return True
         names = {host, bare, f"{host}:{port}"}
@@ -121,6 +138,16 @@ class Guard:
 @lru_cache(maxsize=256)
 def _parse_host(given: str) -> re.Match[str] | None:
     return _HOST.fullmatch(given.lower())
+
+
+@lru_cache(maxsize=256)
+def _plain(host: str) -> str:
+    """Lower case, without brackets; an address in its one short form, so that 2001:DB8::0:1 is 2001:db8::1."""
+    bare = host.strip("[]").lower()
+    try:
+        return str(ipaddress.IPv6Address(bare)) if ":" in bare else bare
+    except ValueError:
+        return bare
 
 
 @lru_cache(maxsize=256)

@@ -31,7 +31,7 @@ class JsonFormat(logging.Formatter):
         }
         if record.exc_info:
             said["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(said, ensure_ascii=False)
+        return json.dumps(said)  # in ASCII: a terminal may be what reads it
 
 
 def set_up(form: Literal["text", "json"]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import sando
 from sando import config, logs
+from sando.daemon import itself, token
 from sando.daemon.instance import OnlyOne
 from sando.daemon.life import Daemon, load_topology
 from sando.model.errors import ConfigError, SandoError
@@ -25,7 +26,10 @@ def main(argv: list[str] | None = None) -> int:
     path = os.environ.get("SANDO_CONFIG", DEFAULT_CONFIG)
     if arguments.check:
         return _check(path)
+    itself.hide()
     try:
+        if arguments.command == "token":
+            return token.run(path, arguments)
         daemon = config.load_daemon(path)
         topology = load_topology(daemon)
         logs.set_up(daemon.log_format)
@@ -57,6 +61,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         "--check", action="store_true", help="validate daemon.toml and sando.toml, start nothing"
     )
     parser.add_argument("--version", action="version", version=f"sandod {sando.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="token")
+    about = "makes a token for the HTTP API: its secret is shown once, its SHA-256 is kept in daemon.toml"
+    token.arguments(commands.add_parser("token", help="make, list and remove tokens", description=about))
     return parser.parse_args(argv)
 
 

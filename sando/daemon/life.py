@@ -4,25 +4,25 @@ import gc
 import hashlib
 import logging
 import secrets
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import pykka
 
 import sando
 from actors.base import Site, post
-from actors.messages import Begin, Rebuild
+from actors.messages import Begin, Publish, Rebuild
 from actors.root import Root
 from api.app import create_app
 from api.board import Board, News
 from api.collaborators import Collaborators
 from api.server import Server
+from api.shown import event_bytes
 from sando import config
+from sando.daemon import crew, itself
 from sando.daemon.instance import OnlyOne
 from sando.daemon.signals import Signals
 from sando.metrics import Metrics
@@ -31,9 +31,11 @@ from sando.model.errors import SandoError
 from sando.model.events import Event
 from sando.model.release import MANIFEST, Manifest, read_manifest
 from sando.model.topology import DaemonSpec, TokenSpec, Topology
+from sando.notify import Notifiers
 from sando.store import Store
 from sando.work import hook
 from sando.work.log import read_log
+from sando.work.notice import Notices
 from sando.work.now import read_clock
 from sando.work.process import Keepers
 from sando.work.refwatch import RefWatch
@@ -44,6 +46,8 @@ from sando.work.workbench import Loaded, Workbench
 log = logging.getLogger("sandod")
 
 ACTORS_S = 5.0
+NOTIFY_S = 2.0
+"""For what happened last to be delivered; a receiver that is away hears of it after the next start."""
 TOGETHER_S = 0.01
 GAVE_UP = 70
 """Exit status when an actor without which there is no daemon died too often."""
@@ -75,6 +79,7 @@ class Daemon:
         self.spec = daemon
         self.topology = topology
         self.keepers = Keepers.start()  # forks: before the first thread
+        itself.allow_files()  # not for builds and gates
         self.store = Store(daemon.db_path)
         self.store.open()
         self.board = Board()
@@ -82,12 +87,14 @@ class Daemon:
             self._state,
             read_clock,
             subscribers=lambda: self.server.subscribers,
-            inboxes=_inboxes,
+            inboxes=crew.inboxes,
             pushed_at=self._pushed_at,
         )
         self.work = Workbench(daemon, self.keepers, self._read, self._adopt)
         self.timer = Timer()
         self.runner = Runner()
+        self.site = self._site()
+        self.notifiers = self._notifiers()
         self.exit_code = 0
         self._held = ExitStack()
         self.hook_secret = secrets.token_urlsafe(32)
@@ -110,6 +117,9 @@ class Daemon:
             listen=(self.spec.host, self.spec.port),
             allowed_hosts=lambda: self.spec.allowed_hosts,
             tokens=lambda: (*self.spec.tokens, self.hook_token) if self.spec.tokens else (),
+            keep=self.store.save,
+            notifiers=self.notifiers.names,
+            test_notifiers=self.notifiers.test,
         )
         return Server(
             create_app(collaborators),
@@ -118,6 +128,18 @@ class Daemon:
             board=self.board,
             on_thread_end=self.store.close,
         )
+
+    def _notifiers(self) -> Notifiers:
+        return Notifiers(
+            self.store,
+            read_clock,
+            encode=event_bytes,
+            run=Notices(self.keepers, f"{self.spec.workdir}/notify").attempt,
+            told=self._publish,
+        )
+
+    def _publish(self) -> None:
+        post(self.site.journal, Publish())
 
     def _tell(self, message: object) -> None:
         post(self.root, message)
@@ -139,6 +161,8 @@ class Daemon:
     def _count(self, news: News) -> None:
         for event in news.events:
             self.metrics.observe(event)
+        if news.events:
+            self.notifiers.heard()
 
     def _manifest(self, version: str) -> Manifest | None:
         try:
@@ -171,6 +195,8 @@ class Daemon:
         self.spec = msgspec.structs.replace(
             self.spec, tokens=fresh.tokens, notify=fresh.notify, allowed_hosts=fresh.allowed_hosts
         )
+        self.server.check_permits()
+        self.notifiers.adopt(fresh.notify)
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -210,19 +236,18 @@ class Daemon:
                 orphan,
                 self.spec.topology_path,
             )
-        if self.spec.notify:
-            log.warning("[[notify]] is not sent by this version: follow GET /events instead")
         for line in config.warnings(self.topology):
             log.warning("%s", line)
 
     def _start(self) -> None:
         now = read_clock().at
+        self.notifiers.adopt(self.spec.notify)  # a new one hears of this start already
         self.store.save(Event("DaemonStarted", now, data={"version": sando.__version__}))
         self.metrics.rebuild(self._past())
         self.board.subscribe(self._count)
         about = {"version": sando.__version__, "started_at": stamp(now), "draining": False}
         self.root = Root.start(
-            site=self._site(), topology=self.topology, board=self.board, daemon=about, die=self._die
+            site=self.site, topology=self.topology, board=self.board, daemon=about, die=self._die
         )
         post(self.root, Begin(fresh=True))
         Signals(self._tell, self.server.stop).listen()
@@ -249,35 +274,10 @@ class Daemon:
         if left:
             log.warning("jobs that did not end: %s", ", ".join(left))
         if self.root is not None:
-            _quietly(lambda: self.root.stop(block=True, timeout=5.0))
-        _wait_for_actors(ACTORS_S)
+            crew.quietly(lambda: self.root.stop(block=True, timeout=5.0))
+        crew.wait_for_all(ACTORS_S)
+        self.notifiers.close(NOTIFY_S)
         self.server.close()
         self.store.close()
         self.keepers.close()
         self._held.close()
-
-
-def _inboxes() -> dict[str, int]:
-    """Messages that wait, by kind of actor."""
-    waiting: dict[str, int] = {}
-    for ref in pykka.ActorRegistry.get_all():
-        kind = ref.actor_class.__name__.lower()
-        waiting[kind] = waiting.get(kind, 0) + ref.actor_inbox.qsize()  # type: ignore[attr-defined]
-    return waiting
-
-
-def _wait_for_actors(seconds: float) -> None:
-    """Each stops its children and goes; whoever is left after that hangs."""
-    until = time.monotonic() + seconds
-    while pykka.ActorRegistry.get_all() and time.monotonic() < until:
-        time.sleep(0.005)
-    left = pykka.ActorRegistry.get_all()
-    if left:
-        log.error("actors left at the end, which is a bug: %s", left)
-
-
-def _quietly(call: Callable[[], object]) -> None:
-    try:
-        call()
-    except (pykka.Timeout, pykka.ActorDeadError) as error:
-        log.warning("stopping: %r", error)

@@ -27,6 +27,7 @@ SIZE = struct.Struct("!Q")
 FOLDER = "{folder}"
 """Stands in argv and environment for the folder of the request, by a descriptor: its path may be closed to the account."""
 
+_SET_DUMPABLE = 4
 _SET_NAME = 15
 _SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -41,6 +42,7 @@ class Reaper:
         self.pulse, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         self.poll.register(self.pulse, select.POLLIN)
+        _libc.prctl(_SET_DUMPABLE, 0, 0, 0, 0)  # a fork of the daemon has the daemon's environment to be read
         _libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         _libc.prctl(_SET_NAME, name, 0, 0, 0)
 

@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.canary import ENVIRONMENT, Canaries, hook_tokens, told_by_files
 from tests.system.workspace import Workspace
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_was_told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """At the end of the layer: no file of any of its sandods holds what was in a sandod's environment, or a hook's token."""
+    yield
+    artefacts = tmp_path_factory.getbasetemp()
+    secrets = {"a sandod's environment": ENVIRONMENT} | hook_tokens(artefacts)
+    assert told_by_files(artefacts, Canaries(secrets)) == []
 
 
 @pytest.fixture
