@@ -32,11 +32,11 @@ _TABLE = {
     ),
     USAGE: (
         "bad_request bad_json bad_field not_found method_not_allowed too_large unsupported_media_type upgrade_required"
-        " headers_too_large uri_too_long idempotency_key_reused unknown_tier unknown_version unknown_sha unknown_gate"
+        " headers_too_large idempotency_key_reused unknown_tier unknown_version unknown_sha unknown_gate"
         " unknown_notifier"
     ),
     REFUSED: (
-        "auth_required scope_required unauthorized forbidden host_not_allowed origin_not_allowed empty_repository"
+        "auth_required scope_required host_not_allowed origin_not_allowed empty_repository"
         " repository_unusable nothing_new not_promotable not_provisioned nothing_to_promote gates_not_passed"
         " release_missing release_corrupt already_current version_marked_bad tier_mixed no_nodes no_previous_version"
         " not_rollbackable schema_incompatible tier_empty no_such_gate gate_not_active not_current not_running"
@@ -44,7 +44,7 @@ _TABLE = {
     ),
     BUSY: (
         "request_in_progress build_running tier_busy locked frozen starting draining restarting store_unavailable"
-        " too_many_streams request_timeout unavailable"
+        " too_many_streams too_many_connections request_timeout"
     ),
     UNREACHABLE: "unreachable not_sandod outcome_unknown",
 }

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import tomllib
 
 import pytest
@@ -57,6 +58,10 @@ def test_the_whole_way_with_json_and_wait(sandod, begin):
     state = cli.json("status")
     assert [t["current_version"] for t in state["tiers"]] == ["1.1", "1.1", "1.0"]
     assert [r["version"] for r in cli.json("releases")["releases"]] == ["1.1", "1.0"]
+    release = cli.json("releases", "1.1")
+    assert [(r["tier"], r["nodes"]) for r in release["runs_on"]] == [("mm", []), ("a", ["a-1", "a-2"])]
+    assert cli.json("dora")["tiers"][0]["deploys"]["succeeded"] == 3
+    assert re.search(r"(?m)^a +3 ", cli.run("dora").out)
     events = [json.loads(line) for line in cli.run("events", "--json").out.splitlines()]
     assert [e["seq"] for e in events] == list(range(1, len(events) + 1))
 
