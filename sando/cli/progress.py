@@ -94,13 +94,14 @@ def follow(
     judge: Judge = of_operation,
 ) -> int:
     """Waits, tells, and answers the exit code."""
+    until = None if timeout is None else time.monotonic() + timeout
     try:
         with shown() as show:
             watch = Watch(sandod, show, seq)
             done = watch.watch(operation, timeout)
             while again := _done_again(sandod, done):
                 show.line(Segment(f"{subject(done)} was interrupted; {subject(again)} does it again", "warn"))
-                done = watch.watch(again, timeout)
+                done = watch.watch(again, until and max(0.0, until - time.monotonic()))
     except KeyboardInterrupt:
         aside(Segment("not watched any more", "warn"), f"; it goes on: {go_on(operation.id)}")
         raise

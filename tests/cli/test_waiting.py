@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from sando.cli import waiting
+from sando.cli.progress import reached
 from sando.cli.waiting import StillRunning, Watch
 from sando.client.caller import Refused, Unreachable
 from sando.client.shapes import Operation, Problem
@@ -94,6 +95,34 @@ def test_the_time_may_be_over_before_the_operation_is(answers):
     with pytest.raises(StillRunning, match="still runs; sando wait 44 goes on watching it"):
         script.watch(timeout=30)
     assert 30 <= script.now < 32
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (
+            {"nodes": [{"name": "a-1", "status": "ok"}, {"name": "a-2", "status": "pending"}]},
+            (1, 2, "1 of 2 nodes"),
+        ),
+        ({"details": {"bytes": 2048, "of": 4096}}, (2048, 4096, "2.0 KiB of 4.0 KiB")),
+        ({"details": {"bytes": 2048, "of": None}}, (0, None, "2.0 KiB")),
+        ({}, (0, None, "")),
+    ],
+)
+def test_a_bar_is_as_long_as_what_is_done(more, expected):
+    assert reached(of(**more)) == expected
+
+
+def test_a_build_that_was_interrupted_is_followed_into_the_next(puppet, run):
+    first, second = done("interrupted", kind="build"), done(number=45, kind="build", details={"again": 44})
+    puppet.answers["GET", "/operations/44"] = Answer(body=first)
+    puppet.answers["GET", "/operations/45"] = Answer(body=second)
+    puppet.answers["GET", "/operations"] = Answer(body={"operations": [second, first], "next": None})
+    puppet.answers["POST", "/rebuild"] = Answer(202, an_operation(kind="build"))
+    puppet.answers["GET", "/events"] = Answer(body={"events": [], "seq": 0})
+    ran = run("rebuild", "--wait", "--json")
+    assert (ran.code, ran.document["id"]) == (0, 45)
+    assert "build 44 of 0.8.2 was interrupted; build 45 of 0.8.2 does it again" in ran.err
 
 
 # -- the command ---------------------------------------------------------------------------------------------
