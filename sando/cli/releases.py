@@ -59,7 +59,8 @@ def _one(version: str, *, as_json: bool) -> None:
     files = len(found.manifest.files) if found.manifest else 0
     say(f"{files} files, {size_of(found.bytes)}" if found.present else "its folder was pruned")
     for place in found.runs_on:
-        say(f"runs on tier {place.tier}: {', '.join(place.nodes) or 'no node'}")
+        nodes = f", runs on {', '.join(place.nodes)}" if place.nodes else ""
+        say(f"{'current on' if place.current else 'on'} tier {place.tier}{nodes}")
     for tier, gates in found.gates.items():
         say(f"gates of tier {tier}: " + ", ".join(f"{g.name or g.kind} {g.outcome}" for g in gates))
     for mark in found.marks:

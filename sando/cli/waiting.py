@@ -123,7 +123,7 @@ def steps(before: Operation, now: Operation) -> Iterator[tuple[Segment, ...]]:
     """What is new between two looks."""
     if now.status == "running" and before.status == "queued":
         yield (Segment(f"{subject(now)} runs"),)
-    if now.step and now.step != before.step:
+    if now.step and now.step != before.step and not now.ended:
         yield (Segment(now.step, "busy"),)
     known = {n.name: n.status for n in before.nodes}
     for node in now.nodes:

@@ -274,7 +274,7 @@ def test_a_release_is_told_with_where_it_runs_and_the_way_back(puppet, run):
     out = run("releases", "0.8.2").out
     for line in (
         "2 files, 2.0 KiB",
-        "runs on tier a: a-1",
+        "current on tier a, runs on a-1",
         "marked bad on tier b by ann: slow",
         "back from it to 0.8.1: yes",
     ):
