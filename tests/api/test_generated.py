@@ -25,7 +25,7 @@ from sando.model.topology import TokenSpec
 from tests.api.conforming import DOCUMENT, check
 from tests.api.house import House
 
-MANY = int(os.environ.get("SANDO_REQUESTS", "150"))
+MANY = int(os.environ.get("SANDO_REQUESTS", "100"))
 SCOPES = ("read", "build", "operate")
 KNOWN = {
     "tier": ("mm", "a", "b", "z", "c", "all", "x"),
