@@ -1,5 +1,6 @@
 """Watches one operation until it has ended: each step is told once, over restarts of sandod, and Ctrl-C ends only that."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -65,7 +66,8 @@ class Watch(Struct):
             hold = FIRST_S if operation != before else min(hold * 1.5, LONGEST_S)
             before = operation
             if operation.ended:
-                self._tell_events(operation.id)
+                with contextlib.suppress(Unreachable, Refused):  # it has ended, whatever becomes of sandod
+                    self._tell_events(operation.id)
                 return operation
             if (left := until - self.clock()) <= 0:
                 raise StillRunning(operation)

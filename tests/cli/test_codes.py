@@ -80,6 +80,7 @@ def test_an_operation_ends_by_its_status_and_a_rolled_back_one_never_well(status
         (refused(404, "unknown_tier"), 2),
         (refused(409, "gates_not_passed"), 3),
         (refused(401, "auth_required"), 3),
+        (refused(403, "host_not_allowed"), 3),
         (refused(423, "locked"), 4),
         (refused(409, "tier_busy", operation=an_operation()), 4),
         (Answer(502, raw=b"<html>Bad Gateway</html>"), 6),
@@ -126,6 +127,21 @@ def test_a_token_that_is_missing_or_wrong_says_so(puppet, run, monkeypatch, toke
 
 
 @pytest.mark.parametrize("address", ["ftp://x", "http://", "http://user:secret@h:1"])
+def test_a_host_that_is_refused_is_told_in_the_words_of_sandod(puppet, run):
+    hint = "use the address that sandod listens on, or add the name to allowed_hosts in daemon.toml"
+    puppet.answers["GET", "/state"] = refused(403, "host_not_allowed", hint=hint)
+    ran = run("status")
+    assert (ran.code, ran.err) == (3, f"sando: host_not_allowed is so\n  {hint}\n")
+
+
+@pytest.mark.parametrize("body", [b"<html>welcome</html>", b"[]", b'{"tiers": 1}'])
+def test_somebody_else_who_answers_is_said_to_be(puppet, run, body):
+    puppet.answers["GET", "/state"] = Answer(raw=body)
+    ran = run("status")
+    assert ran.code == 6
+    assert "what answers is not sandod, or another version of it" in ran.err
+
+
 def test_an_address_that_is_none_is_a_usage_error(run, monkeypatch, address):
     monkeypatch.setenv("SANDO_DAEMON", address)
     ran = run("status")
