@@ -11,7 +11,7 @@ from sando.cli.codes import USAGE
 from sando.cli.completers import tiers
 from sando.cli.errors import Command
 from sando.cli.output import aside, made, raw
-from sando.cli.session import Session, session
+from sando.cli.session import Session, passes, session
 from sando.client.caller import Refused, Unreachable
 from sando.client.shapes import Operations
 from tui.text import line_of_log
@@ -57,7 +57,7 @@ def pieces(sandod: Session, number: int, *, follow: bool) -> Iterator[str]:
             ended = sandod.operation(number).ended  # asked first: what is written after this is read below
             answer = sandod.get(f"/operations/{number}/log", {"offset": offset})
         except (Unreachable, Refused) as error:
-            if not follow or not _passing(error):
+            if not follow or not passes(error):
                 raise
             if not away:
                 aside(f"sandod is away ({error}); waiting for it")
@@ -72,10 +72,6 @@ def pieces(sandod: Session, number: int, *, follow: bool) -> Iterator[str]:
             return
         else:
             time.sleep(LOOK_S)
-
-
-def _passing(error: Unreachable | Refused) -> bool:
-    return isinstance(error, Unreachable) or error.problem.status in {502, 503, 504}
 
 
 class _Plain:

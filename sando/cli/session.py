@@ -67,6 +67,11 @@ class Session:
         raise AssertionError("the last try returns or raises")
 
 
+def passes(error: Unreachable | Refused) -> bool:
+    """It is away, stops or starts: whoever waits goes on waiting."""
+    return isinstance(error, Unreachable) or error.problem.status in {502, 503, 504}
+
+
 def unsure(detail: str, key: str) -> Problem:
     hint = f"it was sent, and may have been done: see `sando status`; with --key {key} it can be sent again and acts once"
     return Problem(0, "outcome_unknown", detail, hint)

@@ -10,10 +10,10 @@ from sando.cli import options
 from sando.cli.completers import tiers
 from sando.cli.errors import Command
 from sando.cli.output import aside, document, say
-from sando.cli.session import Session, session
+from sando.cli.session import Session, passes, session
 from sando.cli.waiting import Page
 from sando.cli.wording import when
-from sando.client.caller import Answer, Unreachable
+from sando.client.caller import Answer, Refused, Unreachable
 from sando.client.shapes import Event
 from tui.model import told
 from tui.rows import Segment
@@ -99,7 +99,9 @@ def _live(sandod: Session, since: int, shown: _Shown) -> None:
                     continue
                 shown.take(event, sent)
                 since = event.seq
-        except Unreachable as error:
+        except (Unreachable, Refused) as error:
+            if not passes(error):
+                raise
             if not away:
                 aside(f"sandod is away ({error}); waiting for it")
             away = True

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from sando.cli.session import Session
+from sando.cli.session import Session, passes
 from sando.cli.wording import first_line, seconds, subject
 from sando.client.caller import Refused, Unreachable
 from sando.client.shapes import Event, Operation
@@ -80,9 +80,9 @@ class Watch(Struct):
             except (Unreachable, Refused) as error:
                 lost = self._lost(error, lost)
 
-    def _lost(self, error: SandoError, lost: float | None) -> float:
+    def _lost(self, error: Unreachable | Refused, lost: float | None) -> float:
         """Since when it is away. A refusal that a restart does not explain is one."""
-        if isinstance(error, Refused) and error.problem.status not in {502, 503, 504}:
+        if not passes(error):
             raise error
         if lost is None:
             self.shown.line(Segment(f"sandod is away ({error}); waiting for it", "warn"))

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.cli.samples import an_operation, done
+from tests.cli.samples import an_operation, done, refused
 from tests.client.puppet import Answer, an_event
 
 LOG = "building\n\x1b[31mred\x1b[0m\nprogress 1%\rprogress 100%\n世界\nno end".encode()
@@ -98,3 +98,16 @@ def test_a_plan_ends_as_the_act_would(puppet, run):
     )
     ran = run("plan", "promote", "a", "--json")
     assert (ran.code, ran.document["code"]) == (4, "locked")
+
+
+def test_who_follows_events_waits_for_a_sandod_that_is_starting_and_not_for_one_that_refuses(
+    puppet, run, monkeypatch
+):
+    monkeypatch.setattr("sando.cli.stream.RETRY_S", 0.0)
+    told = Answer(body={"events": [], "seq": 3})
+    answers = [told, refused(503, "starting"), refused(503, "starting"), refused(401, "auth_required")]
+    puppet.answers["GET", "/events"] = lambda asked: told if asked.headers.get("upgrade") else answers.pop(0)
+    ran = run("events", "-f", "--since", "3")
+    assert ran.code == 3
+    assert ran.err.count("sandod is away (starting is so); waiting for it") == 1
+    assert answers == []

@@ -199,7 +199,7 @@ def test_what_was_never_painted_cannot_be_agreed_to(inputs):
 
 
 @given(series(20), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_every_row_is_as_wide_as_the_terminal_and_does_nothing_to_it(inputs, unicode):
     screen = opened()
     for told in inputs:
