@@ -18,6 +18,8 @@ REQUIRES = [
     "inotify-simple>=2,<3",  # hears of a push from the file system, before the hook has started
     "msgspec>=0.22,<1",  # typed values, their JSON, and the schema made from them
     "npyscreen>=5.0.4,<6",  # the screen: terminal, forms, focus, colours; tui/app is the only one that knows it
+    "click>=8.5,<9",  # the command line: words, options, help pages, completion for three shells
+    "rich>=13.9,<16",  # the bar below the steps of --wait, on terminals; loaded only there
     "wcwidth>=0.2.13,<1",  # how many cells a character takes: the standard library cannot say
     # No HTTP client: the standard library's http.client is one, with keep-alive and TLS. urllib3 takes 60 ms more to
     # import and httpx 120, of the 250 that `sando status` has; and what they add (pools, retries, redirects) a client
@@ -49,7 +51,12 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["sando*", "actors*", "api*", "tui*"]),
-    package_data={"sando.work": ["*.sh"], "sando.work.scratch": ["*.sql"], "sando.work.hosts": ["*.sh"]},
+    package_data={
+        "sando.cli": ["templates/*.toml"],
+        "sando.work": ["*.sh"],
+        "sando.work.scratch": ["*.sql"],
+        "sando.work.hosts": ["*.sh"],
+    },
     install_requires=REQUIRES,
     extras_require={"tests": TESTS},
     entry_points={"console_scripts": ["sandod = sando.daemon:main", "sando = sando.cli:main"]},

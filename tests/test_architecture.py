@@ -55,6 +55,8 @@ ROOMS = {
     "sando.client": room("sando.model sando.client", "simple_websocket wsproto", sealed="curses"),
     "sando.client.shapes": room("sando.model", stdlib=PURE),
     "sando.cli": room("sando.model sando.client sando.cli tui", "click rich"),
+    # `sando check` asks no daemon: it reads the two files as sandod does.
+    "sando.cli.checking": room("sando.cli sando.config tui.rows", "click"),
     "actors": room(
         "sando.model sando.work actors", "pykka", sealed="subprocess socket multiprocessing asyncio"
     ),

@@ -69,9 +69,10 @@ class Answer(Struct, frozen=True):
 class Caller:
     """For one thread. A GET that meets a connection which sandod has closed meanwhile is asked once more."""
 
-    def __init__(self, address: Address, timeout: float = ANSWER_S) -> None:
+    def __init__(self, address: Address, timeout: float = ANSWER_S, connect: float = CONNECT_S) -> None:
         self.address = address
         self._timeout = timeout
+        self._connect_within = connect
         self._line: http.client.HTTPConnection | None = None
 
     def __enter__(self) -> Self:
@@ -96,12 +97,18 @@ class Caller:
         return self._ask("GET", path, query or {}, None, headers or {})
 
     def send(
-        self, method: str, path: str, body: Mapping[str, object] | None = None, query: Query | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        query: Query | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """What changes something: on a connection of its own, so that it cannot be lost in one that is dying."""
         self.close()
         kind = {} if body is None else {"Content-Type": "application/json"}
-        return self._ask(method, path, query or {}, None if body is None else msgspec.json.encode(body), kind)
+        data = None if body is None else msgspec.json.encode(body)
+        return self._ask(method, path, query or {}, data, {**kind, **(headers or {})})
 
     def stream(self, path: str, query: Query | None = None) -> Iterator[bytes]:
         """The body of a GET as it comes, until it ends. Raises Unreachable, and Refused for a status that is no 200."""
@@ -163,12 +170,13 @@ class Caller:
             return
         host, port = self.address.host, self.address.port
         line: http.client.HTTPConnection
+        within = self._connect_within
         if self.address.secure:
             line = http.client.HTTPSConnection(
-                host, port, timeout=CONNECT_S, context=ssl.create_default_context()
+                host, port, timeout=within, context=ssl.create_default_context()
             )
         else:
-            line = http.client.HTTPConnection(host, port, timeout=CONNECT_S)
+            line = http.client.HTTPConnection(host, port, timeout=within)
         try:
             line.connect()
         except (OSError, ValueError) as error:
@@ -195,9 +203,11 @@ class Caller:
 class Refused(SandoError):
     """sandod answered, and said no."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, body: bytes = b"") -> None:
         super().__init__(problem.detail)
         self.problem = problem
+        self.body = body
+        """As it was sent."""
 
 
 def reason(error: Exception) -> str:

@@ -100,23 +100,32 @@ class Feed:
 
         Raises Unreachable, and Refused with the reason that sandod gives.
         """
+        for texts in self.frames(since):
+            try:
+                events = tuple(_decoder.decode(text) for text in texts)
+            except msgspec.DecodeError as error:
+                raise Unreachable(f"{self._address.url}: {_told(error)}") from None
+            yield events
+
+    def frames(self, since: int) -> Iterator[tuple[str, ...]]:
+        """The same as they were sent, for who passes them on."""
         try:
             with self._connect() as sock:
                 self._sock = sock
                 if self._closed.is_set():
                     return
-                yield from self._events(_Wire(sock, self._request(since)))
+                yield from self._texts(_Wire(sock, self._request(since)))
         except _Rejected:
             raise self._why(since) from None
-        except (OSError, ValueError, ProtocolError, msgspec.DecodeError) as error:
+        except (OSError, ValueError, ProtocolError) as error:
             if not self._closed.is_set():
                 raise Unreachable(f"{self._address.url}: {_told(error)}") from None
 
-    def _events(self, wire: _Wire) -> Iterator[tuple[Event, ...]]:
+    def _texts(self, wire: _Wire) -> Iterator[tuple[str, ...]]:
         yield ()
         while True:
             if heard := wire.hear():
-                yield tuple(_decoder.decode(text) for text in heard)
+                yield tuple(heard)
             if not wire.connected:
                 raise Unreachable(f"{self._address.url}: {wire.close_message or 'the connection was closed'}")
             wire.read()

@@ -156,6 +156,55 @@ class Operations(Struct, frozen=True):
     next: int | None = None
 
 
+class Release(Struct, frozen=True):
+    """`green`: the build tier's gates passed once; `present`: its folder is still in the store."""
+
+    version: str
+    sha: str
+    operation: int
+    built_at: datetime | None = None
+    author: str = ""
+    subject: str = ""
+    bytes: int = 0
+    green: bool = False
+    present: bool = True
+
+
+class Releases(Struct, frozen=True):
+    """GET /releases, newest first; `next` is the cursor of the page after."""
+
+    releases: tuple[Release, ...]
+    next: int | None = None
+
+
+class RunsOn(Struct, frozen=True):
+    tier: str
+    current: bool = True
+    nodes: tuple[str, ...] = ()
+
+
+class Mark(Struct, frozen=True):
+    """A rollback has left the release there."""
+
+    tier: str
+    actor: str = ""
+    reason: str = ""
+
+
+class Manifest(Struct, frozen=True):
+    files: tuple[Any, ...] = ()
+
+
+class ReleaseDetail(Release, frozen=True):
+    """GET /releases/{version}; `gates` by tier."""
+
+    manifest: Manifest | None = None
+    runs_on: tuple[RunsOn, ...] = ()
+    gates: dict[str, tuple[Gate, ...]] = {}
+    marks: tuple[Mark, ...] = ()
+    rollback_safe: dict[str, str] = {}
+
+
 class Check(Struct, frozen=True):
     check: str
     verdict: str
