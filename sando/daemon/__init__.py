@@ -4,16 +4,19 @@ Nothing imports it, and it decides nothing: it only makes the parts and introduc
 """
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
 
 import sando
 from sando import config, logs
+from sando.daemon import stacks
 from sando.daemon.instance import OnlyOne
 from sando.daemon.life import Daemon, load_topology
 from sando.model.errors import ConfigError, SandoError
 from sando.model.topology import DaemonSpec
+from sando.sd import Notify
 
 DEFAULT_CONFIG = "/etc/sando/daemon.toml"
 SWITCH_S = 0.0005
@@ -25,6 +28,8 @@ def main(argv: list[str] | None = None) -> int:
     path = os.environ.get("SANDO_CONFIG", DEFAULT_CONFIG)
     if arguments.check:
         return _check(path)
+    stacks.listen()
+    notify = Notify.take(os.environ)  # before the first child
     try:
         daemon = config.load_daemon(path)
         topology = load_topology(daemon)
@@ -32,11 +37,11 @@ def main(argv: list[str] | None = None) -> int:
         os.umask(0o022)  # what is private says so itself; nodes and their services must be able to read
         sys.setswitchinterval(SWITCH_S)
         with OnlyOne(_locks(daemon)):
-            return Daemon(path, daemon, topology).run()
-    except (ConfigError, SandoError, OSError) as error:
+            return Daemon(path, daemon, topology, notify).run()
+    except (SandoError, OSError) as error:
         for line in str(error).splitlines():
-            print(f"sandod: {line}", file=sys.stderr)  # noqa: T201
-        return 1
+            print(f"{logs.priority(logging.CRITICAL)}sandod: {line}", file=sys.stderr)  # noqa: T201
+        return os.EX_CONFIG if isinstance(error, ConfigError) else 1
 
 
 def _locks(daemon: DaemonSpec) -> tuple[Path, ...]:

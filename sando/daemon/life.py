@@ -24,6 +24,7 @@ from api.collaborators import Collaborators
 from api.server import Server
 from sando import config
 from sando.daemon.instance import OnlyOne
+from sando.daemon.service import Loops, Service
 from sando.daemon.signals import Signals
 from sando.metrics import Metrics
 from sando.model.clock import stamp
@@ -31,6 +32,7 @@ from sando.model.errors import SandoError
 from sando.model.events import Event
 from sando.model.release import MANIFEST, Manifest, read_manifest
 from sando.model.topology import DaemonSpec, TokenSpec, Topology
+from sando.sd import Notify
 from sando.store import Store
 from sando.work import hook
 from sando.work.log import read_log
@@ -44,6 +46,8 @@ from sando.work.workbench import Loaded, Workbench
 log = logging.getLogger("sandod")
 
 ACTORS_S = 5.0
+STOP_S = 60.0
+"""The most that `_stop` takes: jobs, actors, and builds whose processes will not die."""
 TOGETHER_S = 0.01
 GAVE_UP = 70
 """Exit status when an actor without which there is no daemon died too often."""
@@ -70,7 +74,7 @@ def load_topology(daemon: DaemonSpec) -> Topology:
 class Daemon:
     """All parts of one running sandod."""
 
-    def __init__(self, path: str, daemon: DaemonSpec, topology: Topology) -> None:
+    def __init__(self, path: str, daemon: DaemonSpec, topology: Topology, notify: Notify) -> None:
         self.path = path
         self.spec = daemon
         self.topology = topology
@@ -93,6 +97,7 @@ class Daemon:
         self.hook_secret = secrets.token_urlsafe(32)
         self.hook_token = TokenSpec("hook", "build", hashlib.sha256(self.hook_secret.encode()).hexdigest())
         self.server = self._server()
+        self.service = self._service(notify)
         self.root: Any = None
         self.watch: RefWatch | None = None
 
@@ -119,6 +124,14 @@ class Daemon:
             on_thread_end=self.store.close,
         )
 
+    def _service(self, notify: Notify) -> Service:
+        loops = Loops(self._tell, self.timer.after, self.server.turn, self.runner.held, self._state)
+        return Service(notify, loops, self._about)
+
+    def _about(self) -> str:
+        host = f"[{self.spec.host}]" if ":" in self.spec.host else self.spec.host
+        return f"sandod {sando.__version__} on http://{host}:{self.server.port}"
+
     def _tell(self, message: object) -> None:
         post(self.root, message)
 
@@ -139,6 +152,7 @@ class Daemon:
     def _count(self, news: News) -> None:
         for event in news.events:
             self.metrics.observe(event)
+        self.service.news()
 
     def _manifest(self, version: str) -> Manifest | None:
         try:
@@ -225,7 +239,8 @@ class Daemon:
             site=self._site(), topology=self.topology, board=self.board, daemon=about, die=self._die
         )
         post(self.root, Begin(fresh=True))
-        Signals(self._tell, self.server.stop).listen()
+        Signals(self._tell, self.server.stop, self.service).listen()
+        self.service.start()
         repo = self.topology.repo
         self.watch = RefWatch(repo.bare_path, repo.branch, self._branch_moved)
         log.info("sandod %s listens on http://%s:%s", sando.__version__, self.spec.host, self.server.port)
@@ -234,6 +249,7 @@ class Daemon:
         post(self.root, Rebuild(moved=True, actor="git", reason="the branch moved"))
 
     def _die(self, why: str) -> None:
+        self.service.stopping(f"ends: {why}")
         log.critical("sandod ends: %s", why)
         self.exit_code = GAVE_UP
         self.server.stop()
@@ -242,6 +258,9 @@ class Daemon:
 
     def _stop(self) -> None:
         """In reverse: jobs, actors with the Journal last, HTTP, store, keepers."""
+        self.service.stopping("stopping")
+        self.service.extend(STOP_S)
+        self.service.close()
         if self.watch is not None:
             self.watch.close()
         self.timer.close()
