@@ -4,15 +4,13 @@ import gc
 import hashlib
 import logging
 import secrets
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import pykka
 
 import sando
 from actors.base import Site, post
@@ -23,6 +21,7 @@ from api.board import Board, News
 from api.collaborators import Collaborators
 from api.server import Server
 from sando import config
+from sando.daemon.inboxes import inboxes, quietly, wait_for_actors
 from sando.daemon.instance import OnlyOne
 from sando.daemon.service import Loops, Service
 from sando.daemon.signals import Signals
@@ -86,7 +85,7 @@ class Daemon:
             self._state,
             read_clock,
             subscribers=lambda: self.server.subscribers,
-            inboxes=_inboxes,
+            inboxes=inboxes,
             pushed_at=self._pushed_at,
         )
         self.work = Workbench(daemon, self.keepers, self._read, self._adopt)
@@ -268,35 +267,9 @@ class Daemon:
         if left:
             log.warning("jobs that did not end: %s", ", ".join(left))
         if self.root is not None:
-            _quietly(lambda: self.root.stop(block=True, timeout=5.0))
-        _wait_for_actors(ACTORS_S)
+            quietly(lambda: self.root.stop(block=True, timeout=5.0))
+        wait_for_actors(ACTORS_S)
         self.server.close()
         self.store.close()
         self.keepers.close()
         self._held.close()
-
-
-def _inboxes() -> dict[str, int]:
-    """Messages that wait, by kind of actor."""
-    waiting: dict[str, int] = {}
-    for ref in pykka.ActorRegistry.get_all():
-        kind = ref.actor_class.__name__.lower()
-        waiting[kind] = waiting.get(kind, 0) + ref.actor_inbox.qsize()  # type: ignore[attr-defined]
-    return waiting
-
-
-def _wait_for_actors(seconds: float) -> None:
-    """Each stops its children and goes; whoever is left after that hangs."""
-    until = time.monotonic() + seconds
-    while pykka.ActorRegistry.get_all() and time.monotonic() < until:
-        time.sleep(0.005)
-    left = pykka.ActorRegistry.get_all()
-    if left:
-        log.error("actors left at the end, which is a bug: %s", left)
-
-
-def _quietly(call: Callable[[], object]) -> None:
-    try:
-        call()
-    except (pykka.Timeout, pykka.ActorDeadError) as error:
-        log.warning("stopping: %r", error)

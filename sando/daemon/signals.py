@@ -15,8 +15,10 @@ DRAIN_S = 60.0
 
 RELOAD_S = 60.0
 """How long systemd is told that the files are being read; the answer itself is in the log."""
-ROUND_S = 5.0
-"""How often systemd hears while stopping that it still goes on, and for how much longer at most."""
+ROUND_S = 2.0
+"""How often systemd hears while stopping that it still goes on."""
+MORE_S = 10.0
+"""How much more time is asked for then: a drain that hangs is not waited for longer than it said last."""
 
 
 class Signals:
@@ -54,12 +56,12 @@ class Signals:
         self._stop()
 
     def _wait(self, reply: Reply) -> bool:
-        """Until all is idle, for DRAIN_S at most; what is asked of systemd each time is one round and no more."""
+        """Until all is idle, for DRAIN_S at most."""
         for _ in range(round(DRAIN_S / ROUND_S)):
             try:
                 reply.wait(ROUND_S)
             except TimeoutError:
-                self._service.extend(2 * ROUND_S)
+                self._service.extend(MORE_S)
             else:
                 return True
         return False
