@@ -33,7 +33,7 @@ from sando.model.release import MANIFEST, Manifest, read_manifest
 from sando.model.topology import DaemonSpec, TokenSpec, Topology
 from sando.sd import Notify
 from sando.store import Store
-from sando.work import hook
+from sando.work import cell, hook
 from sando.work.log import read_log
 from sando.work.now import read_clock
 from sando.work.process import Keepers
@@ -227,6 +227,11 @@ class Daemon:
             log.warning("[[notify]] is not sent by this version: follow GET /events instead")
         for line in config.warnings(self.topology):
             log.warning("%s", line)
+        group = cell.delegated()
+        log.info(
+            "builds are contained by a keeper each%s",
+            f" and by control groups below {group}" if group else "",
+        )
 
     def _start(self) -> None:
         now = read_clock().at

@@ -144,7 +144,13 @@ class Service:
         timer, runner, server = threading.Event(), threading.Event(), threading.Event()
         beat.sent("root")
         self._loops.tell(Pulse(beat))
-        self._loops.after(0.0, lambda: (timer.set(), self._loops.held(), runner.set()))
+
+        def come_round() -> None:
+            timer.set()
+            self._loops.held()
+            runner.set()
+
+        self._loops.after(0.0, come_round)
         self._loops.turn(server.set)
         late = [] if beat.wait(until - time.monotonic()) else list(beat.late)
         for name, turned in (("timer", timer), ("runner", runner), ("server", server)):

@@ -2,7 +2,7 @@
 
 A keeper is the child subreaper of its job alone: whatever double-forks or leaves its session comes back to it, and
 it kills all of it on "end", when the leader has ended, and when the daemon's end of the socket closes. Nothing but
-the standard library and `descendants`: a bare Python runs this too.
+the standard library, `cell` and `descendants`: a bare Python runs this too.
 """
 
 import contextlib
@@ -16,14 +16,18 @@ import socket
 import struct
 import subprocess
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from sando.work.cell import Cell, oom_kills
 from sando.work.descendants import Proc, send, slay, tree
 
 LINGER_S = 0.3  # what ends by itself shortly after the leader (a `tee`) is not counted as left behind
 LEFT_GRACE_S = 2.0
 KILL_LIMIT_S = 30.0  # a process that SIGKILL does not end by then is named as stuck
 SIZE = struct.Struct("!Q")
+OOM_ADJ = 500  # of 1000: where memory runs out, builds go before the daemon and before services
 FOLDER = "{folder}"
 """Stands in argv and environment for the folder of the request, by a descriptor: its path may be closed to the account."""
 
@@ -70,12 +74,29 @@ def _never_fork() -> None:
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
+@contextlib.contextmanager
+def _first_to_die() -> Iterator[None]:
+    """What is started now has a higher oom_score_adj, also what it starts itself; the keeper goes back to its own."""
+    path = Path("/proc/self/oom_score_adj")
+    before = "0"
+    with contextlib.suppress(OSError):
+        before = path.read_text()
+        path.write_text(str(min(1000, int(before) + OOM_ADJ)))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.write_text(before)
+
+
 class Keeper(Reaper):
     """One job: start its leader, wait for its end or for the order to end it, leave nothing of it alive."""
 
-    def __init__(self, sock: int) -> None:
+    def __init__(self, sock: int, place: Path | None = None) -> None:
         super().__init__(b"sando-keeper")
         self.sock = socket.socket(fileno=sock)
+        self.cell = Cell(place, os.getpid()) if place else None
+        self.oom_kills = 0
         self.output = -1
         self.input = subprocess.DEVNULL
         self.leader = 0
@@ -84,9 +105,13 @@ class Keeper(Reaper):
         self.orphaned = False  # the daemon is gone
 
     def run(self) -> None:
+        if self.cell:
+            self.cell.enter()
         request = self._request()
         if request is None or not self._start(request):
             return
+        if self.cell:
+            self.cell.leave()
         self.poll.register(self.sock, select.POLLIN)
         while self.status is None and self.deadline is None:
             self._turn(None)
@@ -95,7 +120,8 @@ class Keeper(Reaper):
         self._kill()
         code = None if self.status is None else os.waitstatus_to_exitcode(self.status)
         stuck = [] if self.childless else [p.name for p in tree(os.getpid())]
-        self._answer(exit=code, left=[p.name for p in left], stuck=stuck)
+        starved = oom_kills() - self.oom_kills
+        self._answer(exit=code, left=[p.name for p in left], stuck=stuck, oom=starved)
 
     def reaped(self, pid: int, status: int) -> None:
         if pid == self.leader:
@@ -115,22 +141,24 @@ class Keeper(Reaper):
     def _start(self, request: dict[str, Any]) -> bool:
         folder = request.get("folder")
         given: list[int] = []
+        self.oom_kills = oom_kills()
         try:
             given += [os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)] if folder else []
             path = f"/proc/self/fd/{given[0]}" if given else FOLDER
-            leader = subprocess.Popen(
-                [word.replace(FOLDER, path) for word in request["argv"]],
-                cwd=request["cwd"],
-                env={name: value.replace(FOLDER, path) for name, value in request["env"].items()},
-                stdin=self.input,
-                stdout=self.output,
-                stderr=self.output,
-                start_new_session=True,
-                umask=0o022,
-                pass_fds=given,
-                preexec_fn=_never_fork if request.get("alone") else None,  # noqa: PLW1509  (there are no threads here)
-                **request.get("account", {}),
-            )
+            with _first_to_die():
+                leader = subprocess.Popen(
+                    [word.replace(FOLDER, path) for word in request["argv"]],
+                    cwd=request["cwd"],
+                    env={name: value.replace(FOLDER, path) for name, value in request["env"].items()},
+                    stdin=self.input,
+                    stdout=self.output,
+                    stderr=self.output,
+                    start_new_session=True,
+                    umask=0o022,
+                    pass_fds=given,
+                    preexec_fn=_never_fork if request.get("alone") else None,  # noqa: PLW1509  (there are no threads here)
+                    **request.get("account", {}),
+                )
         except (OSError, ValueError) as error:
             number = getattr(error, "errno", None) or 0
             where = {request["cwd"]: "cwd", folder: "fork"}.get(
@@ -193,6 +221,8 @@ class Keeper(Reaper):
     def _kill(self) -> None:
         until = time.monotonic() + KILL_LIMIT_S
         while not self.childless and time.monotonic() < until:
+            if self.cell and self.cell.held:
+                self.cell.kill()
             slay(os.getpid())
             self._turn(0.005)
 
