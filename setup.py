@@ -28,6 +28,7 @@ TESTS = [
     "mypy>=2.4,<3",
     "types-paramiko>=4,<6",
     "build>=1.6,<2",
+    "pyyaml>=6,<7",  # the alert rules of contrib/prometheus
 ]
 
 setup(
