@@ -244,9 +244,9 @@ class Daemon:
         )
         post(self.root, Begin(fresh=True))
         Signals(self._tell, self.server.stop, self.service).listen()
-        self.service.start()
         repo = self.topology.repo
         self.watch = RefWatch(repo.bare_path, repo.branch, self._branch_moved)
+        self.service.start()
         log.info("sandod %s listens on http://%s:%s", sando.__version__, self.spec.host, self.server.port)
 
     def _branch_moved(self) -> None:

@@ -1,7 +1,8 @@
 """What systemd is told of the daemon, from a thread of its own: READY, STATUS, WATCHDOG, RELOADING, STOPPING.
 
 A ping is sent only when every loop without which there is no daemon has come round since the last one: each actor's
-inbox, the timer, the accept loop of the server, the runner's lock. It restarts nothing: that is systemd's part.
+inbox, the timer, the accept loop of the server, the runner's lock. It restarts nothing: that is systemd's part. An actor
+that is slow, since each save waits for a locked store, is no actor that hangs: it still takes one message after the other.
 """
 
 import logging
@@ -24,6 +25,8 @@ BEATS = 3
 START_S = 2.0
 """How long one round may take before the daemon is ready; another one follows."""
 PAUSE_S = 0.05
+OLDEST_S = 600.0
+"""A message that has waited for so long is a hang, whatever else its actor does meanwhile."""
 STATUS_S = 1.0
 """Statuses are this far apart: a busy minute is no flood in the journal of systemd."""
 
@@ -53,6 +56,8 @@ class Service:
         self._ready = self._stopping = self._closed = self._hangs = False
         self._news = True
         self._beat_at = self._status_at = 0.0
+        self._beat: Beat | None = None
+        self._sent_at = 0.0
 
     def start(self) -> None:
         """Nothing runs where nobody listens."""
@@ -78,10 +83,12 @@ class Service:
         with self._speech:
             if self._ready and not self._stopping:
                 self._notify.say(RELOADING=1, MONOTONIC_USEC=monotonic_usec(), STATUS="reads its files again")
-        yield
-        with self._speech:
-            if self._ready and not self._stopping:
-                self._notify.say(READY=1, STATUS=self._headline())
+        try:
+            yield
+        finally:
+            with self._speech:
+                if self._ready and not self._stopping:
+                    self._notify.say(READY=1, STATUS=self._headline())
 
     def stopping(self, why: str) -> None:
         """The first word of every orderly end."""
@@ -140,10 +147,8 @@ class Service:
     def _turn(self, seconds: float) -> tuple[list[str], bool]:
         """Which loops did not come round in that time, and whether one has no state yet."""
         until = time.monotonic() + seconds
-        beat = Beat()
+        beat = self._pending()
         timer, runner, server = threading.Event(), threading.Event(), threading.Event()
-        beat.sent("root")
-        self._loops.tell(Pulse(beat))
 
         def come_round() -> None:
             timer.set()
@@ -152,11 +157,26 @@ class Service:
 
         self._loops.after(0.0, come_round)
         self._loops.turn(server.set)
-        late = [] if beat.wait(until - time.monotonic()) else list(beat.late)
+        late = [] if beat.wait(until - time.monotonic()) else self._hanging(beat, seconds)
         for name, turned in (("timer", timer), ("runner", runner), ("server", server)):
             if not turned.wait(max(0.0, until - time.monotonic())):
                 late.append(name)
-        return late, bool(beat.unready) or self._loops.state() is None
+        return late, bool(beat.late or beat.unready) or self._loops.state() is None
+
+    def _pending(self) -> Beat:
+        """The walk that has not ended yet, or a new one: they do not pile up before an actor that hangs."""
+        if self._beat is None or not self._beat.late:
+            self._beat, self._sent_at = Beat(), time.monotonic()
+            self._beat.sent("root")
+            self._loops.tell(Pulse(self._beat))
+        return self._beat
+
+    def _hanging(self, beat: Beat, seconds: float) -> list[str]:
+        """Of those who have not come round: who has had the same thing in hand all the time, or takes nothing at all."""
+        if time.monotonic() - self._sent_at > OLDEST_S:
+            return list(beat.late)
+        busy = stacks.busy_for()
+        return [place for place in beat.late if not 0.0 <= busy.get(place, seconds) < seconds]
 
     def _become_ready(self) -> None:
         with self._speech:
@@ -166,15 +186,15 @@ class Service:
         log.info("ready")
 
     def _hung(self, late: list[str]) -> None:
-        if self._ready and not self._hangs:
-            stacks.print_stacks("a loop that hangs")
-        told = f"hangs: {', '.join(late)}; {stacks.oldest()}"
+        told = f"{', '.join(late)}; {stacks.oldest()}"
         if self._ready:
+            if not self._hangs:
+                stacks.print_stacks("a loop that hangs")
             self._hangs = True
-            log.error("no ping for the watchdog: %s", told)
+            log.error("no ping for the watchdog, hangs: %s", told)
         with self._speech:
             if not self._stopping:
-                self._notify.say(STATUS=told)
+                self._notify.say(STATUS=f"{'hangs' if self._ready else 'starting, waits for'}: {told}")
 
     def _headline(self) -> str:
         state = self._loops.state()

@@ -74,6 +74,17 @@ def actors() -> list[Actor]:
     return [actor for actor in found if isinstance(actor, Actor)]
 
 
+def busy_for() -> dict[str, float]:
+    """For how many seconds each actor has had its message in hand, by its place as in `Pulse`; none in hand: absent."""
+    now, live = read_clock().up, {actor.actor_urn: actor for actor in actors()}
+
+    def place(actor: Actor) -> str:
+        above = live.get(getattr(actor.parent, "actor_urn", ""))
+        return f"{place(above)}/{actor.name}" if above else actor.name
+
+    return {place(a): max(0.0, now - a.taken_at) for a in live.values() if a.in_hand is not None}
+
+
 def _actors() -> list[str]:
     return [f"{len(actors())} actors live; oldest message in hand: {oldest()}"]
 

@@ -77,11 +77,17 @@ class Cell:
             self._folder.rmdir()
 
 
-def oom_kills() -> int:
-    """How many processes the kernel has killed for lack of memory: in the daemon's group, else on the machine."""
+def oom_file() -> Path:
+    """Where the kernel counts what it kills for lack of memory: in the daemon's group, else on the machine."""
     place = own()
-    for path in (*([place / "memory.events"] if place else ()), _VMSTAT):
-        with contextlib.suppress(OSError, ValueError, StopIteration):
-            lines = (line.split() for line in path.read_text().splitlines())
-            return int(next(words[1] for words in lines if words[0] == "oom_kill"))
+    if place and (place / "memory.events").exists():
+        return place / "memory.events"
+    return _VMSTAT
+
+
+def oom_kills(file: Path) -> int:
+    """How many processes so far; 0 where nobody counts."""
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = (line.split() for line in file.read_text().splitlines())
+        return int(next(words[1] for words in lines if words[0] == "oom_kill"))
     return 0

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sando.work.cell import Cell, oom_kills
+from sando.work.cell import Cell, oom_file, oom_kills
 from sando.work.descendants import Proc, send, slay, tree
 
 LINGER_S = 0.3  # what ends by itself shortly after the leader (a `tee`) is not counted as left behind
@@ -96,6 +96,7 @@ class Keeper(Reaper):
         super().__init__(b"sando-keeper")
         self.sock = socket.socket(fileno=sock)
         self.cell = Cell(place, os.getpid()) if place else None
+        self.oom_file = oom_file()
         self.oom_kills = 0
         self.output = -1
         self.input = subprocess.DEVNULL
@@ -120,7 +121,7 @@ class Keeper(Reaper):
         self._kill()
         code = None if self.status is None else os.waitstatus_to_exitcode(self.status)
         stuck = [] if self.childless else [p.name for p in tree(os.getpid())]
-        starved = oom_kills() - self.oom_kills
+        starved = oom_kills(self.oom_file) - self.oom_kills
         self._answer(exit=code, left=[p.name for p in left], stuck=stuck, oom=starved)
 
     def reaped(self, pid: int, status: int) -> None:
@@ -141,7 +142,7 @@ class Keeper(Reaper):
     def _start(self, request: dict[str, Any]) -> bool:
         folder = request.get("folder")
         given: list[int] = []
-        self.oom_kills = oom_kills()
+        self.oom_kills = oom_kills(self.oom_file)
         try:
             given += [os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)] if folder else []
             path = f"/proc/self/fd/{given[0]}" if given else FOLDER

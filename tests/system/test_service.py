@@ -19,6 +19,9 @@ LOOPS = {
 """What can be made to hang, and what it is called then."""
 
 
+DUMPED = "actors live; oldest message in hand"
+
+
 def ready(message):
     return "READY" in message
 
@@ -137,13 +140,18 @@ def test_a_long_drain_asks_for_the_time_that_it_needs(sandod, manager):
 
 def test_sigusr1_prints_every_thread_with_its_actor_and_what_it_has_in_hand(sandod):
     sandod.configure(tier("a", 2)).start()
-    for count in (1, 2, 3):
+
+    def dump():
+        """The last one, once it is there."""
+        before = sandod.log.read_text().count(DUMPED)
         sandod.signal(signal.SIGUSR1)
-        until(lambda n=count: sandod.log.read_text().count("actors live; oldest message in hand") == n)
-    text = sandod.log.read_text()
+        until(lambda: sandod.log.read_text().count(DUMPED) > before)
+        return sandod.log.read_text().rpartition("all stacks, for SIGUSR1")[2]
+
+    actors = ("root", "supervisor", "journal", "build", "backup", "mm", "a", "a-1", "a-2")
+    idle = [f"actor {name}: has nothing in hand, 0 messages wait" for name in actors]
+    text = until(lambda: all(line in (said := dump()) for line in idle) and said, what="for all to be idle")
     assert "thread MainThread (0x" in text
-    for name in ("root", "supervisor", "journal", "build", "backup", "mm", "a", "a-1", "a-2"):
-        assert f"actor {name}: has nothing in hand, 0 messages wait" in text
     assert "wasyncore.py" in text
     assert sandod.get("/state").status == 200
     assert sandod.stop() == 0

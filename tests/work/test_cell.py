@@ -27,9 +27,10 @@ keepers = Keepers.start()
 log = OpLog(Path(folder) / "1.log")
 job = keepers.spawn(argv, cwd=folder, env=clean_env(), log=log, step="build")
 read = lambda pid: [l for l in Path(f"/proc/{pid}/cgroup").read_text().splitlines() if l.startswith("0::")][0][3:]
-print("daemon", read("self"))
-print("leader", read(job.pid))
-print("keeper", read(job._keeper))
+if mode != "wait":  # else it may have ended
+    print("daemon", read("self"))
+    print("leader", read(job.pid))
+    print("keeper", read(job._keeper))
 if mode == "keeper":
     os.kill(job._keeper, signal.SIGKILL)
 while mode != "wait" and b"ready" not in log.path.read_bytes():
@@ -121,6 +122,34 @@ def test_builds_are_the_first_to_go_where_memory_runs_out_and_their_keeper_is_no
     )  # fmt: skip
     assert "ended exit status 0" in said.stdout
     assert (tmp_path / "1.log").read_text().split() == [str(min(1000, int(mine) + 500))]
+
+
+def test_a_user_of_its_own_to_whom_systemd_gave_the_group_may_divide_it(group):
+    if group is None:
+        assert cell.delegated() is None
+        return
+    nobody = 65534
+    for name in ("", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"):
+        os.chown(group.folder / name, nobody, nobody)
+    ours, theirs = os.pipe()
+    if not (child := os.fork()):
+        (group.folder / "cgroup.procs").write_text("0")
+        os.setgroups([])
+        os.setresgid(nobody, nobody, nobody)
+        os.setresuid(nobody, nobody, nobody)
+        place = cell.delegated()
+        mine = cell.Cell(place or Path("/nowhere"), 1)
+        mine.enter()
+        inside = (group.folder / "job-1" / "cgroup.procs").read_text().split() == [str(os.getpid())]
+        mine.leave()
+        mine.kill()
+        mine.remove()
+        os.write(theirs, f"{place == group.folder} {inside} {mine.held} {group.below()}".encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(theirs)
+    with os.fdopen(ours) as said:
+        assert said.read() == "True True True []"
 
 
 HUNGRY = "x = bytearray(400 << 20)"
