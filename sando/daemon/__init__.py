@@ -7,6 +7,7 @@ import argparse
 import logging
 import os
 import sys
+import threading
 from pathlib import Path
 
 import sando
@@ -37,11 +38,20 @@ def main(argv: list[str] | None = None) -> int:
         os.umask(0o022)  # what is private says so itself; nodes and their services must be able to read
         sys.setswitchinterval(SWITCH_S)
         with OnlyOne(_locks(daemon)):
-            return Daemon(path, daemon, topology, notify).run()
+            return _leave(Daemon(path, daemon, topology, notify).run())
     except (SandoError, OSError) as error:
         for line in str(error).splitlines():
             print(f"{logs.priority(logging.CRITICAL)}sandod: {line}", file=sys.stderr)  # noqa: T201
         return os.EX_CONFIG if isinstance(error, ConfigError) else 1
+
+
+def _leave(code: int) -> int:
+    """Python would wait for a thread that hangs, and systemd for Python: all is committed, so it ends here, and says why."""
+    left = [t.name for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    if not left:
+        return code
+    stacks.print_stacks(f"threads that did not end: {', '.join(left)}")
+    os._exit(code or 1)
 
 
 def _locks(daemon: DaemonSpec) -> tuple[Path, ...]:

@@ -28,8 +28,11 @@ def wait_for_actors(seconds: float) -> None:
         log.error("actors left at the end, which is a bug: %s", left)
 
 
-def quietly(call: Callable[[], object]) -> None:
+def quietly(call: Callable[[], object]) -> bool:
+    """False: it did not come to its end."""
     try:
         call()
     except (pykka.Timeout, pykka.ActorDeadError) as error:
         log.warning("stopping: %r", error)
+        return False
+    return True

@@ -271,9 +271,8 @@ class Daemon:
         left = self.runner.close(5.0)
         if left:
             log.warning("jobs that did not end: %s", ", ".join(left))
-        if self.root is not None:
-            quietly(lambda: self.root.stop(block=True, timeout=5.0))
-        wait_for_actors(ACTORS_S)
+        went = self.root is None or quietly(lambda: self.root.stop(block=True, timeout=ACTORS_S))
+        wait_for_actors(ACTORS_S if went else 0.0)
         self.server.close()
         self.store.close()
         self.keepers.close()

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import simple_websocket
 
 from tests.system.manager import watched
 from tests.system.sandod import until
@@ -17,6 +18,15 @@ LOOPS = {
     "server": "server", "runner": "runner",
 }  # fmt: skip
 """What can be made to hang, and what it is called then."""
+
+
+def closed_with(listener):
+    """The code that it hears at the end, after all events."""
+    while True:
+        try:
+            assert listener.receive(timeout=20)
+        except simple_websocket.ConnectionClosed as closed:
+            return closed.reason
 
 
 DUMPED = "actors live; oldest message in hand"
@@ -124,11 +134,12 @@ def test_a_stopped_process_pings_again_once_it_goes_on(sandod, manager):
 
 
 @pytest.mark.parametrize("manager", ["abstract"], indirect=True)
-def test_a_long_drain_asks_for_the_time_that_it_needs(sandod, manager):
+def test_a_long_drain_asks_for_the_time_that_it_needs_and_listeners_hear_1001_at_its_end(sandod, manager):
     sandod.configure(tier("a", 1, sandod.waiting("restart"))).start()
     sandod.green("1.0")
     sandod.post("/promote/a")
     sandod.reached("restart")
+    listener = simple_websocket.Client(f"ws://127.0.0.1:{sandod.port}/events?since=0")
     sandod.signal(signal.SIGTERM)
     more = manager.word("EXTEND_TIMEOUT_USEC")
     assert manager.word("STOPPING") < more
@@ -136,6 +147,7 @@ def test_a_long_drain_asks_for_the_time_that_it_needs(sandod, manager):
     assert "deploys to a" in manager.said[more]["STATUS"]
     sandod.go("restart")
     assert sandod.wait() == 0
+    assert closed_with(listener) == 1001
 
 
 def test_sigusr1_prints_every_thread_with_its_actor_and_what_it_has_in_hand(sandod):
@@ -155,6 +167,19 @@ def test_sigusr1_prints_every_thread_with_its_actor_and_what_it_has_in_hand(sand
     assert "wasyncore.py" in text
     assert sandod.get("/state").status == 200
     assert sandod.stop() == 0
+
+
+def test_an_actor_that_hangs_does_not_keep_the_process_from_its_end(sandod, tmp_path):
+    sandod.env["HANG"] = str(tmp_path)
+    sandod.before = [sys.executable, str(HANG)]
+    sandod.configure(tier("a")).start()
+    (tmp_path / "journal").touch()
+    sandod.signal(signal.SIGTERM)
+    until(lambda: "stopping: new work is refused" in sandod.log.read_text())
+    sandod.signal(signal.SIGTERM)
+    assert sandod.wait(60) == 1
+    assert "all stacks, for threads that did not end: " in sandod.log.read_text()
+    assert "in hang" in sandod.log.read_text(), "the place where it hangs is shown"
 
 
 def test_where_nobody_listens_all_is_the_same(sandod):
