@@ -262,8 +262,9 @@ class Daemon:
 
     def _stop(self) -> None:
         """In reverse: jobs, actors with the Journal last, HTTP, store, keepers."""
-        self.service.stopping("stopping")
-        self.service.extend(STOP_S)
+        if self.root is not None:
+            self.service.stopping("stopping")
+            self.service.extend(STOP_S)
         self.service.close()
         if self.watch is not None:
             self.watch.close()
