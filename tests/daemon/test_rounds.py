@@ -99,6 +99,17 @@ def test_an_actor_that_takes_nothing_more_hangs_and_pulses_do_not_pile_up_before
     stand.manager.word("WATCHDOG", after=at)
 
 
+def test_what_is_in_hand_is_known_by_the_place_in_the_tree(stand: Stand) -> None:
+    child = Slow.start(site=None, parent=stand.actor, name="child")
+    actor = child._actor_weakref()
+    assert isinstance(actor, Slow)
+    assert "root/child" not in stacks.busy_for()
+    actor.taken_at, actor.in_hand = read_clock().up - 7.0, Tick("work")
+    assert stacks.busy_for()["root/child"] >= 7.0
+    assert "actor child: has Tick in hand for" in stacks.oldest()
+    child.stop(timeout=20)
+
+
 def test_a_message_that_waits_for_too_long_is_a_hang_whatever_its_actor_does(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -185,9 +185,15 @@ def test_an_actor_that_hangs_does_not_keep_the_process_from_its_end(sandod, tmp_
     assert "in hang" in sandod.log.read_text(), "the place where it hangs is shown"
 
 
-def test_where_nobody_listens_all_is_the_same(sandod):
+def test_where_nobody_listens_all_is_the_same_and_the_journal_gets_its_priorities(sandod):
+    sandod.log.touch()
+    found = sandod.log.stat()
+    sandod.env |= {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
     sandod.env |= {"NOTIFY_SOCKET": str(sandod.root / "gone"), "WATCHDOG_USEC": "300000"}
     sandod.configure(tier("a")).start()
     until(lambda: "systemd could not be told" in sandod.log.read_text())
     sandod.bring("1.0", "a")
     assert sandod.stop() == 0
+    lines = sandod.log.read_text().splitlines()
+    assert any(line.startswith("<4>sando.sd: systemd could not be told") for line in lines)
+    assert all(line[0] == "<" and line[2] == ">" for line in lines)
