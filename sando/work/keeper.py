@@ -111,8 +111,6 @@ class Keeper(Reaper):
         request = self._request()
         if request is None or not self._start(request):
             return
-        if self.cell:
-            self.cell.leave()
         self.poll.register(self.sock, select.POLLIN)
         while self.status is None and self.deadline is None:
             self._turn(None)
@@ -172,6 +170,8 @@ class Keeper(Reaper):
                 os.close(fd)
         leader.returncode = 0  # reaped here, not by subprocess
         self.leader = leader.pid
+        if self.cell:
+            self.cell.leave()
         self._answer(pid=leader.pid, keeper=os.getpid())
         return True
 
