@@ -21,7 +21,7 @@ from api.board import Board, News
 from api.collaborators import Collaborators
 from api.server import Server
 from sando import config
-from sando.daemon.inboxes import inboxes, quietly, wait_for_actors
+from sando.daemon import crew
 from sando.daemon.instance import OnlyOne
 from sando.daemon.service import Loops, Service
 from sando.daemon.signals import Signals
@@ -85,7 +85,7 @@ class Daemon:
             self._state,
             read_clock,
             subscribers=lambda: self.server.subscribers,
-            inboxes=inboxes,
+            inboxes=crew.inboxes,
             pushed_at=self._pushed_at,
         )
         self.work = Workbench(daemon, self.keepers, self._read, self._adopt)
@@ -272,8 +272,8 @@ class Daemon:
         left = self.runner.close(5.0)
         if left:
             log.warning("jobs that did not end: %s", ", ".join(left))
-        went = self.root is None or quietly(lambda: self.root.stop(block=True, timeout=ACTORS_S))
-        wait_for_actors(ACTORS_S if went else 0.0)
+        went = self.root is None or crew.quietly(lambda: self.root.stop(block=True, timeout=ACTORS_S))
+        crew.wait_for_all(ACTORS_S if went else 0.0)
         self.server.close()
         self.store.close()
         self.keepers.close()

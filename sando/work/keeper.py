@@ -28,6 +28,7 @@ LEFT_GRACE_S = 2.0
 KILL_LIMIT_S = 30.0  # a process that SIGKILL does not end by then is named as stuck
 SIZE = struct.Struct("!Q")
 OOM_ADJ = 500  # of 1000: where memory runs out, builds go before the daemon and before services
+OOM_TRIES = 25
 FOLDER = "{folder}"
 """Stands in argv and environment for the folder of the request, by a descriptor: its path may be closed to the account."""
 
@@ -75,18 +76,40 @@ def _never_fork() -> None:
 
 
 @contextlib.contextmanager
-def _first_to_die() -> Iterator[None]:
-    """What is started now has a higher oom_score_adj, also what it starts itself; the keeper goes back to its own."""
-    path = Path("/proc/self/oom_score_adj")
-    before = "0"
-    with contextlib.suppress(OSError):
-        before = path.read_text()
-        path.write_text(str(min(1000, int(before) + OOM_ADJ)))
+def _first_to_die() -> Iterator[bool]:
+    """What is started now inherits a higher oom_score_adj; the keeper goes back to its own. False: it may not do so.
+
+    The files of a process that may not be looked into are root's, and a keeper is as closed as the daemon was.
+    """
+    before = _oom_adj()
+    raised = _set_oom_adj("self", before + OOM_ADJ)
     try:
-        yield
+        yield raised
     finally:
-        with contextlib.suppress(OSError):
-            path.write_text(before)
+        if raised:
+            _set_oom_adj("self", before)
+
+
+def _oom_adj() -> int:
+    with contextlib.suppress(OSError, ValueError):
+        return int(Path("/proc/self/oom_score_adj").read_text())
+    return 0
+
+
+def _set_oom_adj(pid: int | str, value: int) -> bool:
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/oom_score_adj").write_text(str(min(1000, value)))
+        return True
+    return False
+
+
+def _raise_oom_adj(pid: int) -> None:
+    """Of a leader that has begun just now: for a moment it is still as closed as its keeper, before it starts anything."""
+    value = _oom_adj() + OOM_ADJ
+    for _ in range(OOM_TRIES):
+        if _set_oom_adj(pid, value):
+            return
+        time.sleep(0.0002)
 
 
 class Keeper(Reaper):
@@ -144,7 +167,7 @@ class Keeper(Reaper):
         try:
             given += [os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)] if folder else []
             path = f"/proc/self/fd/{given[0]}" if given else FOLDER
-            with _first_to_die():
+            with _first_to_die() as inherited:
                 leader = subprocess.Popen(
                     [word.replace(FOLDER, path) for word in request["argv"]],
                     cwd=request["cwd"],
@@ -170,6 +193,8 @@ class Keeper(Reaper):
                 os.close(fd)
         leader.returncode = 0  # reaped here, not by subprocess
         self.leader = leader.pid
+        if not inherited:
+            _raise_oom_adj(leader.pid)
         if self.cell:
             self.cell.leave()
         self._answer(pid=leader.pid, keeper=os.getpid())

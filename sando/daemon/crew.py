@@ -1,4 +1,4 @@
-"""The actors that live, seen from outside: what waits for them, and that they are gone at the end. It sends them nothing."""
+"""The actors as the process sees them: what waits for them, and whether all have gone. It tells them nothing."""
 
 import logging
 import time
@@ -18,7 +18,7 @@ def inboxes() -> dict[str, int]:
     return waiting
 
 
-def wait_for_actors(seconds: float) -> None:
+def wait_for_all(seconds: float) -> None:
     """Each stops its children and goes; whoever is left after that hangs."""
     until = time.monotonic() + seconds
     while pykka.ActorRegistry.get_all() and time.monotonic() < until:
@@ -29,7 +29,7 @@ def wait_for_actors(seconds: float) -> None:
 
 
 def quietly(call: Callable[[], object]) -> bool:
-    """False: it did not come to its end."""
+    """Stopping one that is gone is no error. False: it did not come to its end."""
     try:
         call()
     except (pykka.Timeout, pykka.ActorDeadError) as error:
