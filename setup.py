@@ -40,6 +40,7 @@ TESTS = [
     "pexpect>=4.9,<5",  # `sando` on a real pseudo-terminal,
     "pyte>=0.8.2,<0.9",  # and what a terminal would show of it
     "build>=1.6,<2",
+    "pyyaml>=6,<7",  # the alert rules of contrib/prometheus
 ]
 
 setup(

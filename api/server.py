@@ -143,6 +143,11 @@ class Server:
         if self._waitress is not None:
             self._waitress.pull_trigger()
 
+    def turn(self, call: Callable[[], None]) -> None:
+        """From any thread: `call` is called by the accept loop, at its next turn. It must not wait."""
+        if self._waitress is not None:
+            self._waitress.trigger.pull_trigger(call)
+
     def close(self) -> None:
         """After `run`: every connection and thread ends; WebSockets hear 1001."""
         self._streams.close()

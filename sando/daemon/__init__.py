@@ -4,17 +4,20 @@ Nothing imports it, and it decides nothing: it only makes the parts and introduc
 """
 
 import argparse
+import logging
 import os
 import sys
+import threading
 from pathlib import Path
 
 import sando
 from sando import config, logs
-from sando.daemon import itself, token
+from sando.daemon import itself, stacks, token
 from sando.daemon.instance import OnlyOne
 from sando.daemon.life import Daemon, load_topology
 from sando.model.errors import ConfigError, SandoError
 from sando.model.topology import DaemonSpec
+from sando.sd import Notify
 
 DEFAULT_CONFIG = "/etc/sando/daemon.toml"
 SWITCH_S = 0.0005
@@ -26,6 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     path = os.environ.get("SANDO_CONFIG", DEFAULT_CONFIG)
     if arguments.check:
         return _check(path)
+    stacks.listen()
+    notify = Notify.take(os.environ)  # before the first child
     itself.hide()
     try:
         if arguments.command == "token":
@@ -36,11 +41,20 @@ def main(argv: list[str] | None = None) -> int:
         os.umask(0o022)  # what is private says so itself; nodes and their services must be able to read
         sys.setswitchinterval(SWITCH_S)
         with OnlyOne(_locks(daemon)):
-            return Daemon(path, daemon, topology).run()
-    except (ConfigError, SandoError, OSError) as error:
+            return _leave(Daemon(path, daemon, topology, notify).run())
+    except (SandoError, OSError) as error:
         for line in str(error).splitlines():
-            print(f"sandod: {line}", file=sys.stderr)  # noqa: T201
-        return 1
+            print(f"{logs.priority(logging.CRITICAL)}sandod: {line}", file=sys.stderr)  # noqa: T201
+        return os.EX_CONFIG if isinstance(error, ConfigError) else 1
+
+
+def _leave(code: int) -> int:
+    """Python would wait for a thread that hangs, and systemd for Python: all is committed, so it ends here, and says why."""
+    left = [t.name for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    if not left:
+        return code
+    stacks.print_stacks(f"threads that did not end: {', '.join(left)}")
+    os._exit(code or 1)
 
 
 def _locks(daemon: DaemonSpec) -> tuple[Path, ...]:

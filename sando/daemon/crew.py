@@ -28,9 +28,11 @@ def wait_for_all(seconds: float) -> None:
         log.error("actors left at the end, which is a bug: %s", left)
 
 
-def quietly(call: Callable[[], object]) -> None:
-    """Stopping one that is gone is no error."""
+def quietly(call: Callable[[], object]) -> bool:
+    """Stopping one that is gone is no error. False: it did not come to its end."""
     try:
         call()
     except (pykka.Timeout, pykka.ActorDeadError) as error:
         log.warning("stopping: %r", error)
+        return False
+    return True

@@ -23,8 +23,9 @@ from api.routes import AT_ONCE
 from api.server import Server
 from api.shown import event_bytes
 from sando import config
-from sando.daemon import crew, itself
+from sando.daemon import crew, itself, remarks
 from sando.daemon.instance import OnlyOne
+from sando.daemon.service import Loops, Service
 from sando.daemon.signals import Signals
 from sando.metrics import Metrics
 from sando.model.clock import stamp
@@ -33,6 +34,7 @@ from sando.model.events import Event
 from sando.model.release import MANIFEST, Manifest, read_manifest
 from sando.model.topology import DaemonSpec, TokenSpec, Topology
 from sando.notify import Notifiers
+from sando.sd import Notify
 from sando.store import Store
 from sando.work import hook
 from sando.work.log import read_log
@@ -49,6 +51,8 @@ log = logging.getLogger("sandod")
 ACTORS_S = 5.0
 NOTIFY_S = 2.0
 """For what happened last to be delivered; a receiver that is away hears of it after the next start."""
+STOP_S = 60.0
+"""The most that `_stop` takes: jobs, actors, and builds whose processes will not die."""
 TOGETHER_S = 0.01
 GAVE_UP = 70
 """Exit status when an actor without which there is no daemon died too often."""
@@ -75,7 +79,7 @@ def load_topology(daemon: DaemonSpec) -> Topology:
 class Daemon:
     """All parts of one running sandod."""
 
-    def __init__(self, path: str, daemon: DaemonSpec, topology: Topology) -> None:
+    def __init__(self, path: str, daemon: DaemonSpec, topology: Topology, notify: Notify) -> None:
         self.path = path
         self.spec = daemon
         self.topology = topology
@@ -101,6 +105,7 @@ class Daemon:
         self.hook_secret = secrets.token_urlsafe(32)
         self.hook_token = TokenSpec("hook", "build", hashlib.sha256(self.hook_secret.encode()).hexdigest())
         self.server = self._server()
+        self.service = self._service(notify)
         self.root: Any = None
         self.watch: RefWatch | None = None
 
@@ -143,6 +148,14 @@ class Daemon:
     def _publish(self) -> None:
         post(self.site.journal, Publish())
 
+    def _service(self, notify: Notify) -> Service:
+        loops = Loops(self._tell, self.timer.after, self.server.turn, self.runner.held, self._state)
+        return Service(notify, loops, self._about)
+
+    def _about(self) -> str:
+        host = f"[{self.spec.host}]" if ":" in self.spec.host else self.spec.host
+        return f"sandod {sando.__version__} on http://{host}:{self.server.port}"
+
     def _tell(self, message: object) -> None:
         post(self.root, message)
 
@@ -165,6 +178,7 @@ class Daemon:
             self.metrics.observe(event)
         if news.events:
             self.notifiers.heard()
+        self.service.news()
 
     def _manifest(self, version: str) -> Manifest | None:
         try:
@@ -231,15 +245,9 @@ class Daemon:
         hook.install(
             self.topology.repo.bare_path, url=url, branch=self.topology.repo.branch, token=self.hook_secret
         )
-        named = {t.name for t in self.topology.tiers}
-        for orphan in sorted(set(self.store.tier_names()) - named):
-            log.warning(
-                "tier %s is orphaned: the store knows it, %s does not name it",
-                orphan,
-                self.spec.topology_path,
-            )
-        for line in config.warnings(self.topology):
+        for line in remarks.warnings(self.topology, self.spec.topology_path, self.store.tier_names()):
             log.warning("%s", line)
+        log.info("%s", remarks.containment())
 
     def _start(self) -> None:
         now = read_clock().at
@@ -252,15 +260,17 @@ class Daemon:
             site=self.site, topology=self.topology, board=self.board, daemon=about, die=self._die
         )
         post(self.root, Begin(fresh=True))
-        Signals(self._tell, self.server.stop).listen()
+        Signals(self._tell, self.server.stop, self.service).listen()
         repo = self.topology.repo
         self.watch = RefWatch(repo.bare_path, repo.branch, self._branch_moved)
+        self.service.start()
         log.info("sandod %s listens on http://%s:%s", sando.__version__, self.spec.host, self.server.port)
 
     def _branch_moved(self) -> None:
         post(self.root, Rebuild(moved=True, actor="git", reason="the branch moved"))
 
     def _die(self, why: str) -> None:
+        self.service.stopping(f"ends: {why}")
         log.critical("sandod ends: %s", why)
         self.exit_code = GAVE_UP
         self.server.stop()
@@ -269,15 +279,18 @@ class Daemon:
 
     def _stop(self) -> None:
         """In reverse: jobs, actors with the Journal last, HTTP, store, keepers."""
+        if self.root is not None:
+            self.service.stopping("stopping")
+            self.service.extend(STOP_S)
+        self.service.close()
         if self.watch is not None:
             self.watch.close()
         self.timer.close()
         left = self.runner.close(5.0)
         if left:
             log.warning("jobs that did not end: %s", ", ".join(left))
-        if self.root is not None:
-            crew.quietly(lambda: self.root.stop(block=True, timeout=5.0))
-        crew.wait_for_all(ACTORS_S)
+        went = self.root is None or crew.quietly(lambda: self.root.stop(block=True, timeout=ACTORS_S))
+        crew.wait_for_all(ACTORS_S if went else 0.0)
         self.notifiers.close(NOTIFY_S)
         self.server.close()
         self.store.close()

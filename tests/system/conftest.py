@@ -1,11 +1,14 @@
 """A sandod for each test; whatever it started has ended when the test has."""
 
+import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.system.canary import ENVIRONMENT, Canaries, hook_tokens, told_by_files
+from tests.system.manager import Manager
 from tests.system.workspace import Workspace
 
 
@@ -29,3 +32,16 @@ def sandod(tmp_path: Path) -> Iterator[Workspace]:
     if workspace.log.exists():
         print(workspace.log.read_text(errors="replace"))  # noqa: T201
     assert not left, "a sandod that is gone left processes behind"
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, sandod: Workspace) -> Iterator[Manager]:
+    """systemd's end of the socket that the test's sandod speaks to; that one is to be started yet."""
+    address = f"@sando-{os.getpid()}-{secrets.token_hex(4)}"
+    if request.param == "path":
+        address = str(sandod.root / "notify")
+    listening = Manager(address)
+    sandod.env |= {"NOTIFY_SOCKET": address}
+    yield listening
+    sandod.finish()
+    listening.close()
