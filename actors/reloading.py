@@ -13,7 +13,7 @@ from sando.model import wire
 from sando.model.answers import Refusal, Told, draining, unavailable
 from sando.model.errors import StoreUnavailable
 from sando.model.events import Event
-from sando.model.reload import Change, compare
+from sando.model.reload import Change, Parts, compare, sections
 from sando.model.topology import DaemonSpec, Topology
 from sando.work.outcome import Done, Failed
 from sando.work.outcome import Outcome as JobOutcome
@@ -61,17 +61,17 @@ class Reloads:
         match outcome:
             case _ if self.supervisor.stopping:
                 self.supervisor.publish(wish.reply, draining())
-            case Done((topology, daemon, needs_restart)):
-                self._apply(wish, topology, daemon, needs_restart)
+            case Done((topology, daemon, changed)):
+                self._apply(wish, topology, daemon, changed)
             case Failed(error):
                 hint = "the old configuration stays; mend the file, then reload"
                 self._reject(wish, Refusal(422, "config_rejected", error.detail, hint))
             case _:
                 self.supervisor.publish(wish.reply, draining())
 
-    def _apply(self, wish: Reload, topology: Topology, daemon: DaemonSpec, needs_restart: list[str]) -> None:
+    def _apply(self, wish: Reload, topology: Topology, daemon: DaemonSpec, changed: Parts) -> None:
         store, old = self.supervisor.site.store, self.supervisor.topology
-        stale = [*needs_restart, *(["repo"] if topology.repo != old.repo else [])]
+        stale = [*changed.needs_restart, *(["repo"] if topology.repo != old.repo else [])]
         topology = replace(topology, repo=old.repo)  # hook and watch are of the old one until the restart
         states = {t.name: store.tier(t.name, recent=1) for t in self.supervisor.topology.tiers}
         busy = {o.tier: o for o in store.unfinished() if o.kind in {"promote", "rollback"}}
@@ -83,7 +83,13 @@ class Reloads:
             change = Refusal(409, "tier_busy", detail, "reload again in a moment")
         if isinstance(change, Refusal):
             return self._reject(wish, change)
-        told = wire.Reloaded(change.changed, change.removed, change.added, tuple(stale))
+        told = wire.Reloaded(
+            change.changed,
+            change.removed,
+            change.added,
+            tuple(stale),
+            (*sections(old, topology), *changed.at_once),
+        )
         data: dict[str, object] = {name: list(value) for name, value in msgspec.structs.asdict(told).items()}
         event = Event("ConfigReloaded", self.supervisor.site.clock().at, actor=wish.actor, data=data)
         store.save(event, *wish.reply.keep(Told(told)))

@@ -16,6 +16,7 @@ from sando.model.errors import WorkError
 from sando.model.gates import Verdict
 from sando.model.operation import Operation
 from sando.model.release import Release, name_release
+from sando.model.reload import Parts
 from sando.model.survey import Changes, Journey, Survey
 from sando.model.task import NodeFacts, NodeTask, Step
 from sando.model.topology import BackupSpec, DaemonSpec, GateSpec, NodeSpec, RepoSpec, Topology
@@ -173,10 +174,10 @@ class World:
         """What a fetch of the declared backup brings now."""
         return self.fetch_backup(self.running.backup, 0, lambda _: None, CancelToken())  # type: ignore[arg-type]
 
-    def load(self, cancel: CancelToken) -> tuple[Topology, DaemonSpec, list[str]]:
+    def load(self, cancel: CancelToken) -> tuple[Topology, DaemonSpec, Parts]:
         if self.broken:
             raise WorkError("reload", self.broken)
-        return self.declared, DaemonSpec("127.0.0.1", 7766, "db", "t", "w", self.release_root), []
+        return self.declared, DaemonSpec("127.0.0.1", 7766, "db", "t", "w", self.release_root), Parts()
 
     def adopt(self, daemon: DaemonSpec) -> None:
         self.adopted += 1

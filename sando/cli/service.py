@@ -29,10 +29,12 @@ def reload(force: bool, key: str | None, as_json: bool) -> None:
     for word in ("added", "changed", "removed"):
         if told.get(word):
             say(f"{word}: {_names(told[word])}")
+    if told.get("sections"):
+        say(f"changed: {', '.join(f'[{name}]' for name in told['sections'])}")
     if told.get("needs_restart"):
         aside(Segment("needs a restart of sandod: ", "warn"), _names(told["needs_restart"]))
-    if not any(told.get(word) for word in ("added", "changed", "removed", "needs_restart")):
-        say("read again; no tier has changed")
+    if not any(told.get(word) for word in ("added", "changed", "removed", "sections", "needs_restart")):
+        say("read again; nothing has changed")
     return None
 
 

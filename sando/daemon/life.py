@@ -32,6 +32,7 @@ from sando.model.clock import stamp
 from sando.model.errors import SandoError
 from sando.model.events import Event
 from sando.model.release import MANIFEST, Manifest, read_manifest
+from sando.model.reload import parts
 from sando.model.topology import DaemonSpec, TokenSpec, Topology
 from sando.notify import Notifiers
 from sando.sd import Notify
@@ -56,16 +57,6 @@ STOP_S = 60.0
 TOGETHER_S = 0.01
 GAVE_UP = 70
 """Exit status when an actor without which there is no daemon died too often."""
-RESTART_ONLY = (
-    "host",
-    "port",
-    "db_path",
-    "topology_path",
-    "workdir",
-    "release_root",
-    "scratch_db_url",
-    "log_format",
-)
 
 
 class Refused(SandoError):
@@ -204,8 +195,7 @@ class Daemon:
         """Both files anew; what of daemon.toml only a restart can change is named, and stays as it is."""
         fresh = config.load_daemon(self.path)
         topology = load_topology(msgspec.structs.replace(self.spec, tokens=fresh.tokens))
-        stale = [name for name in RESTART_ONLY if getattr(fresh, name) != getattr(self.spec, name)]
-        return topology, fresh, ["listen" if name in {"host", "port"} else name for name in stale]
+        return topology, fresh, parts(self.spec, fresh)
 
     def _adopt(self, fresh: DaemonSpec) -> None:
         self.spec = msgspec.structs.replace(

@@ -7,7 +7,16 @@ from msgspec import Struct
 from sando.model.answers import Refusal
 from sando.model.operation import Operation
 from sando.model.tier import TierState
-from sando.model.topology import TierSpec, Topology
+from sando.model.topology import DaemonSpec, TierSpec, Topology
+
+_SECTIONS = {"build": "build", "backup": "backup", "freezes": "freeze"}
+_AT_ONCE = {
+    "tokens": "token",
+    "notify": "notify",
+    "allowed_hosts": "allowed_hosts",
+    "allow_anonymous": "allow_anonymous",
+}
+_WRITTEN = {"host": "listen", "port": "listen"}
 
 
 class Change(Struct, frozen=True):
@@ -45,6 +54,24 @@ def compare(
         removed=tuple(t.name for t in old.tiers if new.tier(t.name) is None),
         changed=tuple(t.name for t in both if new.tier(t.name) != t),
     )
+
+
+def sections(old: Topology, new: Topology) -> tuple[str, ...]:
+    """The sections of sando.toml beside the tiers that say something else, by their names there."""
+    return tuple(name for key, name in _SECTIONS.items() if getattr(old, key) != getattr(new, key))
+
+
+class Parts(Struct, frozen=True):
+    """Keys of daemon.toml that say something else: some count at once, some from the next start on."""
+
+    at_once: tuple[str, ...] = ()
+    needs_restart: tuple[str, ...] = ()
+
+
+def parts(old: DaemonSpec, new: DaemonSpec) -> Parts:
+    differing = [key for key in old.__struct_fields__ if getattr(old, key) != getattr(new, key)]
+    later = dict.fromkeys(_WRITTEN.get(key, key) for key in differing if key not in _AT_ONCE)
+    return Parts(tuple(_AT_ONCE[key] for key in differing if key in _AT_ONCE), tuple(later))
 
 
 def _lost(before: TierSpec, after: TierSpec | None) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from sando.model.gates import Verdict
 from sando.model.names import is_version
 from sando.model.operation import Operation
 from sando.model.release import Release
+from sando.model.reload import Parts
 from sando.model.survey import Journey, Survey
 from sando.model.task import NodeFacts, NodeTask, Step
 from sando.model.topology import BackupSpec, DaemonSpec, GateSpec, NodeSpec, RepoSpec, Topology
@@ -27,7 +28,7 @@ from sando.work.process import Keepers, clean_env
 from sando.work.scratch.opening import Where
 from sando.work.survey import survey
 
-Loaded = tuple[Topology, DaemonSpec, list[str]]
+Loaded = tuple[Topology, DaemonSpec, Parts]
 
 
 class Workbench:

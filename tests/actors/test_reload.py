@@ -9,7 +9,7 @@ from actors.messages import Promote, Reload, Rollback, RunGate
 from actors.node_pruning import PRUNE_S
 from sando.model.answers import Refusal
 from sando.model.operation import Status
-from sando.model.topology import RepoSpec, TierSpec
+from sando.model.topology import BuildSpec, FreezeSpec, RepoSpec, TierSpec
 from tests.actors.calm import check_rest
 from tests.actors.steps import built, promoted, running, steps, up_to
 from tests.factories import CONFIRM, SMOKE, gate, tier, topology
@@ -187,6 +187,15 @@ def test_another_build_tier_and_another_repository_need_a_restart(stage: Stage) 
     assert stage.told(Reload())["needs_restart"] == ["repo"]
     stage.world.declared = replace(base, tiers=base.tiers[1:])
     assert stage.refused(Reload())[1] == "needs_restart"
+
+
+def test_every_other_section_that_changed_is_named(stage: Stage) -> None:
+    base = stage.world.running
+    freeze = FreezeSpec(("a",), (4,))
+    stage.world.declared = replace(base, build=BuildSpec(dir="app"), backup=None, freezes=(freeze,))
+    told = stage.told(Reload())
+    assert (told["changed"], told["sections"]) == ([], ["build", "backup", "freeze"])
+    assert stage.told(Reload())["sections"] == []
 
 
 def test_two_reloads_are_done_one_after_the_other(stage: Stage) -> None:

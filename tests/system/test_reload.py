@@ -65,6 +65,7 @@ def test_what_only_a_restart_can_change_is_named(sandod):
     sandod.configure(tier("a"), daemon='log_format = "json"\nallowed_hosts = ["sando.example"]')
     answer = sandod.post("/reload")
     assert (answer.status, answer.body["needs_restart"]) == (200, ["log_format"])
+    assert answer.body["sections"] == ["allowed_hosts"]
     assert sandod.ask("GET", "/state", headers={"Host": "sando.example"}).status == 200
     assert sandod.ask("GET", "/state", headers={"Host": "evil.example"}).status == 403
 

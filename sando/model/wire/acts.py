@@ -36,12 +36,13 @@ class Unlocked(Struct, frozen=True):
 
 
 class Reloaded(Struct, frozen=True):
-    """Names of tiers, and what of the files only a restart would change."""
+    """Names of tiers, what of the files only a restart would change, and the other sections that changed."""
 
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     added: tuple[str, ...]
     needs_restart: tuple[str, ...]
+    sections: tuple[str, ...] = ()
 
 
 class Tried(Struct, frozen=True):
