@@ -24,6 +24,7 @@ class GateView(Struct, frozen=True):
     seconds: float | None = None
     message: str = ""
     operation: int | None = None
+    facts: dict[str, object] = {}
     required_s: float | None = None
     elapsed_s: float | None = None
     ready_at: datetime | None = None
@@ -56,7 +57,7 @@ def _view(gate: GateSpec, run: GateRun | None) -> GateView:
     if run is None:
         return GateView(gate.name, gate.kind, Outcome.PENDING)
     return GateView(
-        gate.name, gate.kind, run.outcome, run.version, run.at, run.seconds, run.message, run.operation
+        gate.name, gate.kind, run.outcome, run.version, run.at, run.seconds, run.message, run.operation, run.facts
     )  # fmt: skip
 
 

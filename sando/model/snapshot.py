@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from sando.model import wire
@@ -187,6 +187,7 @@ def gate_shown(view: GateView) -> wire.Gate:
         seconds=view.seconds,
         message=visible(view.message),
         operation=view.operation,
+        facts=view.facts or UNSET,
     )
     if view.kind != "burn_in" or view.required_s is None:
         return shown

@@ -490,6 +490,11 @@ def test_a_rehearsal_that_restored_the_backup_is_shown_with_it(rehearsing: Stage
     (done,) = list(rehearsing.events("GateDone"))
     assert {"restore_ok": True, "backup_sha256": "00"}.items() <= done.data["facts"].items()
     assert rehearsing.store.gate_runs(done.operation)[-1].facts == done.data["facts"]
+    shown = {g["kind"]: g.get("facts") for g in rehearsing.tier("mm")["gates"]}
+    assert shown["migration_dry_run"] == done.data["facts"]
+    assert [facts for kind, facts in shown.items() if kind != "migration_dry_run"] == [None] * (
+        len(shown) - 1
+    )
     assert backup(rehearsing)["last_restore_ok_at"] == "2026-11-23T12:01:00.000Z"
     (proof,) = rehearsing.store.restored()
     assert (proof.tier, proof.version, proof.operation, proof.at) == ("mm", "1.0", done.operation, done.at)

@@ -1,6 +1,6 @@
 """GET /state: everything that is known now."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -27,7 +27,7 @@ class Build(Struct, frozen=True):
 
 
 class Gate(Struct, frozen=True):
-    """A gate as it stands for one stay of a version; the last three keys are a burn-in's."""
+    """A gate as it stands for one stay of a version; `facts` is what a rehearsal has proven, the last three are a burn-in's."""
 
     name: str
     kind: str
@@ -37,6 +37,7 @@ class Gate(Struct, frozen=True):
     seconds: float | None
     message: str
     operation: int | None
+    facts: dict[str, Any] | UnsetType = UNSET
     required_s: float | UnsetType = UNSET
     elapsed_s: float | UnsetType = UNSET
     ready_at: Stamp | UnsetType | None = UNSET
