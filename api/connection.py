@@ -17,6 +17,7 @@ from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNot
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest
 
+from api.bodies import MOST_BYTES
 from api.crowd import BODY_LATE, HEADERS_LATE, Crowd, Limits
 from api.errors import PROBLEM, SAFE_HEADERS, body_of
 from api.head import whole
@@ -70,6 +71,12 @@ class Task(WSGITask):  # type: ignore[misc]
             super().finish()
 
 
+_WORDS = {
+    413: f"the body is larger than {MOST_BYTES} bytes",  # Waitress's limit is another, since it counts chunks too
+    500: "see the log of sandod",  # an error of ours that came past all handlers: its text is not for the client
+}
+
+
 def safe(head: bytes) -> bytes:
     """With the safe headers in front of the empty line, in one piece: each by itself takes Waitress a microsecond."""
     return head[:-2] + _SAFE
@@ -103,8 +110,7 @@ class Problem(ErrorTask):  # type: ignore[misc]
 
     def execute(self) -> None:
         error = self.request.error
-        # 500 is an error of ours that came past all handlers: its text is not for the client.
-        detail = str(error.body) if error.code < 500 else "see the log of sandod"
+        detail = _WORDS.get(error.code, str(error.body))
         refusal = Refusal(error.code, general(error.code), detail)
         try:
             self.gone = leave(self, lambda line: LastWord(line, whole(refusal)))
