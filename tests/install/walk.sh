@@ -10,7 +10,8 @@ say modes; stat -c '%a %U:%G %n' /var/lib/sando /var/lib/sando/git /var/lib/sand
     /etc/sando /etc/sando/daemon.toml /etc/sando/sando.toml /etc/sando/credentials
 getent passwd sando
 say again; sed -i 's/^# \[build\]/[build]\ncommand = "echo built > app; chmod +x app"\nartifact = "app"\nversion_from = "VERSION"\ndir = "."/' /etc/sando/sando.toml
-sed -i 's/7766/17766/' /etc/sando/daemon.toml
+port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
+sed -i "s/7766/$port/" /etc/sando/daemon.toml
 before=$(cat /etc/sando/*.toml | sha256sum)
 /tree/contrib/systemd/install
 [ "$before" = "$(cat /etc/sando/*.toml | sha256sum)" ] && echo "configuration: untouched"
