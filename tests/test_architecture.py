@@ -46,9 +46,9 @@ ROOMS = {
         stdlib="abc bisect collections dataclasses datetime difflib enum fnmatch functools hashlib heapq ipaddress itertools"
         " json math operator re statistics string textwrap types typing unicodedata zoneinfo",
     ),
-    "sando.work": room("sando.model sando.work", "paramiko backports compression inotify_simple"),
+    "sando.work": room("sando.model sando.work sando.failpoints", "paramiko backports compression inotify_simple"),
     "sando.config": room("sando.model sando.config", "tomlkit"),
-    "sando.store": room("sando.model sando.store", "peewee playhouse"),
+    "sando.store": room("sando.model sando.store sando.failpoints", "peewee playhouse"),
     "sando.metrics": room("sando.model sando.metrics", "prometheus_client"),
     "sando.notify": room("sando.model sando.notify"),
     "sando.cli": room("sando.model sando.cli tui", "click rich httpx urllib3 simple_websocket"),
@@ -57,7 +57,7 @@ ROOMS = {
     ),
     "api": room("sando.model actors.messages api", "falcon waitress simple_websocket prometheus_client"),
     "tui": room("sando.model tui", "npyscreen simple_websocket httpx urllib3"),
-    "sando": room("sando.model"),  # the small ones: logs, sd
+    "sando": room("sando.model"),  # the small ones: logs, failpoints, sd
 }
 FREE = ("sando.daemon",)  # the composition root, imported by nothing
 EVERYWHERE = frozenset({"msgspec"})

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import sando
 from sando import config, logs
+from sando.daemon import copy, fsck
 from sando.daemon.instance import OnlyOne
 from sando.daemon.life import Daemon, load_topology
+from sando.daemon.lost import refuse_lost
+from sando.failpoints import reached
 from sando.model.errors import ConfigError, SandoError
 from sando.model.topology import DaemonSpec
 
@@ -27,11 +30,17 @@ def main(argv: list[str] | None = None) -> int:
         return _check(path)
     try:
         daemon = config.load_daemon(path)
+        if arguments.command == "backup":
+            return copy.run(daemon, arguments)
         topology = load_topology(daemon)
+        if arguments.command == "fsck":
+            return fsck.run(daemon, topology, _locks(daemon), arguments)
         logs.set_up(daemon.log_format)
         os.umask(0o022)  # what is private says so itself; nodes and their services must be able to read
         sys.setswitchinterval(SWITCH_S)
         with OnlyOne(_locks(daemon)):
+            reached("start.locked")
+            refuse_lost(daemon)
             return Daemon(path, daemon, topology).run()
     except (ConfigError, SandoError, OSError) as error:
         for line in str(error).splitlines():
@@ -57,6 +66,13 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         "--check", action="store_true", help="validate daemon.toml and sando.toml, start nothing"
     )
     parser.add_argument("--version", action="version", version=f"sandod {sando.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    about = (
+        "says whether the store, its folders and the nodes agree: exit 0, or 1 with a line for each finding"
+    )
+    fsck.arguments(commands.add_parser("fsck", help="check the state", description=about))
+    about = "writes a copy of the store to FILE, also while sandod runs; README says how to put it back"
+    copy.arguments(commands.add_parser("backup", help="copy the state", description=about))
     return parser.parse_args(argv)
 
 
