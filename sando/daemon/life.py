@@ -25,6 +25,7 @@ from api.server import Server
 from sando import config
 from sando.daemon.instance import OnlyOne
 from sando.daemon.signals import Signals
+from sando.failpoints import reached
 from sando.metrics import Metrics
 from sando.model.clock import stamp
 from sando.model.errors import SandoError
@@ -216,6 +217,7 @@ class Daemon:
             log.warning("%s", line)
 
     def _start(self) -> None:
+        reached("start.prepared")
         now = read_clock().at
         self.store.save(Event("DaemonStarted", now, data={"version": sando.__version__}))
         self.metrics.rebuild(self._past())

@@ -1,0 +1,170 @@
+"""One round of all that sandod does on a small project, and what must hold after a death in it.
+
+`Cycle` goes on in one workspace over any number of deaths; each round pushes a version of its own.
+"""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+
+from sando.daemon import main as sandod_main
+from tests.system.sandod import ENDED, until
+from tests.system.workspace import HEAD, MM, Workspace, tier
+from tests.work.fetching import plain
+from tests.work.pushing import git
+
+BACKUP = '[backup]\nsource = "file://{root}/source.sql"\nlocal_path = "{root}/kept/backup.sql"\n'
+SICK = "test ! -e {root}/red/$SANDO_NODE.$SANDO_VERSION"
+NODES = f"once = 'true'\nbefore_switch = 'true'\nrestart = '{SICK}'\nprobe = {{ command = 'true' }}\nkeep_releases = 1\n"
+REST_S = 30.0
+
+
+class Died(Exception):
+    """sandod is gone, or does not answer any more."""
+
+
+class Cycle:
+    """A workspace with tiers a (two nodes) and b, their way back, and a backup."""
+
+    def __init__(self, root: Path) -> None:
+        self.sandod = Workspace(root)
+        self.count = 0
+        self.act: Callable[[], None] = self.push
+        (root / "source.sql").write_bytes(plain(1000))
+        self.sandod.configure(
+            tier("a", 2, NODES + 'canary_hold = "20ms"\n'), tier("b", 1, NODES), head=HEAD + BACKUP, mm=MM
+        )
+
+    def begin(self, failpoints: str = "") -> None:
+        """Starts it; with a failpoint it may be gone before it answers."""
+        self.sandod.env["SANDO_FAILPOINTS"] = failpoints
+        with contextlib.suppress(*((AssertionError, HTTPException) if failpoints else ())):
+            self.sandod.start()
+
+    @property
+    def gone(self) -> bool:
+        process = self.sandod.process
+        return process is None or process.poll() is not None
+
+    def live(self) -> None:
+        """The whole round; Died when sandod is gone before its end. Everything else that goes wrong is raised."""
+        try:
+            self._round()
+        except (OSError, AssertionError, ValueError, HTTPException) as error:
+            try:  # a connection breaks a moment before the process is gone
+                self.sandod.wait(2)
+            except subprocess.TimeoutExpired:
+                raise error from None
+            raise Died from error
+
+    def _round(self) -> None:
+        self.sandod.hear()
+        acts = (
+            self.promote,
+            self.push,
+            self.promote,
+            self.promote_on,
+            self.roll_back,
+            self.promote_sick,
+            self.fetch,
+        )
+        for act in (self.push, *acts):
+            self.act = act
+            act()
+
+    def again(self) -> None:
+        """The request under which it died, once more."""
+        self.act()
+
+    # -- what is asked for -----------------------------------------------------------------------------------------
+
+    def push(self) -> None:
+        self.count += 1
+        self.sandod.green(f"{self.count}.0")
+
+    def promote(self) -> None:
+        self._done("/promote/a?wait=30", {"force": True})
+
+    def promote_on(self) -> None:
+        self._done("/promote/b?wait=30", {"force": True})
+
+    def roll_back(self) -> None:
+        answer = self.sandod.post("/rollback/a?wait=30", {"force": True})
+        assert (answer.status, answer.body.get("code")) in {(200, None), (409, "no_previous_version")}, (
+            answer.body
+        )
+
+    def promote_sick(self) -> None:
+        """A promotion that one node does not bear: all go back."""
+        mark = self.sandod.spoil("a-2", self.sandod.tier("mm")["current_version"])
+        try:
+            answer = self.sandod.post("/promote/a?wait=30", {"force": True})
+            assert answer.body["code"] == "operation_failed", answer.body
+        finally:
+            mark.unlink()
+
+    def fetch(self) -> None:
+        self._done("/backup/fetch?wait=30")
+
+    def _done(self, path: str, body: object = None) -> None:
+        answer = self.sandod.post(path, body)
+        assert answer.status == 200, answer.body
+
+    # -- afterwards ----------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """What SPEC 11 promises of a start after a death: at rest, clean, and as the links say."""
+        self.rest()
+        assert self.fsck() == []
+        state = self.sandod.state()
+        for shown in state["tiers"][1:]:
+            links = {n["name"]: self.sandod.link(n["name"]) for n in shown["nodes"]}
+            assert {n["name"]: n["version"] for n in shown["nodes"]} == links, shown
+            assert set(links.values()) == {shown["current_version"]}, shown
+        self.check_events()
+
+    def rest(self) -> None:
+        tip = git("rev-parse", "main", cwd=self.sandod.root / "mnw.git").strip()
+
+        def rest() -> bool:
+            known = self.sandod.operations()
+            running = [o for o in known if o["status"] not in ENDED]
+            if running:
+                self.sandod.get(f"/operations/{running[0]['id']}?wait=5")
+            return not running and any(o["sha"] == tip for o in known if o["kind"] == "build")
+
+        until(rest, REST_S, "for all operations to end")
+
+    def check_events(self) -> None:
+        starts = {
+            "BuildStart": {"BuildOk", "BuildFailed", "BuildAborted"},
+            "DeployStart": {"DeployOk", "DeployFailed"},
+        }
+        events = self.sandod.hear()
+        for begin, ends in starts.items():
+            for start in (e for e in events if e["type"] == begin):
+                mine = [
+                    e["type"] for e in events if e["operation"] == start["operation"] and e["type"] in ends
+                ]
+                assert len(mine) == 1, f"operation {start['operation']}: {begin} and {mine}"
+
+    def fsck(self, *words: str) -> list[str]:
+        """The lines of `sandod fsck`, in this process: a Python that starts takes longer than the look."""
+        said = io.StringIO()
+        before = os.environ.get("SANDO_CONFIG")
+        os.environ["SANDO_CONFIG"] = str(self.sandod.config)
+        try:
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
+                status = sandod_main(["fsck", "--online", "--json", *words])
+        finally:
+            os.environ.pop("SANDO_CONFIG")
+            if before is not None:
+                os.environ["SANDO_CONFIG"] = before
+        found = json.loads(said.getvalue())["findings"]
+        assert status == (1 if found else 0)
+        return [f"{f['subject']}: {f['detail']}; {f['next']}" for f in found]
