@@ -14,9 +14,10 @@ from pathlib import Path
 
 from sando.daemon import main as sandod_main
 from tests.system.sandod import ENDED, until
-from tests.system.workspace import HEAD, MM, Workspace, tier
+from tests.system.workspace import HEAD, LOCAL, MM, Workspace, ssh, tier
 from tests.work.fetching import plain
 from tests.work.pushing import git
+from tests.work.sshds import Sshd
 
 BACKUP = '[backup]\nsource = "file://{root}/source.sql"\nlocal_path = "{root}/kept/backup.sql"\n'
 SICK = "test ! -e {root}/red/$SANDO_NODE.$SANDO_VERSION"
@@ -31,14 +32,18 @@ class Died(Exception):
 class Cycle:
     """A workspace with tiers a (two nodes) and b, their way back, and a backup."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *tiers: str, far: dict[str, Sshd] | None = None) -> None:
+        """`far` are the nodes that are reached through a real sshd."""
         self.sandod = Workspace(root)
         self.count = 0
         self.act: Callable[[], None] = self.push
         (root / "source.sql").write_bytes(plain(1000))
-        self.sandod.configure(
-            tier("a", 2, NODES + 'canary_hold = "20ms"\n'), tier("b", 1, NODES), head=HEAD + BACKUP, mm=MM
-        )
+        both = tiers or (tier("a", 2, NODES + 'canary_hold = "20ms"\n'), tier("b", 1, NODES))
+        self.sandod.configure(*both, head=HEAD + BACKUP, mm=MM)
+        text = self.sandod.topology.read_text()
+        for name, sshd in (far or {}).items():
+            text = text.replace(f'name = "{name}"\n{LOCAL}', f'name = "{name}"\n{ssh(sshd, sshd.target)}')
+        self.sandod.topology.write_text(text)
 
     def begin(self, failpoints: str = "") -> None:
         """Starts it; with a failpoint it may be gone before it answers."""
@@ -91,7 +96,8 @@ class Cycle:
         self._done("/promote/a?wait=30", {"force": True})
 
     def promote_on(self) -> None:
-        self._done("/promote/b?wait=30", {"force": True})
+        for shown in self.sandod.state()["tiers"][2:]:
+            self._done(f"/promote/{shown['name']}?wait=30", {"force": True})
 
     def roll_back(self) -> None:
         answer = self.sandod.post("/rollback/a?wait=30", {"force": True})
