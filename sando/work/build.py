@@ -89,6 +89,7 @@ def run_in_checkout(shop: Workshop, command: Command, sha: str, log: OpLog, canc
         cancel=cancel,
         step=STEP,
         timeout=shop.spec.timeout_s,
+        idle_timeout=shop.spec.idle_timeout_s,
     )
     if not ended.ok:
         raise WorkError(STEP, how_it_ended(command, ended), tail=tail(log.path, 50))

@@ -367,7 +367,8 @@ def test_a_lock_of_somebody_else_is_told(server, fresh, where, job, monkeypatch)
     monkeypatch.setattr(client, "_SESSION_S", 0.2)
     holder = server.session(fresh, "BEGIN; LOCK TABLE witness", role="postgres", password=PASSWORD)
     with pytest.raises(
-        WorkError, match=r"cannot drop: table public\.witness \(55P03: canceling statement due to lock timeout\)"
+        WorkError,
+        match=r"cannot drop: table public\.witness \(55P03: canceling statement due to lock timeout\)",
     ):
         attempt(where(fresh), job)
     holder.kill()
