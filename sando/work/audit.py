@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sando.model.audit import REPAIR, Books, Folder, Link
-from sando.model.errors import SandoError
+from sando.model.errors import SandoError, WorkError
 from sando.model.finding import Finding
 from sando.model.names import is_version, visible
 from sando.model.topology import LOCAL, BackupSpec, NodeSpec, TierSpec, Topology
@@ -37,8 +37,11 @@ def _names(root: Path) -> Iterator[Path]:
 
 
 def _folder(path: Path) -> Folder:
-    wrong = digest.verify(path)
-    return Folder(path.name, str(path), wrong, "" if wrong else digest.digest_of(digest.listed(path)))
+    try:
+        wrong = digest.verify(path)
+        return Folder(path.name, str(path), wrong, "" if wrong else digest.digest_of(digest.listed(path)))
+    except WorkError as error:  # damaged, or removed under the look
+        return Folder(path.name, str(path), error.detail)
 
 
 def links(topology: Topology, workdir: str) -> list[Link]:
@@ -105,8 +108,15 @@ def _incoming(tier: str, node: NodeSpec) -> Iterator[Finding]:
     """An upload sweeps what is older than a day; younger ones may be somebody's."""
     folder = Path(node.release_root, PRIVATE, "incoming")
     for path in sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else ():
-        if time.time() - path.lstat().st_mtime > STALE_S:
+        if _older(path, STALE_S):
             yield _left(f"tier {tier}: {node.name}", f"{path} is an upload that nobody finished", path)
+
+
+def _older(path: Path, seconds: float) -> bool:
+    try:
+        return time.time() - path.lstat().st_mtime > seconds
+    except FileNotFoundError:  # somebody finished it just now
+        return False
 
 
 def _left(subject: str, detail: str, path: Path) -> Finding:

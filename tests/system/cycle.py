@@ -161,16 +161,17 @@ class Cycle:
 
     def fsck(self, *words: str) -> list[str]:
         """The lines of `sandod fsck`, in this process: a Python that starts takes longer than the look."""
-        said = io.StringIO()
+        said, wrong = io.StringIO(), io.StringIO()
         before = os.environ.get("SANDO_CONFIG")
         os.environ["SANDO_CONFIG"] = str(self.sandod.config)
         try:
-            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(wrong):
                 status = sandod_main(["fsck", "--online", "--json", *words])
         finally:
             os.environ.pop("SANDO_CONFIG")
             if before is not None:
                 os.environ["SANDO_CONFIG"] = before
+        assert said.getvalue(), wrong.getvalue()
         found = json.loads(said.getvalue())["findings"]
         assert status == (1 if found else 0)
         return [f"{f['subject']}: {f['detail']}; {f['next']}" for f in found]
