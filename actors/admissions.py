@@ -63,9 +63,9 @@ class Admissions:
         return True
 
     def look_first(self, ask: Admit, verdict: Admission | Refusal) -> bool:
-        """A link that was changed by hand since the last look makes a repair of what would be refused."""
+        """A link that was changed by hand since the last look makes a repair of what would be refused, or a larger one."""
         tier = self.tier
-        if not isinstance(verdict, Refusal) or verdict.code != "already_current":
+        if not _is_already_there(verdict):
             return False
         if tier.site.clock().up - self._looked_at < LOOK_HOLDS_S or not tier.observing.look_at_all():
             return False
@@ -191,6 +191,13 @@ class Admissions:
         asking, self.looking = self.looking, []
         for ask in asking:
             self.tier.publish(ask.wish.reply, draining())
+
+
+def _is_already_there(verdict: Admission | Refusal) -> bool:
+    """As far as is known, some or all nodes are on it."""
+    if isinstance(verdict, Refusal):
+        return verdict.code == "already_current"
+    return verdict.kind == "repair"
 
 
 def _wish(message: Any) -> Wish:

@@ -160,7 +160,7 @@ class Arrivals:
             current.version, current.sha, wish.actor, wish.reason, {"gates": [wish.gate]}
         )
         rows, state, start = self.gates.next(tier.state, Gating(operation.id, current.version, (wish.gate,)))
-        tier.become(state, operation, *rows)
+        tier.become(state, operation, *rows, *wish.reply.keep(Accepted(operation)))
         start()
         tier.publish(wish.reply, Accepted(operation))
 

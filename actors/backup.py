@@ -22,6 +22,7 @@ from actors.messages import (
     JobDone,
     JobProgress,
     Ref,
+    Reply,
     Shutdown,
     Tick,
 )
@@ -122,16 +123,16 @@ class Backup(Actor):
             return self.publish(
                 wish.reply, Refusal(409, "no_backup_configured", "sando.toml has no [backup] section", hint)
             )
-        self.publish(wish.reply, Accepted(self._begin(self.spec, wish.actor, wish.reason)))
+        self.publish(wish.reply, Accepted(self._begin(self.spec, wish.actor, wish.reason, wish.reply)))
 
-    def _begin(self, spec: BackupSpec, actor: str, reason: str) -> Operation:
+    def _begin(self, spec: BackupSpec, actor: str, reason: str, reply: Reply | None = None) -> Operation:
         now = self.site.clock().at
         number = self.site.store.new_operation_id()
         operation = Operation(
             number, "backup", "", None, None, actor, reason, Status.RUNNING, now,
             step="fetch", started_at=now, log=f"/operations/{number}/log", details={"source": spec.source},
         )  # fmt: skip
-        self.site.store.save(operation)
+        self.site.store.save(operation, *(reply.keep(Accepted(operation)) if reply else ()))
         self.operation = operation
         self.stop_timer()
         key = self._key(operation)
@@ -185,7 +186,7 @@ class Backup(Actor):
             return self.publish(wish.reply, refusal)
         details = {**operation.details, "abort": wish.actor, "abort_reason": wish.reason}
         operation = replace(operation, details=details)
-        self.site.store.save(operation)
+        self.site.store.save(operation, *wish.reply.keep(Accepted(operation)))
         self.operation = operation
         self.site.runner.cancel(self._key(operation))
         self.publish(wish.reply, Accepted(operation))

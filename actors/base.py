@@ -21,6 +21,7 @@ from actors.messages import (
     Life,
     Note,
     Publish,
+    Pulse,
     Ref,
     Reply,
     Tick,
@@ -79,6 +80,8 @@ def answer_lost(message: Any) -> None:
 
     What the Journal was to publish is committed: its answer holds, whether the Journal lives or not.
     """
+    if isinstance(message, Pulse):
+        message.beat.heard(message.place)
     reply = getattr(message, "reply", None)
     if isinstance(reply, Reply) and reply.given is None:
         committed = message.answer if isinstance(message, Publish) else None
@@ -98,6 +101,7 @@ class Actor(pykka.ThreadingActor):
         self.lives: dict[str, Life] = {}
         self.begun = False
         self.in_hand: Any = None
+        self.taken_at = 0.0
         self.held: list[Reply] = []
         self._keys = 0
         self._deaths: dict[str, deque[float]] = {}
@@ -116,7 +120,7 @@ class Actor(pykka.ThreadingActor):
                 answer_lost(message)
 
     def _receive(self, message: Any) -> None:
-        self.in_hand = message
+        self.in_hand, self.taken_at = message, self.site.clock().up
         try:
             self._handle(message)
         except StoreUnavailable as error:
@@ -126,7 +130,9 @@ class Actor(pykka.ThreadingActor):
         self.in_hand = None
 
     def _handle(self, message: Any) -> None:
-        if isinstance(message, Note):
+        if isinstance(message, Pulse):
+            self._pass_on(message)
+        elif isinstance(message, Note):
             self.site.store.save(message.event)
             self.publish()
         elif isinstance(message, Begin) or self.begun:
@@ -134,6 +140,14 @@ class Actor(pykka.ThreadingActor):
             self.begun = True
         else:
             raise StoreUnavailable("its state could not be read yet")
+
+    def _pass_on(self, pulse: Pulse) -> None:
+        """Also while the store is away: a daemon that waits for its disk is no daemon that hangs."""
+        for name, ref in self.children.items():
+            place = f"{pulse.place}/{name}"
+            pulse.beat.sent(place)
+            post(ref, Pulse(pulse.beat, place))
+        pulse.beat.heard(pulse.place, begun=self.begun)
 
     def _store_away(self, message: Any, error: StoreUnavailable) -> None:
         """A command is refused, a fact is handled again later."""

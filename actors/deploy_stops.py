@@ -32,17 +32,21 @@ class DeployStops:
                 operation,
             )
             return self.tier.publish(wish.reply, refusal)
-        self.stop(wish, f"aborted by {wish.actor}" + (f": {wish.reason}" if wish.reason else ""), {})
+        why = f"aborted by {wish.actor}" + (f": {wish.reason}" if wish.reason else "")
+        self.stop(wish, why, {}, Accepted(operation))
         answer = self.tier.site.store.operation(operation.id)
         self.tier.publish(wish.reply, Accepted(answer or operation))
 
-    def stop(self, wish: AbortOperation | RollbackWish, why: str, then: dict[str, object]) -> None:
+    def stop(
+        self, wish: AbortOperation | RollbackWish, why: str, then: dict[str, object], answer: Accepted
+    ) -> None:
         rollout, operation = self.deploys.rollout, self.deploys.operation
         if rollout is None or operation is None or rollout.going_back or (rollout.aborted and not then):
             return
         details = {**operation.details, "abort": wish.actor, "abort_reason": wish.reason, **then}
         stopped = rollout if rollout.aborted else machine.abort(rollout, why)
-        self.deploys.drive(stopped, operation=replace(operation, details=details))
+        operation = replace(operation, details=details)
+        self.deploys.drive(stopped, *wish.reply.keep(answer), operation=operation)
         for node in self.deploys.rollout.nodes if self.deploys.rollout else ():
             if node.doing in {Step.UPLOAD, Step.PREFLIGHT, Step.HOLD}:
                 self.tier.cancel(node.name, self.deploys.key(node))

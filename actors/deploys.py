@@ -141,7 +141,7 @@ class Deploys:
         rows_of_gates, state = self.tier.gates.stops.cut_off(self.tier.state)
         self.operation = operation
         try:
-            self.drive(rollout, *rows_of_gates, *rows, state=state)
+            self.drive(rollout, *rows_of_gates, *rows, *reply.keep(Accepted(operation)), state=state)
         except BaseException:
             self.operation = None
             raise

@@ -32,6 +32,9 @@ class Endings:
     ) -> None:
         tier, now = self.tier, self.tier.site.clock()
         seconds = max(0.0, (now.at - operation.created_at).total_seconds())
+        if ended.status != "succeeded":
+            stuck = rollout.first_moved or any(n.broken for n in rollout.nodes)
+            operation = replace(operation, details={**operation.details, "stuck": stuck})
         if stays := rollout.kept():
             operation = replace(operation, details={**operation.details, "note": _kept_note(rollout, stays)})
         operation = replace(

@@ -70,7 +70,8 @@ class GateStops:
                 f"GET /operations/{wish.operation} tells how",
             )
             return self.tier.publish(wish.reply, refusal)
-        self.tier.become(replace(self.tier.state, gating=replace(gating, aborted=True)))
+        kept = wish.reply.keep(Accepted(operation))
+        self.tier.become(replace(self.tier.state, gating=replace(gating, aborted=True)), *kept)
         self.cancel(gating)
         self.tier.publish(wish.reply, Accepted(operation))
 

@@ -5,6 +5,7 @@ from typing import Any
 from actors.base import Actor, Site, post
 from actors.messages import Begin, Configured, Publish, Ref, Tick
 from sando.model.operation import Operation
+from sando.model.plan import Rollout
 from sando.model.safety import asked_of
 from sando.model.snapshot import Facts, compose
 from sando.model.topology import Topology
@@ -91,16 +92,24 @@ class Journal(Actor):
     def _facts(self) -> Facts:
         store, topology = self.site.store, self.topology
         tiers = {t.name: store.tier(t.name, recent=50) for t in topology.tiers}
+        unfinished = tuple(store.unfinished())
         return Facts(
             seq=store.last_seq(),
             daemon=self.daemon,
             tiers=tiers,
-            unfinished=tuple(store.unfinished()),
+            unfinished=unfinished,
             locks={lock.tier: lock for lock in store.locks()},
             backup=store.backup(),
             restored=store.restored(),
             safety=store.safety(*{v for state in tiers.values() for v in asked_of(state)}),
+            rollouts=self._holding(unfinished),
         )
+
+    def _holding(self, unfinished: tuple[Operation, ...]) -> dict[int, Rollout]:
+        """The deploys that watch each node for a while; of others a snapshot tells nothing more."""
+        holds = {t.name for t in self.topology.tiers if t.canary_hold_s}
+        found = (self.site.store.rollout(o.id) for o in unfinished if o.kind == "promote" and o.tier in holds)
+        return {rollout.operation: rollout for rollout in found if rollout}
 
     def _ended(self, operations: set[int]) -> tuple[Operation, ...]:
         found = (self.site.store.operation(i) for i in sorted(operations))

@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING
 
 from actors.messages import LockTier, Reply, UnlockTier
+from sando.model import wire
 from sando.model.answers import Refusal, Told
-from sando.model.clock import stamp
+from sando.model.claim import Claim
+from sando.model.clock import stamp, stamp_of
 from sando.model.events import Event
 from sando.model.names import EVERY_TIER, visible
 from sando.model.policy import Lock
@@ -50,20 +52,21 @@ class Locks:
                     wish.reply, Refusal(423, "locked", detail, f"DELETE /lock/{name} lifts it first")
                 )
         locks = [Lock(name, wish.actor, wish.reason, now, wish.expires) for name in names]
-        data: dict[str, object] = {"reason": wish.reason, "expires": wish.expires and stamp(wish.expires)}
-        told = [Event("Locked", now, tier=k.tier, actor=wish.actor, data=data) for k in locks]
-        self.supervisor.site.store.save(*locks, *told)
+        data: dict[str, object] = {"reason": wish.reason, "expires": stamp_of(wish.expires)}
+        events = [Event("Locked", now, tier=k.tier, actor=wish.actor, data=data) for k in locks]
+        told = Told(wire.Locked(tuple(names), wish.actor, stamp(now), wish.reason, stamp_of(wish.expires)))
+        self.supervisor.site.store.save(*locks, *events, *wish.reply.keep(told))
         self.held |= {k.tier: k for k in locks}
         self._expire_later()
-        body: dict[str, object] = {"locked": names, "actor": wish.actor, "at": stamp(now), **data}
-        self.supervisor.publish(wish.reply, Told(body))
+        self.supervisor.publish(wish.reply, told)
 
     def unlock(self, wish: UnlockTier) -> None:
         names = self._names(wish.tier, wish.reply)
         if names is not None:
             held = [n for n in names if n in self.held]
-            self._lift(held, wish.actor, "lifted")
-            self.supervisor.publish(wish.reply, Told({"unlocked": held}))
+            told = Told(wire.Unlocked(tuple(held)))
+            self._lift(held, wish.actor, "lifted", wish.reply.keep(told) if held else ())
+            self.supervisor.publish(wish.reply, told)
 
     def _names(self, tier: str, reply: Reply) -> list[str] | None:
         if tier == EVERY_TIER:
@@ -71,11 +74,11 @@ class Locks:
         spec = self.supervisor.routes.tier_of(tier, reply)
         return [spec.name] if spec else None
 
-    def _lift(self, names: list[str], actor: str, why: str) -> None:
+    def _lift(self, names: list[str], actor: str, why: str, kept: tuple[Claim, ...] = ()) -> None:
         if names:
             now = self.supervisor.site.clock().at
             told = [Event("Unlocked", now, tier=n, actor=actor, data={"reason": why}) for n in names]
-            self.supervisor.site.store.save(*(Unset(Lock, n) for n in names), *told)
+            self.supervisor.site.store.save(*(Unset(Lock, n) for n in names), *told, *kept)
             self.held = {n: k for n, k in self.held.items() if n not in names}
 
     def expire(self) -> None:

@@ -35,7 +35,7 @@ class People:
         operation = replace(
             operation, status=Status.RUNNING, started_at=now, step="gates", details={"gate": wish.gate}
         )
-        self.build.site.store.save(operation)
+        self.build.site.store.save(operation, *wish.reply.keep(Accepted(operation)))
         self.build.flight = operation
         post(self.build.parent, GateAgain(operation, wish.gate))
         self.build.publish(wish.reply, Accepted(operation))
@@ -46,7 +46,7 @@ class People:
             ended = replace(
                 self.build.waiting, status=Status.ABORTED, error=f"aborted by {wish.actor}", finished_at=now
             )
-            self.build.site.store.save(ended)
+            self.build.site.store.save(ended, *wish.reply.keep(Accepted(ended)))
             self.build.waiting = None
             return self.build.publish(wish.reply, Accepted(ended))
         flight = self.build.flight
@@ -56,7 +56,7 @@ class People:
                 wish.reply, Refusal(409, "not_running", detail, f"GET /operations/{wish.operation} tells how")
             )
         flight = replace(flight, details={**flight.details, "abort": wish.actor, "abort_reason": wish.reason})
-        self.build.site.store.save(flight)
+        self.build.site.store.save(flight, *wish.reply.keep(Accepted(flight)))
         self.build.flight = flight
         self.build.stop_flight()
         self.build.publish(wish.reply, Accepted(flight))

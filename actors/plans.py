@@ -98,7 +98,7 @@ class Plans:
     def _say(self, ask: Admit | Plan, survey: Survey) -> None:
         """Weighed anew: what the look took time for may have changed something."""
         told = self._promotion(ask, survey) if isinstance(ask, Admit) else self._rollback(ask, survey)
-        self.tier.publish(ask.reply, Told(told.body()))
+        self.tier.publish(ask.reply, Told(told))
 
     def _promotion(self, ask: Admit, survey: Survey) -> Forecast:
         tier, store = self.tier, self.tier.site.store

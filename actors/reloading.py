@@ -3,11 +3,13 @@
 import logging
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
 from actors.base import post
 from actors.messages import Configured, Reload, Shutdown
 from actors.tier import Tier
+from sando.model import wire
 from sando.model.answers import Refusal, Told, draining, unavailable
 from sando.model.errors import StoreUnavailable
 from sando.model.events import Event
@@ -81,14 +83,13 @@ class Reloads:
             change = Refusal(409, "tier_busy", detail, "reload again in a moment")
         if isinstance(change, Refusal):
             return self._reject(wish, change)
-        body: dict[str, object] = {
-            "changed": list(change.changed), "removed": list(change.removed), "added": list(change.added),
-            "needs_restart": stale,
-        }  # fmt: skip
-        store.save(Event("ConfigReloaded", self.supervisor.site.clock().at, actor=wish.actor, data=body))
+        told = wire.Reloaded(change.changed, change.removed, change.added, tuple(stale))
+        data: dict[str, object] = {name: list(value) for name, value in msgspec.structs.asdict(told).items()}
+        event = Event("ConfigReloaded", self.supervisor.site.clock().at, actor=wish.actor, data=data)
+        store.save(event, *wish.reply.keep(Told(told)))
         self._take_over(topology, change)
         self.supervisor.site.work.adopt(daemon)
-        self.supervisor.publish(wish.reply, Told(body))
+        self.supervisor.publish(wish.reply, Told(told))
 
     def _take_over(self, topology: Topology, change: Change) -> None:
         self.supervisor.topology = topology

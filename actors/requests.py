@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from actors.base import post
 from actors.messages import Rebuild, Reply, ReturnTo
 from sando.model.answers import Accepted, Refusal, unavailable
-from sando.model.builds import stopping
+from sando.model.builds import of_same_push, stopping
 from sando.model.errors import StoreUnavailable
 from sando.model.events import Event
 from sando.model.operation import Operation, Status
@@ -27,8 +27,8 @@ TIP = "tip"
 """The fact that names the tip of the branch that was last accepted."""
 RETURNING = "returning"
 """The fact that names the version that the build tier is to return to, until it has."""
-LATEST = 50
-"""Builds among which that of the tip is looked for."""
+RECENT, LATEST = 10, 50
+"""Builds among which one is looked for: of a commit that is built again, and of the tip."""
 
 
 class Requests:
@@ -70,6 +70,11 @@ class Requests:
             wish.reply, Refusal(409, "nothing_new", "the tip is the one that was last accepted")
         )
 
+    def _before(self, sha: str) -> Operation | None:
+        """The last build of this commit, if it is not long ago."""
+        builds = self.build.site.store.operations(kind="build", limit=RECENT)
+        return next((o for o in builds if o.sha == sha), None)
+
     def _same(self, sha: str) -> Operation | None:
         """The operation that builds this sha, or is about to; one that is being stopped does not count."""
         if self.build.waiting:
@@ -88,17 +93,20 @@ class Requests:
         )  # fmt: skip
         flight, *rows = self.build.superseded(release.operation)
         tip = [Fact(TIP, release.sha)] if at_tip else []
-        self.build.site.store.save(*rows, *tip, told, Fact(RETURNING, release.version))
+        kept = wish.reply.keep(self._returned(release))
+        self.build.site.store.save(*rows, *tip, told, Fact(RETURNING, release.version), *kept)
         self.build.flight, self.build.waiting = flight, None
         self.build.stop_flight()
         self.tell_return(release, wish.reply)
 
     def tell_return(self, release: Release, reply: Reply) -> None:
+        post(self.build.parent, ReturnTo(release, reply, self._returned(release), RETURNING))
+
+    def _returned(self, release: Release) -> Accepted:
         operation = self.build.site.store.operation(release.operation)
         if operation is None:
             raise LookupError(f"release {release.version} has no operation")
-        answer = Accepted(operation, 200, "already_built")
-        post(self.build.parent, ReturnTo(release, reply, answer, RETURNING))
+        return Accepted(operation, 200, "already_built")
 
     def return_again(self) -> None:
         """What the build tier was told before it died, or sandod did, may be lost."""
@@ -113,7 +121,7 @@ class Requests:
             "attempts": 1,
             "author": commit.author,
             "subject": commit.subject,
-            **({"force": True} if wish.force else {}),
+            **({"force": True} if wish.force else of_same_push(self._before(commit.sha))),
         }
         operation = replace(operation, details=details)
         data = {"author": commit.author, "subject": commit.subject, "reason": wish.reason, "tip": at_tip}
@@ -127,6 +135,7 @@ class Requests:
             data=data,
         )
         rows: list[Any] = [told, Fact(RETURNING, None), *([Fact(TIP, commit.sha)] if at_tip else [])]
+        rows += wish.reply.keep(Accepted(operation))
         flight, *others = self.build.superseded(operation.id)
         if flight is None:
             operation = self.build.begin(operation, *rows, *others)

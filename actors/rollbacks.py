@@ -63,9 +63,8 @@ class Rollbacks:
         if running is None:
             raise RuntimeError(f"tier {self.tier.name}: nothing is to be stopped")
         then = {"version": wish.version, "force": wish.force, "actor": wish.actor, "reason": wish.reason}
-        self.deploys.stops.stop(
-            wish, f"aborted by {wish.actor}'s rollback", {"then": "rollback", "rollback": then}
-        )
+        why, answer = f"aborted by {wish.actor}'s rollback", Accepted(running, 202, "aborting")
+        self.deploys.stops.stop(wish, why, {"then": "rollback", "rollback": then}, answer)
         answer = self.tier.site.store.operation(running.id)
         self.tier.publish(wish.reply, Accepted(answer or running, 202, "aborting"))
 
@@ -117,6 +116,7 @@ class Rollbacks:
             state,
             ended,
             tier.event("Rollback", ended, data={"from": left, "to": ended.version, "reason": wish.reason}),
+            *wish.reply.keep(Accepted(ended)),
         )
         tier.gates.burning.schedule()
         tier.publish(wish.reply, Accepted(ended))

@@ -88,7 +88,7 @@ class Routes:
             self.supervisor.publish(ask.reply, way)
         else:
             told = bare(act, wish.tier, bars("tier", way), wish.version)
-            self.supervisor.publish(ask.reply, Told(told.body()))
+            self.supervisor.publish(ask.reply, Told(told))
 
     def _way(self, wish: Promote, *, dry: bool = False) -> tuple[Ref, Vouch] | Refusal:
         """Whom to ask for its word, and with what; or why nobody is asked."""

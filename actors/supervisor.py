@@ -47,6 +47,7 @@ from actors.pruning import FORGET, PRUNE, Pruning
 from actors.reloading import RELOAD, Reloads
 from actors.routing import BACKUP, BUILD, Routes
 from actors.tier import Tier
+from sando.model import wire
 from sando.model.answers import Told, draining
 from sando.model.events import Event
 from sando.model.orphan import orphaned
@@ -248,4 +249,4 @@ class Supervisor(Actor):
 
     def _all_drained(self) -> None:
         if self.stopping and not self.still:
-            self.publish(self.stopping, Told({"drained": True}))
+            self.publish(self.stopping, Told(wire.Drained()))

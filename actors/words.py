@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from actors.base import post
 from actors.messages import Admit, Confirm, Reject, ReturnTo, Vouch, VouchAgain, VouchedAgain
+from sando.model import wire
 from sando.model.answers import Refusal, Told, bars, first_refusal
 from sando.model.clock import stamp
 from sando.model.events import Event
@@ -31,7 +32,7 @@ class Words:
         )
         if isinstance(word, Refusal):
             barred = bars("version", word)
-            plan = Told(bare("promote", wish.tier, barred).body()) if ask.dry else None
+            plan = Told(bare("promote", wish.tier, barred)) if ask.dry else None
             return self.tier.publish(wish.reply, plan or first_refusal([barred]))
         post(ask.target, Admit(wish, word, ask.marks, ask.lock, ask.frozen_until, ask.dry))
 
@@ -57,12 +58,11 @@ class Words:
             "ManualConfirm" if yes else "Rejected", now, tier=self.tier.name, version=stay.version, sha=stay.sha,
             actor=word.actor, data={"gate": gate.name, "reason": word.reason},
         )  # fmt: skip
-        self.tier.become(self.tier.state.update(stay.approve(approval)), told)
-        body: dict[str, object] = {
-            "tier": self.tier.name, "version": stay.version, "gate": gate.name, "outcome": "passed" if yes else "failed",
-            "actor": word.actor, "reason": word.reason, "at": stamp(now),
-        }  # fmt: skip
-        self.tier.publish(word.reply, Told(body))
+        said = wire.Confirmation(
+            self.tier.name, stay.version, gate.name, "passed" if yes else "failed", word.actor, word.reason, stamp(now)
+        )  # fmt: skip
+        self.tier.become(self.tier.state.update(stay.approve(approval)), told, *word.reply.keep(Told(said)))
+        self.tier.publish(word.reply, Told(said))
 
     def _current(self) -> Stay:
         current = self.tier.state.current

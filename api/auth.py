@@ -4,14 +4,15 @@ import hashlib
 import hmac
 import ipaddress
 import re
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import NamedTuple
 
 import falcon
 
 from api.collaborators import Collaborators
-from api.errors import SAFE_HEADERS, Problem, problem
+from api.errors import Problem, problem
+from sando.model.answers import Refusal
 from sando.model.topology import TokenSpec
 
 ANONYMOUS = "anonymous"
@@ -20,17 +21,37 @@ OPEN = frozenset({"/healthz"})
 _RANK = {"open": 0, "read": 1, "build": 2, "operate": 3}
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::([0-9]{1,5}))?", re.ASCII)
 _ORIGIN = re.compile(r"(https?)://([^/\s]+)", re.ASCII)
-_SAFE = list(SAFE_HEADERS.items())
+_WHO = "sando.who"
+_HOW = "send `Authorization: Bearer TOKEN`"
 _DEFAULT_PORT = {"http": "80", "https": "443"}
+
+
+class Who(NamedTuple):
+    """The name that operations and events carry, what it may do, and the token that says so."""
+
+    name: str
+    scope: str
+    sha256: str | None = None
+
+
+_ANYBODY = Who(ANONYMOUS, "operate")
+_UNASKED = Who(ANONYMOUS, "open")
 
 
 def actor(req: falcon.Request) -> str:
     """The name that operations and events carry: the token's."""
-    return str(getattr(req.context, "actor", ANONYMOUS))
+    who: Who = req.env.get(_WHO, _UNASKED)
+    return who.name
+
+
+def permit(req: falcon.Request, tokens: Callable[[], Sequence[TokenSpec]]) -> Callable[[], bool]:
+    """For a stream: whether who came with this request may still be here, asked again and again."""
+    who: Who = req.env.get(_WHO, _UNASKED)
+    return partial(_is_still_permitted, tokens, who.sha256)
 
 
 class Bearer:
-    """Middleware: who this is, before anything is routed; and whether that is enough, after. Deny by default.
+    """Who this is, before anything is routed; and whether that is enough, after. Deny by default.
 
     Without any token in daemon.toml everybody is anonymous and may do all: that is for loopback, or a network
     that is trusted as a whole (SPEC 13).
@@ -39,50 +60,63 @@ class Bearer:
     def __init__(self, collaborators: Collaborators) -> None:
         self._given = collaborators
 
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        tokens = self._given.tokens()
-        req.context.scope = "operate"
-        if not tokens or req.path in OPEN:
-            return
-        token = _known(req.get_header("Authorization") or "", tokens)
-        if token is None:
-            resp.set_header("WWW-Authenticate", "Bearer")
-            detail = "the token is unknown" if req.get_header("Authorization") else "a token is required"
-            raise problem(401, "auth_required", detail, "send `Authorization: Bearer TOKEN`")
-        req.context.actor, req.context.scope = token.name, token.scope
+    def recognise(self, req: falcon.Request) -> None:
+        req.env[_WHO] = self._who(req)
 
-    def process_resource(
-        self, req: falcon.Request, _resp: falcon.Response, resource: Any, _params: dict[str, str]
-    ) -> None:
-        needed = resource.scopes.get("GET" if req.method == "HEAD" else req.method, "read")
-        if _RANK[req.context.scope] < _RANK[needed]:
-            detail = f"this needs the scope {needed}, the token {actor(req)} has {req.context.scope}"
+    def _who(self, req: falcon.Request) -> Who:
+        tokens = self._given.tokens()
+        if not tokens or req.path in OPEN:
+            return _ANYBODY
+        given = req.env.get("HTTP_AUTHORIZATION", "")
+        token = _known(given, tokens)
+        if token is None:
+            raise Problem(unknown_token() if given else _no_token(), {"WWW-Authenticate": "Bearer"})
+        return Who(token.name, token.scope, token.sha256)
+
+    def allow(self, req: falcon.Request, scopes: Mapping[str, str]) -> None:
+        """`scopes` is what each method of the path needs."""
+        who: Who = req.env[_WHO]
+        needed = scopes.get("GET" if req.method == "HEAD" else req.method, "read")
+        if _RANK[who.scope] < _RANK[needed]:
+            detail = f"this needs the scope {needed}, the token {who.name} has {who.scope}"
             raise problem(403, "scope_required", detail, "use a token of that scope")
 
 
 def _known(header: str, tokens: Sequence[TokenSpec]) -> TokenSpec | None:
     """Every token is compared, each in constant time: how long it takes tells nothing."""
     kind, _, secret = header.partition(" ")
-    digest = hashlib.sha256(secret.strip().encode()).hexdigest() if kind.lower() == "bearer" else ""
+    raw = secret.strip().encode("latin-1", "replace")  # as WSGI gives the bytes that came
+    digest = hashlib.sha256(raw).hexdigest() if kind.lower() == "bearer" else ""
     found = [token for token in tokens if hmac.compare_digest(token.sha256, digest)]
     return found[0] if found else None
 
 
+def _is_still_permitted(tokens: Callable[[], Sequence[TokenSpec]], sha256: str | None) -> bool:
+    """Whether who came with this token, or with none, may still be here after a reload."""
+    now = tokens()
+    return not now or any(token.sha256 == sha256 for token in now)
+
+
+def unknown_token() -> Refusal:
+    return Refusal(401, "auth_required", "the token is unknown", _HOW)
+
+
+def _no_token() -> Refusal:
+    return Refusal(401, "auth_required", "a token is required", _HOW)
+
+
 class Guard:
-    """Middleware before routing: a page of another site must not reach a daemon on loopback (SPEC 13)."""
+    """Before routing: a page of another site must not reach a daemon on loopback (SPEC 13)."""
 
     def __init__(self, collaborators: Collaborators) -> None:
         self._given = collaborators
-        self._listen = collaborators.listen[0].lower()
+        self._listen = _plain(collaborators.listen[0])
 
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        # Set first, so that refusals carry them too.
-        resp.set_headers(_SAFE)
+    def check(self, req: falcon.Request) -> None:
         _check_target(req)
         port = self._check_host(req)
-        self._check_origin(req, port)
-        if req.path.startswith("//"):  # falcon would route it like one slash
-            raise falcon.HTTPRouteNotFound
+        if "HTTP_ORIGIN" in req.env:
+            self._check_origin(req, req.env["HTTP_ORIGIN"], port)
 
     def _check_host(self, req: falcon.Request) -> str | None:
         """The port that the Host header names."""
@@ -92,11 +126,8 @@ class Guard:
             raise _bad_host(given)
         return found[2]
 
-    def _check_origin(self, req: falcon.Request, host_port: str | None) -> None:
+    def _check_origin(self, req: falcon.Request, given: str, host_port: str | None) -> None:
         """A page served by ourselves: an allowed host, at the port that this request came to."""
-        given = req.env.get("HTTP_ORIGIN")
-        if given is None:
-            return
         found = _ORIGIN.fullmatch(given.lower())
         host = _parse_host(found[2]) if found else None
         if found and host and self._ours(host[1], host[2], req):
@@ -111,8 +142,8 @@ class Guard:
         )
 
     def _ours(self, host: str, port: str | None, req: falcon.Request) -> bool:
-        bare = host.strip("[]")
-        if bare in {self._listen, req.env.get("sando.local_address")} or _is_loopback(bare):
+        bare = _plain(host)
+        if _is_loopback(bare) or bare == self._listen or bare == req.env.get("sando.local_address"):
             return True
         names = {host, bare, f"{host}:{port}"}
         return any(allowed.lower() in names for allowed in self._given.allowed_hosts())
@@ -121,6 +152,16 @@ class Guard:
 @lru_cache(maxsize=256)
 def _parse_host(given: str) -> re.Match[str] | None:
     return _HOST.fullmatch(given.lower())
+
+
+@lru_cache(maxsize=256)
+def _plain(host: str) -> str:
+    """Lower case, without brackets; an address in its one short form, so that 2001:DB8::0:1 is 2001:db8::1."""
+    bare = host.strip("[]").lower()
+    try:
+        return str(ipaddress.IPv6Address(bare)) if ":" in bare else bare
+    except ValueError:
+        return bare
 
 
 @lru_cache(maxsize=256)

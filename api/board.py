@@ -12,16 +12,21 @@ from api.shown import event_bytes
 from sando.model.clock import Instant
 from sando.model.events import Event
 from sando.model.operation import Operation
+from sando.model.topology import Topology
 
 log = logging.getLogger(__name__)
 
 
 class Snapshot(Protocol):
-    """The published state. `etag` comes with its quotes; `state` is the structure of GET /state."""
+    """The published state. `etag` comes with its quotes; `state` is the structure of GET /state.
+
+    `topology` is the one that it was composed for.
+    """
 
     seq: int
     etag: str
     state: dict[str, Any]
+    topology: Topology
 
     def render(self, now: Instant) -> bytes:
         """The body of GET /state, encoded; only `now` and the running clocks are filled in."""
@@ -57,6 +62,11 @@ class News:
     @cached_property
     def ended_by_id(self) -> dict[int, Operation]:
         return {o.id: o for o in self.ended}
+
+    def goes_on_in(self, later: "News", most: int) -> bool:
+        """Both may be taken as one: no event is missing between them, none is in both, and there are not too many."""
+        joined = not self.events or not later.events or self.last + 1 == later.first
+        return joined and len(self.events) + len(later.events) <= most
 
     def then(self, later: "News") -> "News":
         """Both as one, as a reader hears them who was busy meanwhile."""

@@ -10,14 +10,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from api.errors import Problem, problem
-from api.query import bad_field
+from api.query import Reason, Version, bad_field
 from sando.model import names
 
 MOST_BYTES = 65536
 
-Reason = Annotated[str, Meta(max_length=1000)]
 Sha = Annotated[str, Meta(pattern=f"^{names.SHORT_SHA.pattern}\\Z")]
-Version = Annotated[str, Meta(pattern=f"^{names.VERSION.pattern}\\Z")]
 
 
 class Body(Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,6 +23,8 @@ class Body(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RebuildBody(Body, frozen=True):
+    """Without `sha` the tip of the branch; `force` builds also what is green, or being built."""
+
     sha: Sha | None = None
     force: bool = False
     moved: bool = False
@@ -33,6 +33,8 @@ class RebuildBody(Body, frozen=True):
 
 
 class PromoteBody(Body, frozen=True):
+    """Without `version` what is current on the tier before. `hotfix` skips that tier's burn-in for this one promotion."""
+
     version: Version | None = None
     hotfix: bool = False
     reset_burn_in: bool = False
@@ -42,6 +44,8 @@ class PromoteBody(Body, frozen=True):
 
 
 class RollbackBody(Body, frozen=True):
+    """Without `version` the tier is made whole, or steps back. `abort_running` stops a promotion first."""
+
     version: Version | None = None
     force: bool = False
     abort_running: bool = False
@@ -56,16 +60,28 @@ class VerdictBody(Body, frozen=True):
 
 
 class ReasonBody(Body, frozen=True):
+    """Why, for whoever reads the history."""
+
     reason: Reason = ""
 
 
 class LockBody(Body, frozen=True):
+    """`expires` lies ahead and has a time zone; without it the lock holds until it is lifted."""
+
     reason: Annotated[str, Meta(min_length=1, max_length=1000)]
     expires: Annotated[datetime, Meta(tz=True)] | None = None
 
 
 class ReloadBody(Body, frozen=True):
+    """`force` also takes away nodes that hold a running version."""
+
     force: bool = False
+
+
+class NotifyTestBody(Body, frozen=True):
+    """`name` is that of one notifier; all are tried where there is none."""
+
+    name: Annotated[str, Meta(max_length=32)] | None = None
 
 
 class NoBody(Body, frozen=True):

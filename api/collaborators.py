@@ -1,14 +1,24 @@
 """What the HTTP side is given: readers, a way to post commands, the time. It holds references, and makes nothing."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
+from msgspec import Struct
+
 from api.board import Board
+from sando.model import wire
+from sando.model.claim import Claim
 from sando.model.clock import Clock
 from sando.model.events import Event
+from sando.model.gates import GateRun
 from sando.model.operation import Operation
 from sando.model.release import Manifest, Release
+from sando.model.safety import Pairs
+from sando.model.stay import Stay
+from sando.model.tier import TierState
 from sando.model.topology import TokenSpec
 
 
@@ -31,7 +41,27 @@ class Reader(Protocol):
 
     def release(self, version: str, /) -> Release | None: ...
 
-    def safety(self, *new: str) -> Mapping[tuple[str, str], str]:
+    def reading(self) -> AbstractContextManager[None]:
+        """One consistent view for several reads."""
+        ...
+
+    def tier(self, name: str, /, *, recent: int | None = None) -> TierState:
+        """The newest `recent` of its history only where that is enough."""
+        ...
+
+    def last_stay(self, tier: str, version: str, /) -> Stay | None: ...
+
+    def gate_runs(self, operation: int, /) -> list[GateRun]:
+        """By gate and attempt."""
+        ...
+
+    def dora(self, tiers: tuple[str, ...], since: datetime, until: datetime, days: int, /) -> wire.Dora: ...
+
+    def claim(self, key: str, /) -> Claim | None:
+        """What was answered to a request with an Idempotency-Key, by its digest."""
+        ...
+
+    def safety(self, *new: str) -> Pairs:
         """By (new, old): whether `old` runs on the schema of `new`."""
         ...
 
@@ -50,6 +80,14 @@ class Reader(Protocol):
     def last_seq(self) -> int: ...
 
 
+class Trials(Protocol):
+    """A test of notifiers that is under way."""
+
+    def done(self) -> Sequence[Struct] | None:
+        """`name`, `ok`, `detail`, `seconds` of each, once all of them have ended."""
+        ...
+
+
 ReadLog = Callable[[int, int, int], tuple[bytes, int]]
 """Operation, offset, limit -> bytes and the offset to go on from; no bytes where there are none (yet)."""
 
@@ -60,6 +98,18 @@ def _no_hosts() -> Collection[str]:
 
 def _no_tokens() -> Sequence[TokenSpec]:
     return ()
+
+
+def _forget(_: Claim) -> None:
+    """Nothing is kept."""
+
+
+def _no_notifiers() -> Collection[str]:
+    return ()
+
+
+def _no_trials(_names: Collection[str], _actor: str) -> Trials:
+    raise LookupError("there are no notifiers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +130,11 @@ class Collaborators:
     """Extra Host names, asked for each request: a reload may change them."""
     tokens: Callable[[], Sequence[TokenSpec]] = _no_tokens
     """Asked for each request, like the hosts. None at all: everybody is anonymous and may do everything."""
+    keep: Callable[[Claim], object] = _forget
+    """Stores what a request with an Idempotency-Key was answered. Raises StoreUnavailable."""
+    notifiers: Callable[[], Collection[str]] = _no_notifiers
+    """The names of the configured ones."""
+    test_notifiers: Callable[[Collection[str], str], Trials] = _no_trials
+    """Names (none: all of them), and who wants it; returns at once."""
     answer_within: float = 5.0
     """Seconds until a command that nobody answered is told as `outcome_unknown`."""

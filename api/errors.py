@@ -7,29 +7,19 @@ import falcon
 
 from api import shown
 from sando.model.answers import Refusal, unavailable
+from sando.model.codes import general
 from sando.model.errors import StoreUnavailable
 from sando.model.operation import Operation
 
 log = logging.getLogger(__name__)
 
 PROBLEM = "application/problem+json"
-SAFE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
-_CODES = {
-    400: "bad_request",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "not_found",
-    405: "method_not_allowed",
-    408: "request_timeout",
-    413: "too_large",
-    414: "uri_too_long",
-    415: "unsupported_media_type",
-    426: "upgrade_required",
-    431: "headers_too_large",
-    501: "not_implemented",
-    503: "unavailable",
+SAFE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
 }
+"""With every answer: nothing of ours is a page, whatever a browser makes of it."""
 
 
 class Problem(Exception):
@@ -49,24 +39,7 @@ def problem(
 
 def body_of(refusal: Refusal) -> bytes:
     """The problem document; keys without a value are left out."""
-    told: dict[str, Any] = {
-        "type": f"urn:sando:problem:{refusal.code}",
-        "title": refusal.code.replace("_", " ").capitalize(),
-        "status": refusal.status,
-        "code": refusal.code,
-        "detail": refusal.detail,
-    }
-    if refusal.hint:
-        told["hint"] = refusal.hint
-    if refusal.operation is not None:
-        told["operation"] = shown.operation(refusal.operation)
-    if refusal.blocking:
-        told["blocking"] = refusal.blocking
-    return shown.encode(told)
-
-
-def code_of(status: int) -> str:
-    return _CODES.get(status, "bad_request" if status < 500 else "internal")
+    return shown.encode(shown.problem(refusal))
 
 
 def refuse(resp: falcon.Response, refusal: Refusal) -> None:
@@ -100,7 +73,7 @@ def _of_falcon(
 ) -> None:
     status = error.status_code
     detail, hint = _words(req, status, error.description or error.title or "")
-    refuse(resp, Refusal(status, code_of(status), detail, hint))
+    refuse(resp, Refusal(status, general(status), detail, hint))
     resp.set_headers(dict(error.headers or {}))
 
 

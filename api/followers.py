@@ -4,25 +4,27 @@ They hold no thread. Without the seam (a test client) there is nobody to leave t
 """
 
 import codecs
-import http
 from collections.abc import Callable
-from email.utils import formatdate
 from time import monotonic
+from typing import Any
 
 import falcon
 
 from api import shown
+from api.auth import permit, unknown_token
 from api.board import News
+from api.call import JSON, Answer, Call
 from api.collaborators import Collaborators, Reader, ReadLog
 from api.connection import LEAVE, FullError, Make
-from api.errors import PROBLEM, SAFE_HEADERS, Problem, body_of, problem
+from api.errors import PROBLEM, Problem, body_of, problem
+from api.head import head
 from api.line import Line
 from api.streams import NEVER, Stream
 from sando.model.answers import Refusal, unavailable
 from sando.model.errors import StoreUnavailable
+from sando.model.names import visible
 from sando.model.operation import Operation
 
-JSON = "application/json"
 PLAIN = "text/plain; charset=utf-8"
 POLL_S = 0.15
 """How often a log that somebody follows is looked at."""
@@ -31,38 +33,33 @@ RECHECK_S = 5.0
 STALLED_S = 60.0
 PIECE = 65536
 
-Answer = tuple[int, str, bytes]
-"""Status, content type, body."""
-
 
 def can_leave(req: falcon.Request) -> bool:
     return LEAVE in req.env
 
 
-def leave(req: falcon.Request, make: Make) -> None:
-    """The connection is no longer Waitress's. Must be the last thing that a responder does."""
+def leave(call: Call[Any, Any], make: Make) -> Answer | None:
+    """The connection is no longer Waitress's, and None is all there is to answer: the last thing a responder does."""
+    permitted = permit(call.req, call.given.tokens)
+
+    def permitted_one(line: Line) -> Stream:
+        stream = make(line)
+        stream.permitted = permitted
+        return stream
+
     try:
-        req.env[LEAVE](make)
+        call.req.env[LEAVE](permitted_one)
     except FullError:
         raise problem(
             503, "too_many_streams", "too many clients wait or follow already", "try again later"
         ) from None
-
-
-def head(status: int, kind: str, headers: dict[str, str]) -> bytes:
-    lines = {
-        "Date": formatdate(usegmt=True),
-        "Content-Type": kind,
-        "Connection": "close",
-        **SAFE_HEADERS,
-        **headers,
-    }
-    first = f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\n"
-    return (first + "".join(f"{k}: {v}\r\n" for k, v in lines.items()) + "\r\n").encode("latin-1")
+    return None
 
 
 class OneAnswer(Stream):
     """Waits for something, answers once, ends."""
+
+    recheck_s = RECHECK_S
 
     def __init__(self, line: Line, seconds: float) -> None:
         super().__init__(line)
@@ -80,12 +77,17 @@ class OneAnswer(Stream):
         except StoreUnavailable:
             answer = (503, PROBLEM, body_of(unavailable()))
         if answer is None:
-            self.due = min(self.until, monotonic() + RECHECK_S)
-            return
-        status, kind, body = answer
+            self.due = min(self.until, monotonic() + self.recheck_s)
+        else:
+            self._give(*answer)
+
+    def _give(self, status: int, kind: str, body: bytes) -> None:
         self.due = NEVER
         self.line.send(head(status, kind, {"Content-Length": str(len(body))}) + body)
         self.line.finish()
+
+    def banish(self) -> None:
+        self._give(401, PROBLEM, body_of(unknown_token()))
 
     def begin(self, _seq: int, /) -> None:
         self.try_now()
@@ -142,7 +144,7 @@ class EventsPoll(OneAnswer):
 class LogFollow(Stream):
     """The bytes of a log as they come, decoded with replacement, until the operation has ended and all is told.
 
-    With `until`, an offset, it ends there instead: a long log that is read and not followed.
+    With `until`, an offset, it ends there instead: a long log that is read and not followed. `shown`: on a terminal.
     """
 
     def __init__(
@@ -153,8 +155,11 @@ class LogFollow(Stream):
         operation: Operation,
         offset: int,
         until: int | None,
+        *,
+        shown: bool = False,
     ) -> None:
         super().__init__(line)
+        self._shown = shown
         self._read: ReadLog = given.read_log
         self._reader = given.store
         self._operation = operation
@@ -206,7 +211,7 @@ class LogFollow(Stream):
             self._operation = self._reader.operation(self._operation.id) or self._operation
 
     def _write(self, text: str) -> None:
-        data = text.encode()
+        data = (on_a_terminal(text) if self._shown else text).encode()
         if data:
             self.line.send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
@@ -216,6 +221,11 @@ class LogFollow(Stream):
             self.line.send(b"0\r\n\r\n")
         self.due = NEVER
         self.line.finish()
+
+
+def on_a_terminal(text: str) -> str:
+    """A log's text that does nothing to who looks at it; offsets stay those of the log."""
+    return visible(text.replace("\r\n", "\n"))
 
 
 def told(operation: Operation) -> Answer:

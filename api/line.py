@@ -7,20 +7,27 @@ from time import monotonic
 
 LINGER_S = 5.0
 """How long a last word may take to be read."""
+HEARD_MOST = 16 * 1024
+HEARD_PER_S = 1024
+"""What a client may say at once, and regains each second: those who wait or listen have little to say."""
 
 
 class Line:
     """Bytes go out at once as far as the client takes them; the rest waits, and `size` says how much."""
 
-    def __init__(self, sock: socket.socket, left: bytes = b"") -> None:
+    def __init__(self, sock: socket.socket, left: bytes = b"", *, address: str = "") -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self.sock = sock
+        self.address = address
         self.size = 0
         self.lost = False
         self.finishing = False
         self.deadline = float("inf")
         self.moved_at = monotonic()
+        self.patience = float(HEARD_MOST)
+        """How many more bytes the client may say just now; below zero it has said too much."""
+        self._heard_at = self.moved_at
         self._waiting: deque[memoryview] = deque()
         self._begun = False
         self._hung_up = False
@@ -29,6 +36,8 @@ class Line:
     def send(self, data: bytes) -> None:
         if not data or self.lost or self.finishing:
             return
+        if not self._waiting:  # what did not move before had nothing to move
+            self.moved_at = monotonic()
         self._waiting.append(memoryview(data))
         self.size += len(data)
         if len(self._waiting) == 1:
@@ -61,6 +70,10 @@ class Line:
         except OSError:
             data = b""
         self.lost = self.lost or not data
+        now = monotonic()
+        regained = (now - self._heard_at) * HEARD_PER_S
+        self.patience = min(max(HEARD_MOST, self.patience), self.patience + regained) - len(data)
+        self._heard_at = now
         return data
 
     def forget_waiting(self) -> None:

@@ -3,22 +3,30 @@
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from time import monotonic
 from typing import Any
 
-from waitress import create_server, wasyncore
 from waitress.task import ThreadedTaskDispatcher
 
 from api.board import Board
 from api.bodies import MOST_BYTES
-from api.connection import Channel
+from api.crowd import Crowd, Limits
+from api.listener import Listener
+from api.loop import Loop
 from api.streams import Streams
 
+SWEEP_S = 0.5
+"""So exact are the deadlines of connections."""
+EMPTY_S = 5.0
 SETTINGS: dict[str, Any] = {
     "ident": None,
     "threads": 8,
-    "connection_limit": 500,
-    "channel_timeout": 30,
+    # Who may stay, and how many, is the crowd's business; Waitress's own limits are out of reach.
+    "connection_limit": 2**20,
+    "channel_timeout": 2**20,
+    # A thread must not wait for a client that reads nothing: what is not taken lies in a file, see `Limits.stalled_s`.
+    "outbuf_high_watermark": 2**30,
     # Waitress counts the framing of chunks too, and refuses what reaches the limit: the exact one is in `bodies`.
     "max_request_body_size": MOST_BYTES + 4096,
     "max_request_header_size": 16384,
@@ -47,7 +55,8 @@ class Server:
     """`bind`, then `run` until SIGTERM or `stop`, then `close`.
 
     Streams (WebSockets, followers, waits) go on between the end of `run` and `close`, so that they
-    still hear how the daemon stops. `on_thread_end` runs on each thread of the server as it ends.
+    still hear how the daemon stops. `on_thread_end` runs on each thread of the server as it ends. A GET of the paths
+    `at_once` is answered on the thread of `run`: their responders may neither block nor read a store.
     """
 
     def __init__(
@@ -58,15 +67,20 @@ class Server:
         *,
         board: Board,
         on_thread_end: Callable[[], None] = lambda: None,
+        crowd: Crowd | None = None,
+        at_once: Collection[str] = (),
         **settings: Any,
     ) -> None:
         self._app = app
+        self._at_once = at_once
         self._address = (host, port)
         self._settings = SETTINGS | settings
+        self._crowd = Crowd(Limits()) if crowd is None else crowd
         self._on_thread_end = on_thread_end
         self._streams = Streams(board, on_end=on_thread_end)
-        self._map: dict[int, Any] = {}
+        self._loop = Loop()
         self._waitress: Any = None
+        self._swept = monotonic()
         self._stopped = threading.Event()
 
     def bind(self) -> None:
@@ -78,11 +92,17 @@ class Server:
         dispatcher = Threads(self._on_thread_end)
         dispatcher.set_thread_count(self._settings["threads"])
         settings = {k: v for k, v in self._settings.items() if k != "threads"}
-        self._waitress = create_server(
-            self._app, map=self._map, sockets=[listener], _dispatcher=dispatcher, **settings
+        self._waitress = Listener(
+            self._app,
+            listener,
+            dispatcher,
+            settings,
+            crowd=self._crowd,
+            streams=self._streams,
+            loop=self._loop.connections,
+            at_once=self._at_once,
         )
-        self._waitress.channel_class = Channel
-        self._waitress.streams = self._streams
+        self._loop.wakes_all = self._waitress.trigger
         self._streams.start()
 
     @property
@@ -94,15 +114,28 @@ class Server:
     def subscribers(self) -> int:
         return self._streams.subscribers
 
+    def check_permits(self) -> None:
+        """From any thread, after the tokens have changed: streams that may not be there any more are ended."""
+        self._streams.check_permits()
+
     def run(self) -> None:
         """Serves until SystemExit or KeyboardInterrupt is raised on this thread, or `stop` is called."""
         try:
             while not self._stopped.is_set():
-                wasyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)
+                self._turn()
         except (SystemExit, KeyboardInterrupt):
             pass
         finally:
             self._waitress.task_dispatcher.shutdown()
+
+    def _turn(self) -> None:
+        wait = SWEEP_S if len(self._crowd) else EMPTY_S
+        self._loop.turn(wait)
+        self._waitress.welcome()
+        if monotonic() - self._swept >= SWEEP_S:
+            self._crowd.sweep()
+            self._loop.ask_all()
+            self._swept = monotonic()
 
     def stop(self) -> None:
         """From any thread: `run` returns."""
@@ -110,13 +143,18 @@ class Server:
         if self._waitress is not None:
             self._waitress.pull_trigger()
 
+    def turn(self, call: Callable[[], None]) -> None:
+        """From any thread: `call` is called by the accept loop, at its next turn. It must not wait."""
+        if self._waitress is not None:
+            self._waitress.trigger.pull_trigger(call)
+
     def close(self) -> None:
         """After `run`: every connection and thread ends; WebSockets hear 1001."""
         self._streams.close()
         if self._waitress is not None:
             self._waitress.task_dispatcher.shutdown()
             self._waitress.close()
-            wasyncore.close_all(self._map, ignore_all=True)
+            self._loop.close()
 
 
 def quiet_waitress() -> None:

@@ -1,56 +1,76 @@
 """Model values as the JSON that answers carry (SPEC 12, 14). It encodes, and never decides what is shown to whom."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from sando.model import wire
+from sando.model.answers import Refusal
 from sando.model.clock import stamp
+from sando.model.codes import CODES, Code
 from sando.model.events import Event
+from sando.model.harmless import harmless
 from sando.model.operation import Operation
 from sando.model.release import Manifest, Release
+
+W = TypeVar("W", bound=msgspec.Struct)
 
 _encoder = msgspec.json.Encoder()
 
 
 def encode(value: object) -> bytes:
-    """JSON in UTF-8; half a surrogate pair, which UTF-8 has no bytes for, is replaced."""
+    """JSON in UTF-8, harmless on a terminal; half a surrogate pair, which UTF-8 has no bytes for, is replaced."""
     try:
-        return _encoder.encode(value)
+        return harmless(_encoder.encode(value))
     except UnicodeEncodeError:
-        return _encoder.encode(_mended(msgspec.to_builtins(value)))
+        return harmless(_encoder.encode(_mended(msgspec.to_builtins(value))))
 
 
-def operation(value: Operation) -> dict[str, Any]:
-    shown = _stamped(value, "created_at", "started_at", "finished_at")
-    return shown | {"log": f"/operations/{value.id}/log"}
+def operation(value: Operation, code: str | None = None) -> wire.Operation:
+    """`code` says why the operation is one that was there before, or not what was asked for."""
+    log = f"/operations/{value.id}/log"
+    return _as(wire.Operation, value, log=log, **({"code": code} if code else {}))
 
 
-def event(value: Event) -> dict[str, Any]:
-    """`seq`, `at` and `type` stand first, as people read them."""
-    shown = _stamped(value, "at")
-    return {key: shown[key] for key in ("seq", "at", "type")} | shown
+def event(value: Event) -> wire.Event:
+    return _as(wire.Event, value)
 
 
 def event_bytes(value: Event) -> bytes:
     return encode(event(value))
 
 
-def release(value: Release) -> dict[str, Any]:
-    return _stamped(value, "built_at", "pushed_at")
+def release(value: Release) -> wire.Release:
+    return _as(wire.Release, value)
 
 
-def manifest(value: Manifest) -> dict[str, Any]:
-    return _stamped(value, "built_at")
+def manifest(value: Manifest) -> wire.Manifest:
+    return _as(wire.Manifest, value)
 
 
-def _stamped(value: msgspec.Struct, *times: str) -> dict[str, Any]:
-    """The fields with their times in the one form that every answer uses."""
-    shown: dict[str, Any] = msgspec.to_builtins(value)
-    for name in times:
-        at = getattr(value, name)
-        shown[name] = stamp(at) if isinstance(at, datetime) else None
-    return shown
+def problem(value: Refusal) -> wire.Problem:
+    """Keys without a value are left out."""
+    code = CODES.get(value.code) or Code(value.code, value.status, "")
+    more: dict[str, Any] = {}
+    if value.hint:
+        more["hint"] = value.hint
+    if value.operation is not None:
+        more["operation"] = operation(value.operation)
+    if value.blocking:
+        more["blocking"] = value.blocking
+    kind = f"urn:sando:problem:{value.code}"
+    return wire.Problem(kind, code.title, value.status, value.code, value.detail, **more)
+
+
+def _as(kind: type[W], value: msgspec.Struct, **more: Any) -> W:
+    """The fields of the same names, with their times in the one form that every answer uses."""
+    names = (name for name in kind.__struct_fields__ if name not in more and hasattr(value, name))
+    return kind(**{name: _shown(getattr(value, name)) for name in names}, **more)
+
+
+def _shown(value: Any) -> Any:
+    return stamp(value) if isinstance(value, datetime) else value
 
 
 def _mended(value: Any) -> Any:

@@ -18,8 +18,10 @@ log = logging.getLogger(__name__)
 NEVER = float("inf")
 TOGETHER = 200
 """So many events at most are taken as one: a client's buffer must not overflow by our own doing."""
-MOST = 1000
-"""Streams at once; more are refused rather than running out of descriptors."""
+MOST, MOST_OF_ONE = 1000, 500
+"""Streams at once, and of one address; more are refused rather than running out of descriptors."""
+LAST_WORD_BYTES = 2**20
+"""So much of what a refused client still sends is read, that it comes to read the refusal."""
 
 
 class Stream:
@@ -31,6 +33,8 @@ class Stream:
     def __init__(self, line: Line) -> None:
         self.line = line
         self.due = NEVER
+        self.permitted: Callable[[], bool] = _always
+        """Asked after the tokens have changed."""
 
     def begin(self, seq: int, /) -> None:
         """The stream is in: from now on it hears all news after the one with `seq`."""
@@ -47,9 +51,27 @@ class Stream:
     def tick(self, now: float) -> None:
         """`due` has come; it is NEVER again unless this sets it anew."""
 
+    def overheard(self) -> None:
+        """The client says more than anybody listens to."""
+        self.line.lost = True
+
+    def banish(self) -> None:
+        """The token that it came with is none any more."""
+        self.line.lost = True
+
     def shut(self) -> None:
         """The daemon ends: a last word, if there is one."""
         self.line.finish(0)
+
+
+class LastWord(Stream):
+    """An answer to somebody who may still be sending: a connection that is closed over unread bytes loses it."""
+
+    def __init__(self, line: Line, answer: bytes) -> None:
+        super().__init__(line)
+        line.patience = LAST_WORD_BYTES
+        line.send(answer)
+        line.finish()
 
 
 class Streams:
@@ -62,7 +84,7 @@ class Streams:
         self._awake, self._waker = socket.socketpair()
         self._awake.setblocking(False)
         self._waker.setblocking(False)
-        self._inbox: deque[Stream | News | float] = deque()
+        self._inbox: deque[_Item] = deque()
         self._all: dict[Stream, int] = {}
         self._seq = 0
         self._next = NEVER
@@ -72,6 +94,7 @@ class Streams:
         self._lock = threading.Lock()
         self._open = False
         self._count = 0
+        self._shares: dict[str, int] = {}
         self.subscribers = 0
 
     def start(self) -> None:
@@ -82,17 +105,22 @@ class Streams:
         self._open = True
         self._thread.start()
 
-    def reserve(self) -> bool:
+    def reserve(self, address: str) -> bool:
         """A place for one more, to be filled by `adopt` or given back by `unreserve`; False when full or closed."""
         with self._lock:
-            if not self._open or self._count >= MOST:
+            share = self._shares.get(address, 0)
+            if not self._open or self._count >= MOST or share >= MOST_OF_ONE:
                 return False
             self._count += 1
+            self._shares[address] = share + 1
             return True
 
-    def unreserve(self) -> None:
+    def unreserve(self, address: str) -> None:
         with self._lock:
             self._count -= 1
+            self._shares[address] -= 1
+            if not self._shares[address]:
+                del self._shares[address]
 
     def adopt(self, stream: Stream) -> None:
         with self._lock:
@@ -114,7 +142,11 @@ class Streams:
         self._waker.close()
         self._selector.close()
 
-    def _post(self, item: News | float) -> None:
+    def check_permits(self) -> None:
+        """From any thread: who is not permitted any more is banished."""
+        self._post(_Permits())
+
+    def _post(self, item: "_Item") -> None:
         self._inbox.append(item)
         self._wake()
 
@@ -152,29 +184,34 @@ class Streams:
         if now >= self._next:
             self._fire(now)
 
-    def _next_item(self) -> Stream | News | float:
+    def _next_item(self) -> "_Item":
         """News that piled up is taken together: one send to each subscriber instead of many."""
         item = self._inbox.popleft()
-        while isinstance(item, News) and self._inbox and isinstance(self._inbox[0], News):
-            if len(item.events) + len(self._inbox[0].events) > TOGETHER:
+        while isinstance(item, News) and self._inbox and isinstance(later := self._inbox[0], News):
+            if not item.goes_on_in(later, TOGETHER):
                 break
-            later = self._inbox.popleft()
-            item = item.then(later) if isinstance(later, News) else item
+            item = item.then(later)
+            self._inbox.popleft()
         return item
 
-    def _take(self, item: Stream | News | float) -> None:
+    def _take(self, item: "_Item") -> None:
         match item:
             case Stream():
                 self._enter(item)
             case News():
                 self._seq = max(self._seq, item.snapshot.seq)
-                for stream in [s for s in self._all if not s.line.finishing]:
-                    self._guarded(stream, lambda s: s.heard(item))
+                self._each(lambda s: s.heard(item))
+            case _Permits():
+                self._each(_check_permit)
             case _:
                 self._ending = monotonic() + item
                 self._next = min(self._next, self._ending)
-                for stream in [s for s in self._all if not s.line.finishing]:
-                    self._guarded(stream, lambda s: s.shut())
+                self._each(lambda s: s.shut())
+
+    def _each(self, act: Callable[[Stream], None]) -> None:
+        """Of those that have not had their last word."""
+        for stream in [s for s in self._all if not s.line.finishing]:
+            self._guarded(stream, act)
 
     def _enter(self, stream: Stream) -> None:
         try:
@@ -182,9 +219,10 @@ class Streams:
         except OSError as error:  # the system's limit of watched descriptors
             log.warning("a stream cannot be watched: %s", error)
             stream.line.close()
-            return self.unreserve()
+            return self.unreserve(stream.line.address)
         self._all[stream] = selectors.EVENT_READ
         self.subscribers += stream.subscriber
+        self._guarded(stream, _check_permit)  # it may have been on its way here while the tokens changed
         self._guarded(stream, lambda s: s.begin(self._seq))
         if self._ending != NEVER:
             self._guarded(stream, lambda s: s.shut())
@@ -218,7 +256,7 @@ class Streams:
         self._selector.unregister(stream.line.sock)
         stream.line.close()
         self.subscribers -= stream.subscriber
-        self.unreserve()
+        self.unreserve(stream.line.address)
 
     def _fire(self, now: float) -> None:
         self._next = NEVER
@@ -238,5 +276,25 @@ def _ready(stream: Stream, mask: int) -> None:
         stream.line.flush()
         if not stream.line.finishing:
             stream.drained()
-    if mask & selectors.EVENT_READ and (data := stream.line.receive()) and not stream.line.finishing:
-        stream.received(data)
+    if mask & selectors.EVENT_READ and (data := stream.line.receive()):
+        if stream.line.patience < 0:
+            stream.line.lost = stream.line.lost or stream.line.finishing
+            stream.overheard()
+        elif not stream.line.finishing:
+            stream.received(data)
+
+
+def _check_permit(stream: Stream) -> None:
+    if not stream.permitted():
+        stream.banish()
+
+
+def _always() -> bool:
+    return True
+
+
+class _Permits:
+    """The tokens have changed."""
+
+
+_Item = Stream | News | _Permits | float

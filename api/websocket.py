@@ -161,7 +161,7 @@ class Subscriber(Stream):
             self._replay()
 
     def tick(self, now: float) -> None:
-        if self.line.size and now - self.line.moved_at > STALLED_S:
+        if self.line.size and now - self.line.moved_at >= STALLED_S:
             return self._too_slow()
         if now >= self._ping_at:
             self._ping_at = now + PING_S
@@ -171,6 +171,13 @@ class Subscriber(Stream):
         if not self._live and self.line.size < REPLAY_AHEAD:
             self._replay()
         self.due = min(self.due, self._ping_at if self._live else now + 1.0)
+        self._watch()
+
+    def overheard(self) -> None:
+        self._end(1008, "too much was said: this connection is for listening")
+
+    def banish(self) -> None:
+        self._end(1008, "the token is not valid any more")
 
     def shut(self) -> None:
         self._end(1001, "sandod is stopping")
@@ -221,6 +228,13 @@ class Subscriber(Stream):
     def _check_buffer(self) -> None:
         if self.line.size > MOST_BUFFERED:
             self._too_slow()
+        else:
+            self._watch()
+
+    def _watch(self) -> None:
+        """What waits for the client is looked at again when it has waited too long."""
+        if self.line.size:
+            self.due = min(self.due, self.line.moved_at + STALLED_S)
 
     def _too_slow(self) -> None:
         self.line.forget_waiting()

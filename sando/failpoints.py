@@ -37,7 +37,8 @@ POINTS: dict[str, str] = {
     "copy.written": "a copy of the store is written, and has not its name",
     **{f"commit.{kind}": f"the transaction with {kind} is written, not committed" for kind in COMMITS},
     **{
-        f"committed.{kind}": f"the transaction with {kind} is committed, and nobody knows" for kind in COMMITS
+        f"committed.{kind}": f"the transaction with {kind} is committed, and nobody knows"
+        for kind in COMMITTED
     },
     **{f"node.{step}": f"the step {step} on a node is about to begin" for step in STEPS},
     **{f"node.{step}.done": f"the step {step} on a node is done, and nobody knows" for step in STEPS},

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from pykka import messages
 
 from actors.base import ActorBugError, Site, post
@@ -280,7 +281,7 @@ class Stage:
         self.timer = ManualTimer(self.clock)
         self.actors: list[Any] = []
         self.daemons += 1
-        about = {"version": "0", "started_at": "", "draining": False}
+        about = {"version": "0", "started_at": "2026-11-23T12:00:00.000Z", "draining": False}
         self.site = Site(
             self.store, self.clock, self.runner, self.timer, self.spawn, self.world, stop=stop, together_s=self.together_s
         )  # fmt: skip
@@ -436,7 +437,7 @@ class Stage:
     def told(self, message: Any) -> dict[str, Any]:
         answer = self.answer(message)
         assert isinstance(answer, Told), answer
-        return answer.body
+        return as_read(answer)
 
     def answer(self, message: Any) -> Answer:
         given = self.ask(message)
@@ -458,6 +459,12 @@ class Stage:
 
     def events(self, *types: str) -> list[Event]:
         return [e for e in self.store.events(0, 1_000_000) if not types or e.type in types]
+
+
+def as_read(told: Any) -> dict[str, Any]:
+    """The body of a Told as its reader gets it."""
+    body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(told.body))
+    return body
 
 
 def stop(ref: Any) -> None:

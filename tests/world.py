@@ -11,6 +11,7 @@ from zlib import crc32
 
 from sando.model.ahead import Ahead
 from sando.model.backup import Arriving, Fetched
+from sando.model.builds import pushed_at
 from sando.model.errors import WorkError
 from sando.model.gates import Verdict
 from sando.model.operation import Operation
@@ -116,7 +117,7 @@ class World:
         self.built.append(sha)
         at = operation.started_at or operation.created_at
         return Release(
-            version, declared, sha, f"digest-{operation.id}", operation.id, at, operation.created_at
+            version, declared, sha, f"digest-{operation.id}", operation.id, at, pushed_at(operation)
         )
 
     def discard(self, topology: Topology, version: str, cancel: CancelToken) -> None:

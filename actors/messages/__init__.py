@@ -21,6 +21,7 @@ from actors.messages.commands import (
     UnlockTier,
 )
 from actors.messages.life import (
+    Beat,
     Begin,
     ChildFailed,
     Drained,
@@ -30,6 +31,7 @@ from actors.messages.life import (
     Life,
     Note,
     Publish,
+    Pulse,
     Shutdown,
     Tick,
 )
@@ -52,6 +54,7 @@ __all__ = [
     "AbortOperation",
     "Admit",
     "AskAgain",
+    "Beat",
     "Begin",
     "BurnWasReset",
     "CancelJob",
@@ -78,6 +81,7 @@ __all__ = [
     "Promote",
     "Promoted",
     "Publish",
+    "Pulse",
     "Rebuild",
     "Ref",
     "Reject",

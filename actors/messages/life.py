@@ -71,6 +71,54 @@ class ChildFailed:
     error: str
 
 
+class Beat:
+    """One walk of `Pulse` through the whole tree. Thread-safe; whoever sent it waits for its end, no actor does."""
+
+    __slots__ = ("_done", "_lock", "_unready", "_waiting")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._waiting: set[str] = set()
+        self._unready: set[str] = set()
+
+    def sent(self, place: str) -> None:
+        with self._lock:
+            self._waiting.add(place)
+
+    def heard(self, place: str, *, begun: bool = True) -> None:
+        """After what was sent on from there: when nothing is left, the walk has ended."""
+        with self._lock:
+            self._waiting.discard(place)
+            if not begun:
+                self._unready.add(place)
+            if not self._waiting:
+                self._done.set()
+
+    def wait(self, seconds: float) -> bool:
+        return self._done.wait(max(0.0, seconds))
+
+    @property
+    def late(self) -> tuple[str, ...]:
+        """Places that have not handled it yet."""
+        with self._lock:
+            return tuple(sorted(self._waiting))
+
+    @property
+    def unready(self) -> tuple[str, ...]:
+        """Places whose state could not be read yet."""
+        with self._lock:
+            return tuple(sorted(self._unready))
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """daemon -> Root -> children -> …: you have come round to this; `place` is the path of names that leads to you."""
+
+    beat: Beat = field(default_factory=Beat, compare=False, repr=False)
+    place: str = "root"
+
+
 @dataclass(frozen=True, slots=True)
 class GiveUp:
     """Supervisor -> Root: an actor without which there is no daemon failed too often."""

@@ -5,7 +5,8 @@ import threading
 from dataclasses import field
 from typing import Any, Protocol
 
-from sando.model.answers import Answer
+from sando.model.answers import Accepted, Answer, Told
+from sando.model.claim import Claim
 
 log = logging.getLogger(__name__)
 
@@ -17,11 +18,16 @@ class Ref(Protocol):
 
 
 class Reply:
-    """A one-shot answer. Any actor down the line may give it; a second one is logged and dropped."""
+    """A one-shot answer. Any actor down the line may give it; a second one is logged and dropped.
 
-    __slots__ = ("_answer", "_answered", "_lock")
+    `claim` is set, before it is sent, where the request came with an Idempotency-Key.
+    """
+
+    __slots__ = ("_answer", "_answered", "_lock", "claim", "kept")
 
     def __init__(self) -> None:
+        self.claim: Claim | None = None
+        self.kept = False
         self._lock = threading.Lock()
         self._answered = threading.Event()
         self._answer: Answer | None = None
@@ -39,6 +45,13 @@ class Reply:
         if not self._answered.wait(timeout) or self._answer is None:
             raise TimeoutError
         return self._answer
+
+    def keep(self, answer: Accepted | Told) -> tuple[Claim, ...]:
+        """Rows for the very transaction that makes what is answered: after a crash the key tells that it was made."""
+        if self.claim is None:
+            return ()
+        self.kept = True
+        return (self.claim.answered(answer),)
 
     @property
     def given(self) -> Answer | None:

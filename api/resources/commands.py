@@ -1,30 +1,31 @@
 """What changes something: a typed body becomes a message of `actors.messages`, and its Reply the answer."""
 
 from collections.abc import Callable
-
-import falcon
+from typing import Any
 
 from actors import messages as m
 from api import bodies, followers, query, shown
-from api.auth import actor
-from api.bodies import read
-from api.collaborators import Collaborators
-from api.errors import problem, refuse
-from api.resources import names
+from api.call import JSON, Answer, Call, told
+from api.claims import REPLAYED
+from api.errors import Problem, problem
+from api.query import Wait
 from api.waiting import wait_here
 from sando.model.answers import Accepted, Refusal, Told
+from sando.model.answers import Answer as Word
+from sando.model.claim import Claim
 from sando.model.operation import Operation
 
-Respond = Callable[..., None]
+Act = Call[Wait, Any]
+Respond = Callable[..., Answer | None]
 
 
-def rebuild(given: Collaborators, req: falcon.Request, resp: falcon.Response) -> None:
-    body = read(req, bodies.RebuildBody)
-    _act(given, req, resp, m.Rebuild(body.sha, body.force, body.moved, actor(req), body.reason))
+def rebuild(call: Call[Wait, bodies.RebuildBody]) -> Answer | None:
+    body = call.body
+    return _act(call, m.Rebuild(body.sha, body.force, body.moved, call.actor, body.reason))
 
 
-def promote(given: Collaborators, req: falcon.Request, resp: falcon.Response, tier: str) -> None:
-    tier, body = names.tier(tier), read(req, bodies.PromoteBody)
+def promote(call: Call[Wait, bodies.PromoteBody], tier: str) -> Answer | None:
+    body = call.body
     message = m.Promote(
         tier,
         body.version,
@@ -32,112 +33,113 @@ def promote(given: Collaborators, req: falcon.Request, resp: falcon.Response, ti
         reset_burn_in=body.reset_burn_in,
         force=body.force,
         override_freeze=body.override_freeze,
-        actor=actor(req),
+        actor=call.actor,
         reason=body.reason,
     )
-    _act(given, req, resp, message)
+    return _act(call, message)
 
 
-def rollback(given: Collaborators, req: falcon.Request, resp: falcon.Response, tier: str) -> None:
-    tier, body = names.tier(tier), read(req, bodies.RollbackBody)
+def rollback(call: Call[Wait, bodies.RollbackBody], tier: str) -> Answer | None:
+    body = call.body
     message = m.Rollback(
         tier,
         body.version,
         force=body.force,
         abort_running=body.abort_running,
-        actor=actor(req),
+        actor=call.actor,
         reason=body.reason,
     )
-    _act(given, req, resp, message)
+    return _act(call, message)
 
 
-def confirm(given: Collaborators, req: falcon.Request, resp: falcon.Response, tier: str) -> None:
-    tier, body = names.tier(tier), read(req, bodies.VerdictBody)
-    _act(given, req, resp, m.Confirm(tier, body.version, actor(req), body.reason))
+def confirm(call: Call[Wait, bodies.VerdictBody], tier: str) -> Answer | None:
+    return _act(call, m.Confirm(tier, call.body.version, call.actor, call.body.reason))
 
 
-def reject(given: Collaborators, req: falcon.Request, resp: falcon.Response, tier: str) -> None:
-    tier, body = names.tier(tier), read(req, bodies.VerdictBody)
-    _act(given, req, resp, m.Reject(tier, body.version, actor(req), body.reason))
+def reject(call: Call[Wait, bodies.VerdictBody], tier: str) -> Answer | None:
+    return _act(call, m.Reject(tier, call.body.version, call.actor, call.body.reason))
 
 
-def run_gate(given: Collaborators, req: falcon.Request, resp: falcon.Response, tier: str, gate: str) -> None:
-    tier, gate, body = names.tier(tier), names.gate(gate), read(req, bodies.ReasonBody)
-    _act(given, req, resp, m.RunGate(tier, gate, actor(req), body.reason))
+def run_gate(call: Call[Wait, bodies.ReasonBody], tier: str, gate: str) -> Answer | None:
+    return _act(call, m.RunGate(tier, gate, call.actor, call.body.reason))
 
 
-def fetch_backup(given: Collaborators, req: falcon.Request, resp: falcon.Response) -> None:
-    body = read(req, bodies.ReasonBody)
-    _act(given, req, resp, m.FetchBackup(actor(req), body.reason))
+def fetch_backup(call: Call[Wait, bodies.ReasonBody]) -> Answer | None:
+    return _act(call, m.FetchBackup(call.actor, call.body.reason))
 
 
-def lock(given: Collaborators, req: falcon.Request, resp: falcon.Response, tier: str) -> None:
-    tier, body = names.tier(tier, or_all=True), read(req, bodies.LockBody)
-    if body.expires is not None and body.expires <= given.clock().at:
+def lock(call: Call[Wait, bodies.LockBody], tier: str) -> Answer | None:
+    body = call.body
+    if body.expires is not None and body.expires <= call.given.clock().at:
         raise query.bad_field("expires", "lies in the past")
-    _act(given, req, resp, m.LockTier(tier, body.reason, body.expires, actor(req)))
+    return _act(call, m.LockTier(tier, body.reason, body.expires, call.actor))
 
 
-def unlock(given: Collaborators, req: falcon.Request, resp: falcon.Response, tier: str) -> None:
-    tier = names.tier(tier, or_all=True)
-    read(req, bodies.NoBody)
-    _act(given, req, resp, m.UnlockTier(tier, actor(req)))
+def unlock(call: Call[Wait, bodies.NoBody], tier: str) -> Answer | None:
+    return _act(call, m.UnlockTier(tier, call.actor))
 
 
-def reload(given: Collaborators, req: falcon.Request, resp: falcon.Response) -> None:
-    body = read(req, bodies.ReloadBody)
-    _act(given, req, resp, m.Reload(body.force, actor(req)))
+def reload(call: Call[Wait, bodies.ReloadBody]) -> Answer | None:
+    return _act(call, m.Reload(call.body.force, call.actor))
 
 
-def abort(given: Collaborators, req: falcon.Request, resp: falcon.Response, operation: str) -> None:
-    wanted, body = names.operation(operation), read(req, bodies.ReasonBody)
-    _act(given, req, resp, m.AbortOperation(wanted, actor(req), body.reason))
+def abort(call: Call[Wait, bodies.ReasonBody], operation: int) -> Answer | None:
+    return _act(call, m.AbortOperation(operation, call.actor, call.body.reason))
 
 
-def _act(given: Collaborators, req: falcon.Request, resp: falcon.Response, message: m.Command) -> None:
-    seconds = query.wait(req)  # a bad one is refused before anything is done
-    given.tell(message)
+def _act(call: Act, message: m.Command) -> Answer | None:
+    before = call.claims.enter(call.req, call.body, message.reply)
+    if before is not None:
+        return _again(call, before)
+    call.given.tell(message)
     try:
-        answer = message.reply.wait(given.answer_within)
+        answer = message.reply.wait(call.given.answer_within)
     except TimeoutError:
         raise problem(
             503,
             "outcome_unknown",
-            f"no answer came within {given.answer_within:g} s; it may still be done",
-            "look at /state and /operations before trying again",
+            f"no answer came within {call.given.answer_within:g} s; it may still be done",
+            "look at /state and /operations before trying again; with an Idempotency-Key the same request can be sent again",
         ) from None
+    call.claims.settle(message.reply)
+    return _say(call, answer)
+
+
+def _say(call: Act, answer: Word) -> Answer | None:
     match answer:
         case Refusal():
-            refuse(resp, answer)
+            raise Problem(answer)
         case Told(body, status):
-            _json(resp, status, shown.encode(body))
-        case Accepted(operation) if seconds > 0:
-            _when_ended(given, req, resp, operation, seconds)
+            return told(body, status)
+        case Accepted(operation) if call.query.wait > 0:
+            return _when_ended(call, operation)
         case Accepted(operation, status, code):
-            extra = {"code": code} if code else {}
-            _json(resp, status, shown.encode(shown.operation(operation) | extra))
+            return told(shown.operation(operation, code), status)
 
 
-def _when_ended(
-    given: Collaborators, req: falcon.Request, resp: falcon.Response, operation: Operation, seconds: float
-) -> None:
+def _again(call: Act, before: Claim) -> Answer | None:
+    """The answer of the first time; an operation as it stands now."""
+    call.resp.set_header(REPLAYED, "true")
+    if before.operation is None:
+        return before.status, JSON, shown.encode(before.told)
+    operation = call.given.store.operation(before.operation)
+    if operation is None:
+        raise LookupError(f"operation {before.operation} of a kept answer is gone")
+    return _say(call, Accepted(operation, before.status, before.code))
+
+
+def _when_ended(call: Act, operation: Operation) -> Answer | None:
+    given, seconds = call.given, call.query.wait
     if operation.status.ended:
-        return _plain(resp, followers.judged(operation))
-    if followers.can_leave(req):
+        return followers.judged(operation)
+    if followers.can_leave(call.req):
         return followers.leave(
-            req, lambda line: followers.OperationWait(line, seconds, given.store, operation, followers.judged)
+            call,
+            lambda line: followers.OperationWait(line, seconds, given.store, operation, followers.judged),
         )
 
     def look(last: bool) -> Operation | None:
         found = given.store.operation(operation.id) or operation
         return found if last or found.status.ended else None
 
-    _plain(resp, followers.judged(wait_here(given.board, seconds, look) or operation))
-
-
-def _plain(resp: falcon.Response, answer: followers.Answer) -> None:
-    resp.status, resp.content_type, resp.data = answer
-
-
-def _json(resp: falcon.Response, status: int, body: bytes) -> None:
-    _plain(resp, (status, falcon.MEDIA_JSON, body))
+    return followers.judged(wait_here(given.board, seconds, look) or operation)

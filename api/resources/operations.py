@@ -1,52 +1,37 @@
 """The history of operations, one of them, and its log. Reading only."""
 
-from typing import get_args
-
-import falcon
+from collections.abc import Callable
 
 from api import followers, query, shown
+from api.bodies import NoBody
+from api.call import Answer, Call, told
 from api.collaborators import Collaborators
+from api.line import Line
 from api.resources import names
 from api.waiting import wait_here
-from sando.model.names import is_tier
-from sando.model.operation import Kind, Operation, Status
+from sando.model import wire
+from sando.model.operation import Operation
 
-KINDS: tuple[str, ...] = get_args(Kind)
 PIECE = 65536
 
 
-def listing(given: Collaborators, req: falcon.Request, resp: falcon.Response) -> None:
-    limit = query.limit(req)
-    found = given.store.operations(
-        tier=query.named(req, "tier", is_tier),
-        kind=query.one_of(req, "kind", KINDS),
-        status=query.one_of(req, "status", [s.value for s in Status]),
-        before=cursor(req),
-        limit=limit + 1,
+def listing(call: Call[query.Operations, NoBody]) -> Answer:
+    asked = call.query
+    found = call.given.store.operations(
+        tier=asked.tier, kind=asked.kind, status=asked.status, before=asked.place, limit=asked.limit + 1
     )
-    page = found[:limit]
-    resp.content_type = falcon.MEDIA_JSON
-    resp.data = shown.encode(
-        {
-            "operations": [shown.operation(o) for o in page],
-            "next": page[-1].id if len(found) > limit else None,
-        }
-    )
+    page = tuple(shown.operation(o) for o in found[: asked.limit])
+    return told(wire.OperationPage(page, page[-1].id if len(found) > asked.limit else None))
 
 
-def cursor(req: falcon.Request) -> int | None:
-    """`cursor` is what `next` of the page before said; `before` is its older sister."""
-    found = query.whole(req, "cursor")
-    return found if found is not None else query.whole(req, "before")
-
-
-def one(given: Collaborators, req: falcon.Request, resp: falcon.Response, operation: str) -> None:
-    seconds = query.wait(req)
+def one(call: Call[query.Wait, NoBody], operation: int) -> Answer | None:
+    given, seconds = call.given, call.query.wait
     found = _found(given, operation)
     if seconds > 0 and not found.status.ended:
-        if followers.can_leave(req):
+        if followers.can_leave(call.req):
             return followers.leave(
-                req, lambda line: followers.OperationWait(line, seconds, given.store, found, followers.told)
+                call,
+                lambda line: followers.OperationWait(line, seconds, given.store, found, followers.told),
             )
 
         def look(last: bool) -> Operation | None:
@@ -54,26 +39,25 @@ def one(given: Collaborators, req: falcon.Request, resp: falcon.Response, operat
             return now if last or now.status.ended else None
 
         found = wait_here(given.board, seconds, look) or found
-    resp.content_type = falcon.MEDIA_JSON
-    resp.data = shown.encode(shown.operation(found))
+    return followers.told(found)
 
 
-def _found(given: Collaborators, text: str) -> Operation:
-    found = given.store.operation(names.operation(text))
+def _found(given: Collaborators, operation: int) -> Operation:
+    found = given.store.operation(operation)
     if found is None:
-        raise names.no_operation(text)
+        raise names.no_operation(operation)
     return found
 
 
-def log(given: Collaborators, req: falcon.Request, resp: falcon.Response, operation: str) -> None:
-    offset = query.whole(req, "offset") or 0
-    follow = query.flag(req, "follow") and req.method == "GET"
+def log(call: Call[query.Log, NoBody], operation: int) -> Answer | None:
+    given, asked = call.given, call.query
+    follow = asked.follow and call.req.method == "GET"
     found = _found(given, operation)
-    if follow and followers.can_leave(req):
-        return followers.leave(req, lambda line: followers.LogFollow(line, req, given, found, offset, None))
+    if follow and followers.can_leave(call.req):
+        return followers.leave(call, _reader(call, found, None))
     if follow:
         wait_here(given.board, query.WAIT_MOST, lambda _: _ended(given, found))
-    _log_now(given, req, resp, found, offset)
+    return _log_now(call, found)
 
 
 def _ended(given: Collaborators, operation: Operation) -> bool | None:
@@ -81,24 +65,30 @@ def _ended(given: Collaborators, operation: Operation) -> bool | None:
     return True if now.status.ended else None
 
 
-def _log_now(
-    given: Collaborators, req: falcon.Request, resp: falcon.Response, operation: Operation, offset: int
-) -> None:
+def _log_now(call: Call[query.Log, NoBody], operation: Operation) -> Answer | None:
     """What there is; more than one piece leaves, so that a slow reader of a long log holds no thread."""
+    given, offset = call.given, call.query.offset
     data, after = given.read_log(operation.id, offset, PIECE)
     if data and given.read_log(operation.id, after, 1)[0]:
         until = _end(given, operation.id, after)
-        if followers.can_leave(req) and req.method == "GET":
-            return followers.leave(
-                req, lambda line: followers.LogFollow(line, req, given, operation, offset, until)
-            )
+        if followers.can_leave(call.req) and call.req.method == "GET":
+            return followers.leave(call, _reader(call, operation, until))
         data, after = _all(given, operation.id, offset, until), until
     elif data and not operation.status.ended:
         half = _half_character(data)
         data, after = data[: len(data) - half], after - half
-    resp.content_type = followers.PLAIN
-    resp.set_header("X-Next-Offset", str(after if data else offset))
-    resp.data = data.decode("utf-8", "replace").encode()
+    call.resp.set_header("X-Next-Offset", str(after if data else offset))
+    text = data.decode("utf-8", "replace")
+    return 200, followers.PLAIN, (followers.on_a_terminal(text) if call.query.visible else text).encode()
+
+
+def _reader(
+    call: Call[query.Log, NoBody], operation: Operation, until: int | None
+) -> Callable[[Line], followers.LogFollow]:
+    asked = call.query
+    return lambda line: followers.LogFollow(
+        line, call.req, call.given, operation, asked.offset, until, shown=asked.visible
+    )
 
 
 def _end(given: Collaborators, operation: int, offset: int) -> int:

@@ -1,22 +1,22 @@
 """GET /state, /metrics and /healthz: what is known already, without asking any actor."""
 
-import falcon
-
-from api import shown
-from api.collaborators import Collaborators
+from api.bodies import NoBody
+from api.call import JSON, NOT_MODIFIED, Answer, Call, told
 from api.errors import Problem, problem
+from api.query import NoQuery
+from sando.model import wire
+
+Plain = Call[NoQuery, NoBody]
 
 
-def state(given: Collaborators, req: falcon.Request, resp: falcon.Response) -> None:
-    snapshot = given.board.latest
+def state(call: Plain) -> Answer:
+    snapshot = call.given.board.latest
     if snapshot is None:
         raise starting()
-    resp.set_header("ETag", snapshot.etag)
-    if _matches(req.get_header("If-None-Match"), snapshot.etag):
-        resp.status = 304
-        return
-    resp.content_type = falcon.MEDIA_JSON
-    resp.data = snapshot.render(given.clock())
+    call.resp.set_header("ETag", snapshot.etag)
+    if _matches(call.req.env.get("HTTP_IF_NONE_MATCH"), snapshot.etag):
+        return NOT_MODIFIED
+    return 200, JSON, snapshot.render(call.given.clock())
 
 
 def starting() -> Problem:
@@ -29,11 +29,11 @@ def _matches(wanted: str | None, etag: str) -> bool:
     return any(tag.strip().removeprefix("W/") in {etag, "*"} for tag in wanted.split(","))
 
 
-def metrics(given: Collaborators, _req: falcon.Request, resp: falcon.Response) -> None:
-    resp.data, resp.content_type = given.metrics()
+def metrics(call: Plain) -> Answer:
+    body, kind = call.given.metrics()
+    return 200, kind, body
 
 
-def healthz(_given: Collaborators, _req: falcon.Request, resp: falcon.Response) -> None:
+def healthz(_: Plain) -> Answer:
     """The server answers; whether the actors do is told by the watchdog of systemd."""
-    resp.content_type = falcon.MEDIA_JSON
-    resp.data = shown.encode({"status": "ok"})
+    return told(wire.Health())

@@ -1,6 +1,7 @@
 """daemon.toml -> DaemonSpec. It reads nothing of sando.toml and starts nothing."""
 
 import re
+from hashlib import sha256
 from typing import Literal, get_args
 
 from sando.config.addresses import Address, host_and_port, is_loopback, plain_host, scratch_url, web_url
@@ -8,7 +9,9 @@ from sando.config.document import Document
 from sando.config.table import Table
 from sando.config.values import Bad, command, flag, folder, items, one_of, shown, text
 from sando.model.events import EVENT_TYPES
-from sando.model.topology import DaemonSpec, NotifySpec, TokenSpec
+from sando.model.names import GATE
+from sando.model.notices import EVERYTHING
+from sando.model.topology import Command, DaemonSpec, NotifySpec, TokenSpec
 
 LogFormat = Literal["text", "json"]
 Scope = Literal["read", "build", "operate"]
@@ -18,9 +21,15 @@ KEYS = (
     "allowed_hosts", "log_format", "token", "notify",
 )  # fmt: skip
 TOKEN_KEYS = ("name", "scope", "sha256")
-NOTIFY_KEYS = ("on", "url", "command")
+NOTIFY_KEYS = ("on", "url", "command", "name", "secret")
+
+SHORTEST_SECRET = 16
+RESERVED = ("anonymous", "git", "hook", "sandod")
+"""Actors that are no people: a token of such a name would act in theirs."""
+TOKEN_NAMES = f"use letters, digits, '_', '.' and '-', 32 at most, and none of {', '.join(RESERVED)}"
 
 _NOWHERE = Address("", None)
+_ON = (*EVENT_TYPES, EVERYTHING)
 _TOKEN_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,31}")
 _LOG_FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
 _SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -43,7 +52,7 @@ def read_daemon(document: Document) -> DaemonSpec:
         allowed_hosts=root.take("allowed_hosts", items(plain_host, filled=False), ()),
         log_format=root.take("log_format", one_of(_LOG_FORMATS), "text"),
         tokens=_tokens(root),
-        notify=tuple(_notify(table) for table in root.tables("notify", "[[notify]] with on and url")),
+        notify=_notifiers(root),
     )
     _check_open_door(root, spec)
     _check_folders(root, spec)
@@ -71,10 +80,14 @@ def _token(table: Table) -> TokenSpec:
     )
 
 
+def is_token_name(name: str) -> bool:
+    return bool(_TOKEN_NAME.fullmatch(name)) and name not in RESERVED
+
+
 def _token_name(value: object) -> str:
     name = text(value)
-    if not _TOKEN_NAME.fullmatch(name):
-        raise Bad(f"is {shown(name)}, no token's name; use letters, digits, '_', '.' and '-', 32 at most")
+    if not is_token_name(name):
+        raise Bad(f"is {shown(name)}, no token's name; {TOKEN_NAMES}")
     return name
 
 
@@ -85,14 +98,48 @@ def _sha256(value: object) -> str:
     return digest
 
 
+def _notifiers(root: Table) -> tuple[NotifySpec, ...]:
+    found: list[NotifySpec] = []
+    for table in root.tables("notify", "[[notify]] with on and url"):
+        spec = _notify(table)
+        if any(spec.name == other.name for other in found):
+            table.problem(f"a notifier {shown(spec.name)} stands further up; give each its own name", "name")
+        found.append(spec)
+    return tuple(found)
+
+
 def _notify(table: Table) -> NotifySpec:
     table.only(*NOTIFY_KEYS, of=" of a notify")
     table.exactly_one("url", "command", example='url = "https://chat.example/hook"')
-    return NotifySpec(
-        on=table.need("on", items(one_of(EVENT_TYPES, "event type")), (), '["BuildFailed", "DeployFailed"]'),
-        url=table.maybe("url", web_url),
-        command=table.maybe("command", command),
-    )
+    if table.has("secret") and not table.has("url"):
+        table.problem("signs what is sent to a url; a command needs none", "secret")
+    blank: tuple[str, ...] = ()
+    on = table.need("on", items(one_of(_ON, "event type")), blank, '["BuildFailed", "DeployFailed"]')
+    url, argv = table.maybe("url", web_url), table.maybe("command", command)
+    name = table.take("name", _notifier_name, _unnamed(url, argv))
+    return NotifySpec(name=name, on=on, url=url, command=argv, secret=table.maybe("secret", _secret))
+
+
+def _unnamed(url: str | None, argv: Command | None) -> str:
+    """A name that stays the same as long as its target does, and tells nothing of it."""
+    target = url or "\0".join([argv] if isinstance(argv, str) else argv or ())
+    return f"{'webhook' if url else 'command'}-{sha256(target.encode()).hexdigest()[:6]}"
+
+
+def _notifier_name(value: object) -> str:
+    name = text(value)
+    if not GATE.fullmatch(name):
+        raise Bad(f"is {shown(name)}, no notifier's name; use a-z, 0-9, - and _, a letter first, 32 at most")
+    return name
+
+
+def _secret(value: object) -> str:
+    """Never quoted in a problem."""
+    if not isinstance(value, str) or not value.strip():
+        raise Bad("is no text; write the secret that the receiver checks the signature with")
+    if len(value) < SHORTEST_SECRET:
+        raise Bad(f"is shorter than {SHORTEST_SECRET} characters; make one with `openssl rand -hex 32`")
+    return value
 
 
 def _check_open_door(root: Table, spec: DaemonSpec) -> None:

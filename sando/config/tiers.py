@@ -4,6 +4,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple, get_args
 
 from sando.config.addresses import machine, ssh_target
+from sando.config.credentials import secret_file
 from sando.config.gates import Surroundings, read_gates, read_probe
 from sando.config.table import Table
 from sando.config.values import (
@@ -116,8 +117,8 @@ def _node(table: Table, restart: Command | None, probe: Probe | None) -> NodeSpe
         release_root=table.need("release_root", folder, "", '"/srv/app"'),
         restart=table.take("restart", command, restart),
         probe=read_probe(table) or probe,
-        identity_file=table.maybe("identity_file", folder),
-        known_hosts=table.maybe("known_hosts", folder),
+        identity_file=table.maybe("identity_file", secret_file),
+        known_hosts=table.maybe("known_hosts", secret_file),
         out=table.take("out", flag, default=False),
     )
 

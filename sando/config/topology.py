@@ -4,6 +4,7 @@ import re
 from zoneinfo import ZoneInfo, available_timezones
 
 from sando.config.addresses import backup_source
+from sando.config.credentials import secret_file
 from sando.config.document import Document
 from sando.config.gates import Surroundings
 from sando.config.table import Table
@@ -106,8 +107,8 @@ def _backup(table: Table | None) -> BackupSpec | None:
         local_path=table.need("local_path", folder, "", '"/var/lib/sando/backup.sql"'),
         max_age_s=table.maybe("max_age", positive),
         schedule_s=table.maybe("schedule", positive),
-        identity_file=table.maybe("identity_file", folder),
-        known_hosts=table.maybe("known_hosts", folder),
+        identity_file=table.maybe("identity_file", secret_file),
+        known_hosts=table.maybe("known_hosts", secret_file),
     )
 
 

@@ -38,7 +38,7 @@ def run(daemon: DaemonSpec, topology: Topology, locks: tuple[Path, ...], given: 
     if given.online and holder:
         if given.repair:
             raise SandoError(f"sandod (pid {holder}) runs: it repairs by itself; stop it to use --repair")
-        return _tell(_again(daemon, topology, holder), (), as_json=given.json)
+        return _tell(look_again(daemon, topology, holder), (), as_json=given.json)
     with _alone(locks):
         findings = look(daemon, topology, None)
         done = tuple(disk.repair(findings)) if given.repair else ()
@@ -52,13 +52,14 @@ def look(daemon: DaemonSpec, topology: Topology, holder: int | None) -> list[Fin
     store = Look(daemon.db_path)
     store.open()
     try:
+        damage = list(store.damage())
+        if damage:  # nothing else that it says can be gone by
+            return [Finding("store", daemon.db_path, what, _DAMAGED, daemon.db_path) for what in damage]
         with store.reading():
             books = _books(store)
-            damage = list(store.damage())
     finally:
         store.close()
     return [
-        *(Finding("store", daemon.db_path, what, _DAMAGED, daemon.db_path) for what in damage),
         *audit(topology, books, alive=holder is not None),
         *shelved(books, disk.folders(daemon.release_root), daemon.release_root),
         *linked(books, disk.links(topology, daemon.workdir)),
@@ -79,7 +80,8 @@ def _books(store: Look) -> Books:
     )
 
 
-def _again(daemon: DaemonSpec, topology: Topology, holder: int) -> list[Finding]:
+def look_again(daemon: DaemonSpec, topology: Topology, holder: int | None) -> list[Finding]:
+    """What every one of a few looks finds."""
     found = look(daemon, topology, holder)
     for _ in range(LOOKS - 1):
         if not found:

@@ -4,26 +4,28 @@ import gc
 import hashlib
 import logging
 import secrets
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import pykka
 
 import sando
 from actors.base import Site, post
-from actors.messages import Begin, Rebuild
+from actors.messages import Begin, Publish, Rebuild
 from actors.root import Root
 from api.app import create_app
 from api.board import Board, News
 from api.collaborators import Collaborators
+from api.routes import AT_ONCE
 from api.server import Server
+from api.shown import event_bytes
 from sando import config
+from sando.daemon import crew, itself, remarks
 from sando.daemon.instance import OnlyOne
+from sando.daemon.service import Loops, Service
 from sando.daemon.signals import Signals
 from sando.failpoints import reached
 from sando.metrics import Metrics
@@ -32,9 +34,12 @@ from sando.model.errors import SandoError
 from sando.model.events import Event
 from sando.model.release import MANIFEST, Manifest, read_manifest
 from sando.model.topology import DaemonSpec, TokenSpec, Topology
+from sando.notify import Notifiers
+from sando.sd import Notify
 from sando.store import Store
 from sando.work import hook
 from sando.work.log import read_log
+from sando.work.notice import Notices
 from sando.work.now import read_clock
 from sando.work.process import Keepers
 from sando.work.refwatch import RefWatch
@@ -45,6 +50,10 @@ from sando.work.workbench import Loaded, Workbench
 log = logging.getLogger("sandod")
 
 ACTORS_S = 5.0
+NOTIFY_S = 2.0
+"""For what happened last to be delivered; a receiver that is away hears of it after the next start."""
+STOP_S = 60.0
+"""The most that `_stop` takes: jobs, actors, and builds whose processes will not die."""
 TOGETHER_S = 0.01
 GAVE_UP = 70
 """Exit status when an actor without which there is no daemon died too often."""
@@ -71,11 +80,12 @@ def load_topology(daemon: DaemonSpec) -> Topology:
 class Daemon:
     """All parts of one running sandod."""
 
-    def __init__(self, path: str, daemon: DaemonSpec, topology: Topology) -> None:
+    def __init__(self, path: str, daemon: DaemonSpec, topology: Topology, notify: Notify) -> None:
         self.path = path
         self.spec = daemon
         self.topology = topology
         self.keepers = Keepers.start()  # forks: before the first thread
+        itself.allow_files()  # not for builds and gates
         self.store = Store(daemon.db_path)
         self.store.open()
         self.board = Board()
@@ -83,17 +93,20 @@ class Daemon:
             self._state,
             read_clock,
             subscribers=lambda: self.server.subscribers,
-            inboxes=_inboxes,
+            inboxes=crew.inboxes,
             pushed_at=self._pushed_at,
         )
         self.work = Workbench(daemon, self.keepers, self._read, self._adopt)
         self.timer = Timer()
         self.runner = Runner()
+        self.site = self._site()
+        self.notifiers = self._notifiers()
         self.exit_code = 0
         self._held = ExitStack()
         self.hook_secret = secrets.token_urlsafe(32)
         self.hook_token = TokenSpec("hook", "build", hashlib.sha256(self.hook_secret.encode()).hexdigest())
         self.server = self._server()
+        self.service = self._service(notify)
         self.root: Any = None
         self.watch: RefWatch | None = None
 
@@ -111,6 +124,9 @@ class Daemon:
             listen=(self.spec.host, self.spec.port),
             allowed_hosts=lambda: self.spec.allowed_hosts,
             tokens=lambda: (*self.spec.tokens, self.hook_token) if self.spec.tokens else (),
+            keep=self.store.save,
+            notifiers=self.notifiers.names,
+            test_notifiers=self.notifiers.test,
         )
         return Server(
             create_app(collaborators),
@@ -118,7 +134,28 @@ class Daemon:
             self.spec.port,
             board=self.board,
             on_thread_end=self.store.close,
+            at_once=AT_ONCE,
         )
+
+    def _notifiers(self) -> Notifiers:
+        return Notifiers(
+            self.store,
+            read_clock,
+            encode=event_bytes,
+            run=Notices(self.keepers, f"{self.spec.workdir}/notify").attempt,
+            told=self._publish,
+        )
+
+    def _publish(self) -> None:
+        post(self.site.journal, Publish())
+
+    def _service(self, notify: Notify) -> Service:
+        loops = Loops(self._tell, self.timer.after, self.server.turn, self.runner.held, self._state)
+        return Service(notify, loops, self._about)
+
+    def _about(self) -> str:
+        host = f"[{self.spec.host}]" if ":" in self.spec.host else self.spec.host
+        return f"sandod {sando.__version__} on http://{host}:{self.server.port}"
 
     def _tell(self, message: object) -> None:
         post(self.root, message)
@@ -140,6 +177,9 @@ class Daemon:
     def _count(self, news: News) -> None:
         for event in news.events:
             self.metrics.observe(event)
+        if news.events:
+            self.notifiers.heard()
+        self.service.news()
 
     def _manifest(self, version: str) -> Manifest | None:
         try:
@@ -172,6 +212,8 @@ class Daemon:
         self.spec = msgspec.structs.replace(
             self.spec, tokens=fresh.tokens, notify=fresh.notify, allowed_hosts=fresh.allowed_hosts
         )
+        self.server.check_permits()
+        self.notifiers.adopt(fresh.notify)
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -204,38 +246,33 @@ class Daemon:
         hook.install(
             self.topology.repo.bare_path, url=url, branch=self.topology.repo.branch, token=self.hook_secret
         )
-        named = {t.name for t in self.topology.tiers}
-        for orphan in sorted(set(self.store.tier_names()) - named):
-            log.warning(
-                "tier %s is orphaned: the store knows it, %s does not name it",
-                orphan,
-                self.spec.topology_path,
-            )
-        if self.spec.notify:
-            log.warning("[[notify]] is not sent by this version: follow GET /events instead")
-        for line in config.warnings(self.topology):
+        for line in remarks.warnings(self.topology, self.spec.topology_path, self.store.tier_names()):
             log.warning("%s", line)
+        log.info("%s", remarks.containment())
 
     def _start(self) -> None:
         reached("start.prepared")
         now = read_clock().at
+        self.notifiers.adopt(self.spec.notify)  # a new one hears of this start already
         self.store.save(Event("DaemonStarted", now, data={"version": sando.__version__}))
         self.metrics.rebuild(self._past())
         self.board.subscribe(self._count)
         about = {"version": sando.__version__, "started_at": stamp(now), "draining": False}
         self.root = Root.start(
-            site=self._site(), topology=self.topology, board=self.board, daemon=about, die=self._die
+            site=self.site, topology=self.topology, board=self.board, daemon=about, die=self._die
         )
         post(self.root, Begin(fresh=True))
-        Signals(self._tell, self.server.stop).listen()
+        Signals(self._tell, self.server.stop, self.service).listen()
         repo = self.topology.repo
         self.watch = RefWatch(repo.bare_path, repo.branch, self._branch_moved)
+        self.service.start()
         log.info("sandod %s listens on http://%s:%s", sando.__version__, self.spec.host, self.server.port)
 
     def _branch_moved(self) -> None:
         post(self.root, Rebuild(moved=True, actor="git", reason="the branch moved"))
 
     def _die(self, why: str) -> None:
+        self.service.stopping(f"ends: {why}")
         log.critical("sandod ends: %s", why)
         self.exit_code = GAVE_UP
         self.server.stop()
@@ -244,42 +281,20 @@ class Daemon:
 
     def _stop(self) -> None:
         """In reverse: jobs, actors with the Journal last, HTTP, store, keepers."""
+        if self.root is not None:
+            self.service.stopping("stopping")
+            self.service.extend(STOP_S)
+        self.service.close()
         if self.watch is not None:
             self.watch.close()
         self.timer.close()
         left = self.runner.close(5.0)
         if left:
             log.warning("jobs that did not end: %s", ", ".join(left))
-        if self.root is not None:
-            _quietly(lambda: self.root.stop(block=True, timeout=5.0))
-        _wait_for_actors(ACTORS_S)
+        went = self.root is None or crew.quietly(lambda: self.root.stop(block=True, timeout=ACTORS_S))
+        crew.wait_for_all(ACTORS_S if went else 0.0)
+        self.notifiers.close(NOTIFY_S)
         self.server.close()
         self.store.close()
         self.keepers.close()
         self._held.close()
-
-
-def _inboxes() -> dict[str, int]:
-    """Messages that wait, by kind of actor."""
-    waiting: dict[str, int] = {}
-    for ref in pykka.ActorRegistry.get_all():
-        kind = ref.actor_class.__name__.lower()
-        waiting[kind] = waiting.get(kind, 0) + ref.actor_inbox.qsize()  # type: ignore[attr-defined]
-    return waiting
-
-
-def _wait_for_actors(seconds: float) -> None:
-    """Each stops its children and goes; whoever is left after that hangs."""
-    until = time.monotonic() + seconds
-    while pykka.ActorRegistry.get_all() and time.monotonic() < until:
-        time.sleep(0.005)
-    left = pykka.ActorRegistry.get_all()
-    if left:
-        log.error("actors left at the end, which is a bug: %s", left)
-
-
-def _quietly(call: Callable[[], object]) -> None:
-    try:
-        call()
-    except (pykka.Timeout, pykka.ActorDeadError) as error:
-        log.warning("stopping: %r", error)

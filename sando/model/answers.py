@@ -29,9 +29,9 @@ class Accepted(Struct, frozen=True):
 
 
 class Told(Struct, frozen=True):
-    """A command that needs no operation is done; `body` is what the caller gets."""
+    """A command that needs no operation is done; `body` is what the caller gets, a value of `wire` or a forecast."""
 
-    body: dict[str, object]
+    body: Struct
     status: int = 200
 
 

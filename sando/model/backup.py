@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sando.model import wire
 from sando.model.answers import Check
 from sando.model.clock import Instant, span, stamp
 from sando.model.events import Event
@@ -180,21 +181,21 @@ def restored(verdict: Verdict, tier: str, version: str, operation: int, at: date
 
 def backup_shown(
     spec: BackupSpec | None, backup: LastGood | None, proofs: tuple[Restored, ...], now: Instant
-) -> dict[str, Any] | None:
+) -> wire.Backup | None:
     """`backup` of GET /state. A proof is of the bytes with its sha256: other bytes have none until they restore."""
     if backup is None:
         return None
     fetched = backup.fetched
     proven = [proof.at for proof in proofs if proof.sha256 == fetched.sha256]
-    return {
-        "fetched_at": stamp(backup.at.at),
-        "bytes": fetched.bytes,
-        "sha256": fetched.sha256,
-        "last_restore_ok_at": stamp(max(proven)) if proven else None,
-        "kind": fetched.kind,
-        "source": fetched.source,
-        "seconds": fetched.seconds,
-        "warnings": list(fetched.warnings),
-        "operation": backup.operation,
-        "stale": stale_in(spec, backup, now) == 0.0,
-    }
+    return wire.Backup(
+        fetched_at=stamp(backup.at.at),
+        bytes=fetched.bytes,
+        sha256=fetched.sha256,
+        last_restore_ok_at=stamp(max(proven)) if proven else None,
+        kind=fetched.kind,
+        source=fetched.source,
+        seconds=fetched.seconds,
+        warnings=fetched.warnings,
+        operation=backup.operation,
+        stale=stale_in(spec, backup, now) == 0.0,
+    )

@@ -1,5 +1,6 @@
 """What the rows and events of a build say when it ends. Pure."""
 
+from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
@@ -26,6 +27,19 @@ def attempts(operation: Operation) -> int:
     return int(str(operation.details.get("attempts", 1)))
 
 
+def pushed_at(operation: Operation) -> datetime:
+    """When the push, or the request, was accepted that this build is of: an attempt at the same commit keeps the first."""
+    said = operation.details.get("pushed_at")
+    return datetime.fromisoformat(said) if isinstance(said, str) else operation.created_at
+
+
+def of_same_push(before: Operation | None) -> dict[str, object]:
+    """Details of a build of a commit whose last build, `before`, was not green: it is still the same push."""
+    if before is None or before.status is Status.SUCCEEDED:
+        return {}
+    return {"pushed_at": pushed_at(before).isoformat()}
+
+
 def end_events(ended: Operation, tail: str) -> list[Event]:
     """Exactly one for a build; a gate that was run again has told of itself."""
     if ended.kind != "build":
@@ -45,4 +59,5 @@ def end_events(ended: Operation, tail: str) -> list[Event]:
 def queued_again(ended: Operation, fresh: Operation, *, drained: bool) -> Operation:
     """What was interrupted, as a new operation; that sandod was told to stop is no attempt that failed."""
     tries = attempts(ended) if drained else attempts(ended) + 1
-    return replace(fresh, details={**ended.details, "attempts": tries, "again": ended.id})
+    details = {**ended.details, **of_same_push(ended), "attempts": tries, "again": ended.id}
+    return replace(fresh, details=details)

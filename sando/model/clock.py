@@ -43,6 +43,11 @@ def stamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def stamp_of(at: datetime | None) -> str | None:
+    """Of a time that may not have come."""
+    return None if at is None else stamp(at)
+
+
 def span(seconds: float) -> str:
     """A duration for people, two units at most: `45s`, `3m 20s`, `21h`, `2d 4h`."""
     left = max(0, round(seconds))

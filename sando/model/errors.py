@@ -31,6 +31,18 @@ class WorkError(SandoError):
         self.lost = lost
 
 
+class Undelivered(SandoError):
+    """A notice was not taken. `never`: it will not be, however often it is sent; `after`: not before so many seconds.
+
+    The text names nothing of a URL but what anybody may see.
+    """
+
+    def __init__(self, text: str, *, never: bool = False, after: float = 0.0) -> None:
+        super().__init__(text)
+        self.never = never
+        self.after = after
+
+
 class Cancelled(SandoError):
     """The work was told to stop, and has stopped: nothing of it is left running."""
 

@@ -2,7 +2,6 @@
 
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
 from sando.model.answers import Check, Refusal, Ruling, first_refusal, warns
@@ -70,10 +69,6 @@ class Forecast(Struct, frozen=True, rename={"from_": "from"}):
     """Of the release that is left; they stay in the database."""
     rollback_safe: dict[str, Safe] = {}
     checks: tuple[Check, ...] = ()
-
-    def body(self) -> dict[str, Any]:
-        told: dict[str, Any] = msgspec.to_builtins(self)
-        return told
 
 
 def bare(act: Act, tier: str, ruling: Ruling, wanted: str | None = None) -> Forecast:

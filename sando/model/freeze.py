@@ -1,7 +1,7 @@
 """Freeze windows: is a tier frozen at an instant, and until when. Pure; zone data is the standard library's."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from sando.model.topology import FreezeSpec
@@ -28,16 +28,35 @@ def _end_of_window(freeze: FreezeSpec, at: datetime) -> datetime | None:
         if freeze.days and day.weekday() not in freeze.days:
             continue
         midnight = datetime.combine(day, time(0), zone)
-        begin = _at_minute(midnight, freeze.start_min)
-        end = max(_at_minute(midnight, freeze.end_min, fold) for fold in (0, 1))
+        begin = min(_at_minute(midnight, freeze.start_min))
+        end = max(_at_minute(midnight, freeze.end_min))
         if begin <= at < end:
             return end
     return None
 
 
-def _at_minute(midnight: datetime, minute: int, fold: int = 0) -> datetime:
-    """The wall-clock minute of that day, as UTC; `fold` 1 is the second time that the wall shows it."""
+def _at_minute(midnight: datetime, minute: int) -> tuple[datetime, datetime]:
+    """The wall-clock minute of that day, as UTC: both times that the wall shows it, which are one but on a day in autumn.
+
+    What the wall never shows, in the hour that spring leaves out, is when that hour is skipped.
+    """
     days, minute = divmod(minute, 1440)
-    shown = time(minute // 60, minute % 60, fold=fold)
-    local = datetime.combine(midnight.date() + timedelta(days=days), shown, midnight.tzinfo)
-    return local.astimezone(UTC)
+    shown = datetime.combine(
+        midnight.date() + timedelta(days=days), time(minute // 60, minute % 60), midnight.tzinfo
+    )
+    first, second = (shown.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first > second:
+        first = second = _change(second, first, shown.tzinfo)
+    return first, second
+
+
+def _change(early: datetime, late: datetime, zone: tzinfo | None) -> datetime:
+    """When between these two the clocks of the zone are changed, to the second."""
+    before = early.astimezone(zone).utcoffset()
+    while late - early > timedelta(seconds=1):
+        middle = early + (late - early) // 2
+        if middle.astimezone(zone).utcoffset() == before:
+            early = middle
+        else:
+            late = middle
+    return late.replace(microsecond=0)

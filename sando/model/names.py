@@ -1,6 +1,7 @@
 """What a name may look like (SPEC 1). Everything that came from outside passes here before it is used."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -37,27 +38,21 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def visible(text: str) -> str:
-    """The text with control, escape and bidi characters made visible; line feed and tab stay."""
-    return "".join(_visible(c) for c in text)
+    """The text with control, escape, bidi and invisible characters made visible; line feed and tab stay."""
+    return text if text.isascii() and text.isprintable() else "".join(_visible(c) for c in text)
 
 
-_BIDI = {
-    *range(0x200B, 0x2010),
-    *range(0x202A, 0x202F),
-    *range(0x2060, 0x206A),
-    0x061C,
-    0xFEFF,
-    0x2028,
-    0x2029,
-}
+_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_SEEN = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD, *range(0x13430, 0x13440)}
+"""Signs before and around numbers and hieroglyphs: counted as format characters, and drawn."""
 
 
 def _visible(char: str) -> str:
     code = ord(char)
     if char in "\n\t" or (0x20 <= code < 0x7F):
         return char
-    if code < 0x20 or 0x7F <= code < 0xA0:
+    if unicodedata.category(char) not in _UNSEEN or code in _SEEN:
+        return char
+    if code < 0x100:
         return f"\\x{code:02x}"
-    if code in _BIDI or 0xD800 <= code < 0xE000:
-        return f"\\u{code:04x}"
-    return char
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -36,7 +36,7 @@ def ruled(tier: str, way: Way | None, target: str | None, *, force: bool, rehear
     if way is None:
         return holds(CHECK, f"{target or 'nothing'} is what tier {tier} is on already")
     if way.safe == "yes":
-        return holds(CHECK, f"{way.old} runs on the schema of {way.new}: that was rehearsed")
+        return holds(CHECK, f"{way.old} starts on the schema of {way.new}: that was rehearsed")
     if way.safe == "unknown":
         told = f"it is not known whether {way.old} runs on the schema of {way.new}"
         return warns(CHECK, told) if rehearsed else holds(CHECK, f"{told}: no gate rehearses migrations")
@@ -55,7 +55,7 @@ def coming_again(state: TierState, version: str, pairs: Pairs, *, rehearsed: boo
         return ()
     way = way_back(state, version, pairs)
     told = {
-        "yes": f"{way.old} runs on the schema of {way.new}: that was rehearsed",
+        "yes": f"{way.old} starts on the schema of {way.new}: that was rehearsed",
         "no": f"{way.old} does not run on the schema of {way.new}, which stays: that was rehearsed",
         "unknown": f"it is not known whether {way.old} runs on the schema of {way.new}, which stays",
     }
@@ -85,7 +85,7 @@ def going_out(
         return holds(CHECK, f"nothing but {new} would be left behind")
     way = worst(direct(new, old, pairs) for old in formers)
     if way.safe == "yes":
-        return holds(CHECK, f"{', '.join(formers)} runs on the schema of {new}: that was rehearsed")
+        return holds(CHECK, f"{', '.join(formers)} starts on the schema of {new}: that was rehearsed")
     if way.safe == "no":
         told = f"{way.old} does not run on the schema of {new}: that was rehearsed"
         return warns(CHECK, f"{told}; {_no_way_back(spec, state, admission, pairs)}")
@@ -99,7 +99,7 @@ def _no_way_back(spec: TierSpec, state: TierState, admission: Admission, pairs: 
     if not stays_put(spec, state, admission, pairs):
         return "a rollback would need `force`"
     armed = " and no dead-man switch is armed" if spec.confirm_within_s is not None else ""
-    return f"after `once`, a failure halts where it is instead of putting nodes back{armed}; a rollback would need `force`"
+    return f"after `once`, a failure puts back the node at fault alone{armed}; a rollback would need `force`"
 
 
 def formers_of(state: TierState, admission: Admission) -> tuple[str, ...]:

@@ -2,19 +2,25 @@
 
 import hashlib
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal, cast
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from sando.model import wire
 from sando.model.backup import LastGood, Restored, backup_shown
-from sando.model.clock import Instant, span, stamp
+from sando.model.clock import Instant, span, stamp, stamp_of
 from sando.model.freeze import frozen_until
+from sando.model.harmless import harmless
 from sando.model.names import visible
 from sando.model.operation import Operation
+from sando.model.plan import Rollout
 from sando.model.policy import GateView, Lock, active_green, judge
-from sando.model.safety import Pairs, way_back
+from sando.model.safety import Pairs, Safe, way_back
 from sando.model.stay import Stay
+from sando.model.task import Step
 from sando.model.tier import TierState
 from sando.model.topology import TierSpec, Topology
 
@@ -34,20 +40,34 @@ class Facts(Struct, frozen=True):
     restored: tuple[Restored, ...] = ()
     safety: Pairs = {}
     """What is known of the way back from the versions that `asked_of` names, of each tier."""
+    rollouts: dict[int, Rollout] = {}
+    """By operation, of the tiers that hold after each node."""
 
 
 class Snapshot:
-    """The published state: `render` gives the body for now, `etag` is over everything that does not tick."""
+    """The published state: `render` gives the body for now, `etag` is over everything that does not tick.
 
-    __slots__ = ("_clocks", "_parts", "etag", "seq", "state")
+    `topology` is the one that it was composed for.
+    """
 
-    def __init__(self, seq: int, state: dict[str, Any], clocks: list[tuple[Stay, float]]) -> None:
-        self.seq = seq
-        self.state = state
+    __slots__ = ("_clocks", "_composed", "_parts", "_state", "etag", "seq", "topology")
+
+    def __init__(self, composed: wire.State, topology: Topology, clocks: list[tuple[Stay, float]]) -> None:
+        self.seq = composed.seq
+        self.topology = topology
+        self._composed = composed
+        self._state: dict[str, Any] | None = None
         self._clocks = clocks
-        body = msgspec.json.encode(state)
+        body = harmless(msgspec.json.encode(composed))
         self.etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         self._parts = self._split(body)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """As plain values, for those who look up a thing or two; times that run are not filled in."""
+        if self._state is None:
+            self._state = msgspec.json.decode(msgspec.json.encode(self._composed))
+        return self._state
 
     def _split(self, body: bytes) -> list[bytes | int]:
         """The body cut at its placeholders; -1 stands for the time, n for the n-th burn-in clock."""
@@ -58,11 +78,11 @@ class Snapshot:
         return [*parts, body]
 
     def render(self, now: Instant) -> bytes:
-        return b"".join(part if isinstance(part, bytes) else self._fill(part, now) for part in self._parts)
+        return b"".join([p if isinstance(p, bytes) else self._fill(p, now) for p in self._parts])
 
     def _fill(self, number: int, now: Instant) -> bytes:
         if number < 0:
-            return msgspec.json.encode(stamp(now.at))
+            return b'"%b"' % stamp(now.at).encode()
         stay, most = self._clocks[number]
         return msgspec.json.encode(
             math.floor(min(stay.burnt(now), most) * 10) / 10
@@ -72,34 +92,32 @@ class Snapshot:
 def compose(topology: Topology, facts: Facts, now: Instant) -> Snapshot:
     clocks: list[tuple[Stay, float]] = []
     build = next((o for o in facts.unfinished if o.kind == "build" and o.started_at), None)
-    state = {
-        "seq": facts.seq,
-        "now": _NOW,
-        "daemon": facts.daemon,
-        "build": build and _build(build),
-        "tiers": [_tier(topology, spec, facts, now, clocks) for spec in topology.tiers],
-        "backup": backup_shown(topology.backup, facts.backup, facts.restored, now),
-        "fetch": next((_fetch(o) for o in facts.unfinished if o.kind == "backup"), None),
-    }
-    return Snapshot(facts.seq, state, clocks)
+    composed = wire.State(
+        seq=facts.seq,
+        now=_NOW,
+        daemon=wire.Daemon(**facts.daemon),
+        build=_build(build) if build else None,
+        tiers=tuple(_tier(topology, spec, facts, now, clocks) for spec in topology.tiers),
+        backup=backup_shown(topology.backup, facts.backup, facts.restored, now),
+        fetch=next((_fetch(o) for o in facts.unfinished if o.kind == "backup"), None),
+    )
+    return Snapshot(composed, topology, clocks)
 
 
-def _build(operation: Operation) -> dict[str, Any]:
-    phase = "gates" if operation.step == "gates" else "build"
-    started = operation.started_at and stamp(operation.started_at)
-    return {"operation": operation.id, "sha": operation.sha, "phase": phase, "started_at": started}
+def _build(operation: Operation) -> wire.Build:
+    phase: Literal["build", "gates"] = "gates" if operation.step == "gates" else "build"
+    return wire.Build(operation.id, operation.sha, phase, stamp_of(operation.started_at))
 
 
-def _fetch(operation: Operation) -> dict[str, Any]:
+def _fetch(operation: Operation) -> wire.Fetch:
     """How far it is, as it said last; `of` where the whole is known."""
-    started = operation.started_at and stamp(operation.started_at)
-    arrived = {key: operation.details.get(key) for key in ("bytes", "of")}
-    return {"operation": operation.id, "step": operation.step, "started_at": started, **arrived}
+    arrived = (cast("int | None", operation.details.get(key)) for key in ("bytes", "of"))
+    return wire.Fetch(operation.id, operation.step, stamp_of(operation.started_at), *arrived)
 
 
 def _tier(
     topology: Topology, spec: TierSpec, facts: Facts, now: Instant, clocks: list[tuple[Stay, float]]
-) -> dict[str, Any]:
+) -> wire.Tier:
     state = facts.tiers.get(spec.name) or TierState(spec.name)
     current, previous = state.current, state.previous
     before = topology.predecessor(spec.name)
@@ -109,35 +127,36 @@ def _tier(
     )
     frozen = frozen_until(topology.freezes, spec.name, now.at)
     lock = facts.locks.get(spec.name)
-    return {
-        "name": spec.name,
-        "provisioned": spec.provisioned,
-        "predecessor": before and before.name,
-        "status": _status(spec, state, holder),
-        "current_version": current and current.version,
-        "previous_version": previous and previous.version,
-        "sha": current and current.sha,
-        "since": current and stamp(current.entered_at),
-        "burn_in_started_at": current.burn and stamp(current.burn.started_at) if current else None,
-        "gates": [_gate(spec, view, current, clocks) for view in views],
-        "promotable": _promotable(topology, facts, spec, current, judge(spec, current, now)),
-        "lock": _lock(lock) if lock and lock.holds(now.at) else None,
-        "freeze": frozen and {"until": stamp(frozen)},
-        "operation": holder and holder.id,
-        "nodes": [_node(state, node.name, out=node.out) for node in spec.nodes],
-        "marked_bad": sorted(state.marks),
-        "rollback_safe": {} if before is None else _rollback_safe(state, facts.safety),
-        "detail": state.parked or "",
-    }
+    return wire.Tier(
+        name=spec.name,
+        provisioned=spec.provisioned,
+        predecessor=before.name if before else None,
+        status=_status(spec, state, holder),
+        current_version=state.current_version,
+        previous_version=previous.version if previous else None,
+        sha=current.sha if current else None,
+        since=stamp(current.entered_at) if current else None,
+        burn_in_started_at=stamp(current.burn.started_at) if current and current.burn else None,
+        gates=tuple(_gate(spec, view, current, clocks) for view in views),
+        promotable=_promotable(topology, facts, spec, current, judge(spec, current, now)),
+        lock=_lock(lock) if lock and lock.holds(now.at) else None,
+        freeze=wire.Freeze(stamp(frozen)) if frozen else None,
+        operation=holder.id if holder else None,
+        hold=_hold(facts.rollouts, holder),
+        nodes=tuple(_node(state, node.name, out=node.out) for node in spec.nodes),
+        marked_bad=tuple(sorted(state.marks)),
+        rollback_safe={} if before is None else _rollback_safe(state, facts.safety),
+        detail=state.parked or "",
+    )
 
 
-def _rollback_safe(state: TierState, pairs: Pairs) -> dict[str, str]:
+def _rollback_safe(state: TierState, pairs: Pairs) -> dict[str, Safe]:
     """Whether a rollback to the previous version would find a database that it runs on."""
     target = state.previous
     return {target.version: way_back(state, target.version, pairs).safe} if target else {}
 
 
-def _status(spec: TierSpec, state: TierState, holder: Operation | None) -> str:
+def _status(spec: TierSpec, state: TierState, holder: Operation | None) -> Any:
     if state.parked:
         return "degraded"
     if holder:
@@ -157,33 +176,39 @@ def _off(state: TierState, name: str) -> bool:
     return node is None or node.status != "ok" or not node.version == node.observed == state.current_version
 
 
-def _gate(
-    spec: TierSpec, view: GateView, stay: Stay | None, clocks: list[tuple[Stay, float]]
-) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "name": view.name,
-        "kind": view.kind,
-        "outcome": view.outcome,
-        "version": view.version,
-        "at": view.at and stamp(view.at),
-        "seconds": view.seconds,
-        "message": visible(view.message),
-        "operation": view.operation,
-    }
-    if view.kind != "burn_in" or stay is None or view.required_s is None:
+def gate_shown(view: GateView) -> wire.Gate:
+    """A gate as it stood when it was judged."""
+    shown = wire.Gate(
+        name=view.name,
+        kind=view.kind,
+        outcome=view.outcome,
+        version=view.version,
+        at=stamp_of(view.at),
+        seconds=view.seconds,
+        message=visible(view.message),
+        operation=view.operation,
+    )
+    if view.kind != "burn_in" or view.required_s is None:
         return shown
-    elapsed: float | str = view.elapsed_s or 0.0
-    if active_green(spec, stay) and view.outcome != "passed":
-        elapsed = f"{_ELAPSED}{len(clocks)}"
-        clocks.append((stay, view.required_s))
-        shown["message"] = f"of {span(view.required_s)}"
-    ready = view.ready_at and stamp(view.ready_at)
-    return {**shown, "required_s": view.required_s, "elapsed_s": elapsed, "ready_at": ready}
+    return replace(
+        shown, required_s=view.required_s, elapsed_s=view.elapsed_s or 0.0, ready_at=stamp_of(view.ready_at)
+    )
+
+
+def _gate(spec: TierSpec, view: GateView, stay: Stay | None, clocks: list[tuple[Stay, float]]) -> wire.Gate:
+    """A burn-in that goes on is filled in when it is sent."""
+    shown = gate_shown(view)
+    ticks = view.kind == "burn_in" and view.required_s is not None and view.outcome != "passed"
+    if stay is None or view.required_s is None or not ticks or not active_green(spec, stay):
+        return shown
+    marker = cast("float", f"{_ELAPSED}{len(clocks)}")  # it leaves as the number that takes its place
+    clocks.append((stay, view.required_s))
+    return replace(shown, elapsed_s=marker, message=f"of {span(view.required_s)}")
 
 
 def _promotable(
     topology: Topology, facts: Facts, spec: TierSpec, current: Stay | None, views: tuple[GateView, ...]
-) -> dict[str, Any]:
+) -> wire.Promotable:
     """What keeps the current version here: gates that are not green, and a mark on the way to the next tier."""
     after = topology.successor(spec.name)
     blocking = [v.name for v in views if v.outcome != "passed"]
@@ -192,34 +217,23 @@ def _promotable(
     if current and current.version in marked:
         blocking.append("version_marked_bad")
     ready = after is not None and current is not None and spec.provisioned and not blocking
-    return {"ready": ready, "to": after and after.name, "blocking": blocking}
+    return wire.Promotable(ready, after.name if after else None, tuple(blocking))
 
 
-def _lock(lock: Lock) -> dict[str, Any]:
-    return {
-        "actor": visible(lock.actor),
-        "reason": visible(lock.reason),
-        "at": stamp(lock.at),
-        "expires": lock.expires and stamp(lock.expires),
-    }
+def _lock(lock: Lock) -> wire.Lock:
+    return wire.Lock(visible(lock.actor), visible(lock.reason), stamp(lock.at), stamp_of(lock.expires))
 
 
-def _node(state: TierState, name: str, *, out: bool) -> dict[str, Any]:
+def _hold(rollouts: Mapping[int, Rollout], holder: Operation | None) -> wire.Hold | None:
+    rollout = rollouts.get(holder.id) if holder else None
+    held = tuple(n.name for n in rollout.nodes if n.doing is Step.HOLD) if rollout else ()
+    return wire.Hold(held, rollout.hold_s) if rollout and held else None
+
+
+def _node(state: TierState, name: str, *, out: bool) -> wire.Node:
     node = state.nodes.get(name)
-    shown = {
-        "name": name,
-        "version": None,
-        "observed": None,
-        "reachable": True,
-        "status": "empty",
-        "detail": "",
-    }
+    shown = wire.Node(name, None, None, reachable=True, status="empty", detail="")
     if node is not None:
-        shown |= {
-            "version": node.version,
-            "observed": node.observed,
-            "reachable": node.reachable,
-            "status": node.status if node.version or node.status != "ok" else "empty",
-            "detail": visible(node.detail),
-        }
-    return {**shown, "status": "out"} if out else shown
+        status = node.status if node.version or node.status != "ok" else "empty"
+        shown = wire.Node(name, node.version, node.observed, node.reachable, status, visible(node.detail))
+    return replace(shown, status="out") if out else shown

@@ -194,9 +194,17 @@ class TokenSpec(Struct, frozen=True):
 
 
 class NotifySpec(Struct, frozen=True):
+    """Exactly one of `url` and `command`; `name` says where it had got to, over restarts and reloads."""
+
+    name: str
     on: tuple[str, ...]
     url: str | None = None
     command: Command | None = None
+    secret: str | None = None
+
+    def __repr__(self) -> str:
+        """Its URL, its secret and often its command are nobody's business."""
+        return f"NotifySpec({self.name!r})"
 
 
 class DaemonSpec(Struct, frozen=True):
@@ -214,3 +222,7 @@ class DaemonSpec(Struct, frozen=True):
     log_format: Literal["text", "json"] = "text"
     tokens: tuple[TokenSpec, ...] = ()
     notify: tuple[NotifySpec, ...] = ()
+
+    def __repr__(self) -> str:
+        """`scratch_db_url` may hold a password."""
+        return f"DaemonSpec({self.host}:{self.port})"

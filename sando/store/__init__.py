@@ -14,8 +14,10 @@ import msgspec
 import peewee as pw
 
 from sando.failpoints import reached_each
+from sando.model.claim import KEPT, MOST, Claim
 from sando.model.errors import StoreUnavailable
 from sando.model.events import Event
+from sando.model.operation import Operation
 from sando.model.policy import Lock
 from sando.model.record import Fact, Unset
 from sando.model.release import Release
@@ -25,6 +27,7 @@ from sando.model.tier import TierState
 from sando.store.copy import copy_store
 from sando.store.reading import Reader, StoreRefusedError
 from sando.store.schema import ROWS, SCHEMA, TABLES, bind
+from sando.store.upgrade import add_columns, fill, put_deploy
 
 __all__ = ["Store", "StoreRefusedError"]
 
@@ -81,7 +84,9 @@ class Store(Reader):
         if version:
             copy_store(self.path, Path(f"{self.path}.schema-{version}"))
         with self._db.atomic("IMMEDIATE"):
+            add_columns(self._db, version)
             self._db.create_tables([bind(m, self._db) for m in TABLES])
+            fill(self._db, version)
             self._db.pragma("user_version", SCHEMA)
 
     def close(self) -> None:
@@ -103,7 +108,8 @@ class Store(Reader):
             told = tuple(e for e in (self._put(v) for v in values) if e is not None)
             reached_each("commit", (e.type for e in told))
         reached_each("committed", (e.type for e in told))
-        self.revision += 1
+        with self._numbering:  # it must never be seen to go back
+            self.revision += 1
         return told
 
     def _put(self, value: Any) -> Event | None:
@@ -118,6 +124,12 @@ class Store(Reader):
                 )
             case Release():
                 self._put_release(value)
+            case Operation():
+                self._put_row(value)
+                put_deploy(self._db, value)
+            case Claim():
+                self._put_row(value)
+                self._forget_claims(value)
             case TierState():  # its stays are rows of their own, saved beside it by whoever changed them
                 self._put_row(msgspec.structs.replace(value, stays=()))
             case _:
@@ -143,6 +155,15 @@ class Store(Reader):
             " DO UPDATE SET sha = excluded.sha, green = excluded.green, body = excluded.body",
             (release.version, release.sha, release.green, _encode(release)),
         )
+
+    def _forget_claims(self, claim: Claim) -> None:
+        """They are kept by age, and by count of each actor."""
+        self._db.execute_sql("DELETE FROM claim WHERE at <= ?", ((claim.at - KEPT).timestamp(),))
+        sql = (
+            "DELETE FROM claim WHERE actor = ?1 AND at <= (SELECT at FROM claim WHERE actor = ?1"
+            " ORDER BY at DESC LIMIT 1 OFFSET ?2)"
+        )
+        self._db.execute_sql(sql, (claim.actor, MOST))
 
     def forget_events(self, before: datetime, most: int, least: int) -> int:
         """Removes the oldest events: those before the time, and what is beyond `most`; the newest `least` stay.

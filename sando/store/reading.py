@@ -3,12 +3,15 @@
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
 import peewee as pw
 
+from sando.model import wire
 from sando.model.backup import BACKUP, RESTORED, TRIES, LastGood, Restored, Tries
+from sando.model.claim import Claim
 from sando.model.errors import SandoError, StoreUnavailable
 from sando.model.events import Event
 from sando.model.gates import GateRun
@@ -19,6 +22,7 @@ from sando.model.rollout import Rollout
 from sando.model.safety import Pairs
 from sando.model.stay import BurnReset, Stay
 from sando.model.tier import TierState
+from sando.store.dora import dora
 
 T = TypeVar("T")
 
@@ -29,6 +33,7 @@ _decoders: dict[type, msgspec.json.Decoder[Any]] = {
     for kind in (
         LastGood,
         BurnReset,
+        Claim,
         Event,
         GateRun,
         Lock,
@@ -140,6 +145,15 @@ class Reader:
     def last_seq(self) -> int:
         return int(self._rows("SELECT max(seq) FROM event")[0][0] or 0)
 
+    def dora(self, tiers: tuple[str, ...], since: datetime, until: datetime, days: int) -> wire.Dora:
+        """The four numbers of each tier, of what ended after `since` and up to `until`."""
+        with self.reading():
+            return dora(lambda sql, asked: list(self._db.execute_sql(sql, asked)), tiers, since, until, days)
+
+    def claim(self, key: str) -> Claim | None:
+        """What was answered to a request with an Idempotency-Key, by the digest of actor and key."""
+        return _first(self._values(Claim, "SELECT body FROM claim WHERE key = ?", key))
+
     # -- releases ------------------------------------------------------------------------------------------
 
     def release(self, version: str) -> Release | None:
@@ -189,6 +203,11 @@ class Reader:
             stays = self._values(Stay, sql, name, recent)
         resets = self._values(BurnReset, "SELECT body FROM burn_reset WHERE tier = ?", name)
         return msgspec.structs.replace(state, stays=tuple(reversed(stays))).with_resets(tuple(resets))
+
+    def last_stay(self, tier: str, version: str) -> Stay | None:
+        """The one by which a version is judged there."""
+        sql = "SELECT body FROM stay WHERE version = ? AND tier = ? ORDER BY n DESC LIMIT 1"
+        return _first(self._values(Stay, sql, version, tier))
 
     def locks(self) -> list[Lock]:
         return self._values(Lock, "SELECT body FROM lock ORDER BY tier")

@@ -9,6 +9,7 @@ from typing import Any
 
 import peewee as pw
 
+from sando.model.claim import Claim
 from sando.model.gates import GateRun
 from sando.model.operation import Operation
 from sando.model.policy import Lock
@@ -16,9 +17,10 @@ from sando.model.rollout import Rollout
 from sando.model.safety import Safety
 from sando.model.stay import BurnReset, Stay
 from sando.model.tier import TierState
+from sando.store.deploys import DeployRow
 
-SCHEMA = 2
-"""2: `safety`. A newer schema has more tables, and no other ones; those that a file lacks are made."""
+SCHEMA = 3
+"""2: `safety`. 3: `claim`, `deploy`, and the version of a stay; see `upgrade`."""
 
 
 class Row(pw.Model):
@@ -44,7 +46,7 @@ class EventRow(Row):
 
 class OperationRow(Row):
     id = pw.IntegerField(primary_key=True)
-    kind = pw.TextField()
+    kind = pw.TextField(index=True)
     tier = pw.TextField()
     status = pw.TextField(index=True)
 
@@ -81,10 +83,12 @@ class StayRow(Row):
     tier = pw.TextField()
     n = pw.IntegerField()
     popped = pw.BooleanField()
+    version = pw.TextField(null=True)
 
     class Meta:
         table_name = "stay"
         primary_key = pw.CompositeKey("tier", "n")
+        indexes = ((("version", "tier", "n"), False),)
 
 
 class GateRunRow(Row):
@@ -124,6 +128,16 @@ class SafetyRow(Row):
         primary_key = pw.CompositeKey("new", "old")
 
 
+class ClaimRow(Row):
+    key = pw.TextField(primary_key=True)
+    actor = pw.TextField()
+    at = pw.FloatField(index=True)  # seconds since the epoch
+
+    class Meta:
+        table_name = "claim"
+        indexes = ((("actor", "at"), False),)
+
+
 TABLES = (
     MetaRow,
     EventRow,
@@ -136,6 +150,8 @@ TABLES = (
     LockRow,
     BurnResetRow,
     SafetyRow,
+    ClaimRow,
+    DeployRow,
 )
 
 
@@ -150,7 +166,7 @@ ROWS: dict[type, tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
         lambda o: (o.id, o.kind, o.tier, o.status),
     ),
     Rollout: (_put("rollout", "operation"), lambda r: (r.operation,)),
-    Stay: (_put("stay", "tier", "n", "popped"), lambda s: (s.tier, s.n, s.popped)),
+    Stay: (_put("stay", "tier", "n", "popped", "version"), lambda s: (s.tier, s.n, s.popped, s.version)),
     GateRun: (
         _put("gate_run", "operation", "tier", "gate", "attempt"),
         lambda g: (g.operation, g.tier, g.gate, g.attempt),
@@ -159,6 +175,7 @@ ROWS: dict[type, tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
     BurnReset: (_put("burn_reset", "tier", "n"), lambda b: (b.tier, b.n)),
     Safety: (_put("safety", "new", "old", "safe"), lambda s: (s.new, s.old, s.safe)),
     TierState: (_put("tier", "name"), lambda t: (t.name,)),
+    Claim: (_put("claim", "key", "actor", "at"), lambda c: (c.key, c.actor, c.at.timestamp())),
 }
 """Of a value: the statement that writes its row, and the columns beside its body."""
 

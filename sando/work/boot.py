@@ -72,7 +72,9 @@ def boot(
     )
     drop = cancel.on_cancel(lambda: running.ask_end(TERM_GRACE_S))
     try:
-        verdict = _serves(trial, probe, settle_s, timeout_s) or _ends(trial)
+        verdict = _serves(trial, probe, settle_s, timeout_s) or _ends(
+            trial, "served" if probe else "stayed up"
+        )
     finally:
         drop()
         running.end(TERM_GRACE_S)
@@ -157,16 +159,16 @@ def _died(ended: Exit, when: str) -> Verdict:
     return Verdict(passed=False, message=f"ended by itself {when}: {ended}{hint}")
 
 
-def _ends(trial: _Trial) -> Verdict:
+def _ends(trial: _Trial, did: str) -> Verdict:
     begun = time.monotonic()
     ended = trial.running.end(TERM_GRACE_S)
     took = time.monotonic() - begun
     if ended.signal == signal.SIGKILL or took >= TERM_GRACE_S:
         return Verdict(
-            passed=False, message=f"served, but did not end within {TERM_GRACE_S:g}s of SIGTERM: killed"
+            passed=False, message=f"{did}, but did not end within {TERM_GRACE_S:g}s of SIGTERM: killed"
         )
     return Verdict(
-        passed=True, message=f"served, and ended {took:.1f}s after SIGTERM", facts={"end_s": round(took, 3)}
+        passed=True, message=f"{did}, and ended {took:.1f}s after SIGTERM", facts={"end_s": round(took, 3)}
     )
 
 

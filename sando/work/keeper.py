@@ -2,7 +2,7 @@
 
 A keeper is the child subreaper of its job alone: whatever double-forks or leaves its session comes back to it, and
 it kills all of it on "end", when the leader has ended, and when the daemon's end of the socket closes. Nothing but
-the standard library and `descendants`: a bare Python runs this too.
+the standard library, `cell` and `descendants`: a bare Python runs this too.
 """
 
 import contextlib
@@ -16,17 +16,23 @@ import socket
 import struct
 import subprocess
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from sando.work.cell import Cell, oom_file, oom_kills
 from sando.work.descendants import Proc, send, slay, tree
 
 LINGER_S = 0.3  # what ends by itself shortly after the leader (a `tee`) is not counted as left behind
 LEFT_GRACE_S = 2.0
 KILL_LIMIT_S = 30.0  # a process that SIGKILL does not end by then is named as stuck
 SIZE = struct.Struct("!Q")
+OOM_ADJ = 500  # of 1000: where memory runs out, builds go before the daemon and before services
+OOM_TRIES = 25
 FOLDER = "{folder}"
 """Stands in argv and environment for the folder of the request, by a descriptor: its path may be closed to the account."""
 
+_SET_DUMPABLE = 4
 _SET_NAME = 15
 _SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -41,6 +47,7 @@ class Reaper:
         self.pulse, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         self.poll.register(self.pulse, select.POLLIN)
+        _libc.prctl(_SET_DUMPABLE, 0, 0, 0, 0)  # a fork of the daemon has the daemon's environment to be read
         _libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         _libc.prctl(_SET_NAME, name, 0, 0, 0)
 
@@ -70,12 +77,52 @@ def _never_fork() -> None:
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
+@contextlib.contextmanager
+def _first_to_die() -> Iterator[bool]:
+    """What is started now inherits a higher oom_score_adj; the keeper goes back to its own. False: it may not do so.
+
+    The files of a process that may not be looked into are root's, and a keeper is as closed as the daemon was.
+    """
+    before = _oom_adj()
+    raised = _set_oom_adj("self", before + OOM_ADJ)
+    try:
+        yield raised
+    finally:
+        if raised:
+            _set_oom_adj("self", before)
+
+
+def _oom_adj() -> int:
+    with contextlib.suppress(OSError, ValueError):
+        return int(Path("/proc/self/oom_score_adj").read_text())
+    return 0
+
+
+def _set_oom_adj(pid: int | str, value: int) -> bool:
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/oom_score_adj").write_text(str(min(1000, value)))
+        return True
+    return False
+
+
+def _raise_oom_adj(pid: int) -> None:
+    """Of a leader that has begun just now: for a moment it is still as closed as its keeper, before it starts anything."""
+    value = _oom_adj() + OOM_ADJ
+    for _ in range(OOM_TRIES):
+        if _set_oom_adj(pid, value):
+            return
+        time.sleep(0.0002)
+
+
 class Keeper(Reaper):
     """One job: start its leader, wait for its end or for the order to end it, leave nothing of it alive."""
 
-    def __init__(self, sock: int) -> None:
+    def __init__(self, sock: int, place: Path | None = None) -> None:
         super().__init__(b"sando-keeper")
         self.sock = socket.socket(fileno=sock)
+        self.cell = Cell(place, os.getpid()) if place else None
+        self.oom_file = oom_file()
+        self.oom_kills = 0
         self.output = -1
         self.input = subprocess.DEVNULL
         self.leader = 0
@@ -84,6 +131,8 @@ class Keeper(Reaper):
         self.orphaned = False  # the daemon is gone
 
     def run(self) -> None:
+        if self.cell:
+            self.cell.enter()
         request = self._request()
         if request is None or not self._start(request):
             return
@@ -95,7 +144,8 @@ class Keeper(Reaper):
         self._kill()
         code = None if self.status is None else os.waitstatus_to_exitcode(self.status)
         stuck = [] if self.childless else [p.name for p in tree(os.getpid())]
-        self._answer(exit=code, left=[p.name for p in left], stuck=stuck)
+        starved = oom_kills(self.oom_file) - self.oom_kills
+        self._answer(exit=code, left=[p.name for p in left], stuck=stuck, oom=starved)
 
     def reaped(self, pid: int, status: int) -> None:
         if pid == self.leader:
@@ -115,22 +165,24 @@ class Keeper(Reaper):
     def _start(self, request: dict[str, Any]) -> bool:
         folder = request.get("folder")
         given: list[int] = []
+        self.oom_kills = oom_kills(self.oom_file)
         try:
             given += [os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)] if folder else []
             path = f"/proc/self/fd/{given[0]}" if given else FOLDER
-            leader = subprocess.Popen(
-                [word.replace(FOLDER, path) for word in request["argv"]],
-                cwd=request["cwd"],
-                env={name: value.replace(FOLDER, path) for name, value in request["env"].items()},
-                stdin=self.input,
-                stdout=self.output,
-                stderr=self.output,
-                start_new_session=True,
-                umask=0o022,
-                pass_fds=given,
-                preexec_fn=_never_fork if request.get("alone") else None,  # noqa: PLW1509  (there are no threads here)
-                **request.get("account", {}),
-            )
+            with _first_to_die() as inherited:
+                leader = subprocess.Popen(
+                    [word.replace(FOLDER, path) for word in request["argv"]],
+                    cwd=request["cwd"],
+                    env={name: value.replace(FOLDER, path) for name, value in request["env"].items()},
+                    stdin=self.input,
+                    stdout=self.output,
+                    stderr=self.output,
+                    start_new_session=True,
+                    umask=0o022,
+                    pass_fds=given,
+                    preexec_fn=_never_fork if request.get("alone") else None,  # noqa: PLW1509  (there are no threads here)
+                    **request.get("account", {}),
+                )
         except (OSError, ValueError) as error:
             number = getattr(error, "errno", None) or 0
             where = {request["cwd"]: "cwd", folder: "fork"}.get(
@@ -143,6 +195,10 @@ class Keeper(Reaper):
                 os.close(fd)
         leader.returncode = 0  # reaped here, not by subprocess
         self.leader = leader.pid
+        if not inherited:
+            _raise_oom_adj(leader.pid)
+        if self.cell:
+            self.cell.leave()
         self._answer(pid=leader.pid, keeper=os.getpid())
         return True
 
@@ -193,6 +249,8 @@ class Keeper(Reaper):
     def _kill(self) -> None:
         until = time.monotonic() + KILL_LIMIT_S
         while not self.childless and time.monotonic() < until:
+            if self.cell and self.cell.held:
+                self.cell.kill()
             slay(os.getpid())
             self._turn(0.005)
 

@@ -140,8 +140,8 @@ tell() {
     2??)
         case $answer in
         *'"already_built"'*)
+            # Also a quick build that was over before this asked: its output is there for who wants to follow.
             say "$sha is built already${version:+ ($version)}"
-            id=''
             ;;
         *) tell_build ;;
         esac
@@ -173,11 +173,11 @@ wants_to_follow() {
 # The log until it ends, then the outcome; `wait` holds the answer until there is one.
 follow() {
     if command -v curl >/dev/null 2>&1; then
-        curl -q -s -f -N -K - --noproxy '*' "$url/operations/$id/log?follow=1" <<END
+        curl -q -s -f -N -K - --noproxy '*' "$url/operations/$id/log?follow=1&visible=1" <<END
 $header
 END
     else
-        python_fetch GET "/operations/$id/log?follow=1" 0
+        python_fetch GET "/operations/$id/log?follow=1&visible=1" 0
     fi
     while
         ask GET "/operations/$id?wait=30" 40

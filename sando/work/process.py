@@ -239,7 +239,9 @@ class Keepers:
 
 def _hung_up(sock: socket.socket) -> bool:
     """Whether a waiting keeper is gone: it says nothing before it has a job, so there is nothing to read but its end."""
-    return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()  # select() cannot look at a descriptor above 1023
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class _Watch:

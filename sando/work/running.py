@@ -28,19 +28,27 @@ class Exit:
     left_behind: int = 0
     ended: bool = False
     """We ended it: then its signal is ours."""
+    oom: int = 0
+    """How many processes the kernel killed for lack of memory while it ran: of the whole service, or machine."""
 
     @property
     def ok(self) -> bool:
         return self.code == 0
 
     def __str__(self) -> str:
+        starved = self.oom and not self.ok and not self.ended
         if self.signal is None:
-            return f"exit status {self.code}"
+            killed = f"{self.oom} process" + ("" if self.oom == 1 else "es")
+            return f"exit status {self.code}" + (
+                f" (out of memory: the kernel killed {killed})" if starved else ""
+            )
         try:
             name = signal.Signals(self.signal).name
         except ValueError:
             name = f"signal {self.signal}"
         strange = self.signal == signal.SIGKILL and not self.ended
+        if strange and starved:
+            return f"killed by the kernel: out of memory ({name})"
         return f"killed by {name}" + (" (nobody here sent it: out of memory?)" if strange else "")
 
 
@@ -174,7 +182,7 @@ class Running:
             code, left = answer["exit"], answer["left"]
             self.stuck = tuple(answer["stuck"])
             number = -code if code is not None and code < 0 else None
-            self._exit = Exit(None if number else code, number, len(left), self._asked)
+            self._exit = Exit(None if number else code, number, len(left), self._asked, answer.get("oom", 0))
         if left:
             self._log.say(f"{_count(left)} left behind, killed: {_names(left)}")
         if self.stuck:

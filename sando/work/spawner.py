@@ -1,6 +1,6 @@
 """The process that forks keepers, single-threaded and itself forked early; it never runs a command.
 
-Nothing but the standard library and `keeper`: a bare Python runs this too, where a fork of the daemon is no longer
+Nothing but the standard library, `cell` and `keeper`: a bare Python runs this too, where a fork of the daemon is no longer
 safe.
 """
 
@@ -15,6 +15,7 @@ import socket
 import time
 from typing import NoReturn
 
+from sando.work.cell import Cell, delegated
 from sando.work.descendants import slay
 from sando.work.keeper import KILL_LIMIT_S, Keeper, Reaper
 
@@ -30,6 +31,7 @@ class Spawner(Reaper):
         super().__init__(b"sando-spawner")
         self.sock = socket.socket(fileno=sock)
         self.keepers: dict[int, int] = {}
+        self.place = delegated()
 
     def run(self) -> None:
         self.poll.register(self.sock, select.POLLIN)
@@ -43,9 +45,14 @@ class Spawner(Reaper):
         copy = self.keepers.pop(pid, None)
         if copy is None:
             return
+        cell = Cell(self.place, pid) if self.place else None
+        if cell and status:
+            cell.kill()
         until = time.monotonic() + KILL_LIMIT_S
         while status and slay(os.getpid(), self.keepers) and time.monotonic() < until:
             time.sleep(0.005)
+        if cell:
+            cell.remove()
         os.close(copy)
 
     def _serve(self) -> bool:
@@ -77,7 +84,7 @@ class Spawner(Reaper):
                 os.close(other)
             os.setsid()
             os.set_inheritable(sock, False)
-            Keeper(sock).run()
+            Keeper(sock, self.place).run()
             status = 0
         finally:
             os._exit(status)
@@ -115,5 +122,12 @@ def _default_signals() -> None:
     for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD):
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+        signal.SIGQUIT,
+        signal.SIGUSR1,
+        signal.SIGCHLD,
+    ):
         signal.signal(number, lambda _number, _frame: None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from sando.failpoints import reached
 from sando.model.ahead import Ahead
 from sando.model.backup import Arriving, Fetched
+from sando.model.builds import pushed_at
 from sando.model.errors import ConfigError, WorkError
 from sando.model.gates import Verdict
 from sando.model.names import is_version
@@ -82,7 +83,7 @@ class Workbench:
     ) -> Release:
         said = operation.details
         commit = git.Commit(operation.sha or "", str(said.get("author", "")), str(said.get("subject", "")))
-        order = Order(operation.id, commit, operation.created_at, taken)
+        order = Order(operation.id, commit, pushed_at(operation), taken)
         with self._in_checkout:  # a tidy that has just begun takes some milliseconds
             return build(self._shop(topology), order, OpLog(self.log_path(operation.id)), cancel)
 

@@ -232,3 +232,17 @@ def test_who_asks_for_what_is_recorded_waits_three_seconds_for_a_node_that_hangs
     stage.advance(3.0)
     assert isinstance(reply.given, Refusal)
     assert reply.given.code == "already_current"
+
+
+def test_a_repair_looks_at_the_other_nodes_too(stage: Stage) -> None:
+    """One node is known to lack the version; what was done to another meanwhile is found before anything is promised."""
+    stage.world.node("b", "b-1").current = "0.9"
+    stage.advance(LOOK_S)
+    stage.finish_all()
+    stage.world.node("b", "b-2").current = "0.8"
+    reply = stage.tell(Promote("b", OLD))
+    stage.finish_all()
+    assert isinstance(reply.given, Accepted)
+    assert [n.name for n in reply.given.operation.nodes] == ["b-1", "b-2"]
+    assert stage.world.links("b") == {"b-1": OLD, "b-2": OLD}
+    assert stage.tier("b")["status"] == "steady"

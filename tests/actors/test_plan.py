@@ -19,7 +19,7 @@ from sando.model.topology import BackupSpec, FreezeSpec
 from sando.work.outcome import Failed
 from tests.actors.steps import built, promoted, steps, up_to
 from tests.factories import CARGO, CONFIRM, DAY, REHEARSAL, sha, tier, topology
-from tests.harness import Stage
+from tests.harness import Stage, as_read
 
 JOBS = ("/plan/", "/verify/", "/look/")
 
@@ -50,8 +50,7 @@ def planned(stage: Stage, wish: Promote | Rollback) -> dict[str, Any]:
     assert (stage.store.last_seq(), stage.store.operations(limit=1000), stage.store.revision) == before
     answer = reply.given
     assert not isinstance(answer, Refusal), answer
-    body: dict[str, Any] = answer.body
-    return body
+    return as_read(answer)
 
 
 def not_planned(stage: Stage, wish: Promote | Rollback) -> tuple[int, str]:
@@ -158,7 +157,7 @@ def test_a_look_outside_that_fails_is_told_as_the_act_would_tell_it(stage: Stage
     stage.told(Confirm("a"))
     reply = stage.tell(Plan(Promote("b", hotfix=True)))
     stage.finish("/plan/", Failed(WorkError("internal", "disk I/O error", errored=True)))
-    assert reply.given.body["code"] == "release_corrupt"
+    assert reply.given.body.code == "release_corrupt"
     reply = stage.tell(Promote("b", hotfix=True))
     stage.finish("/verify/", Failed(WorkError("internal", "disk I/O error", errored=True)))
     assert reply.given.code == "release_corrupt"
@@ -170,7 +169,7 @@ def test_what_is_current_is_looked_for_on_the_nodes_first_as_the_act_does(stage:
     stage.advance(2.0)
     reply = stage.tell(Plan(Promote("a")))
     stage.finish_all(*JOBS)
-    plan = reply.given.body
+    plan = as_read(reply.given)
     assert (plan["ready"], plan["kind"]) == (True, "repair")
     assert [(n["name"], n["observed"], n["does"]) for n in plan["nodes"]] == [("a-1", "1.0", "switch")]
     assert [e.type for e in stage.events("DriftDetected")] == ["DriftDetected"]
@@ -189,8 +188,8 @@ def test_while_a_promotion_is_checked_the_plan_waits_and_then_finds_the_tier_bus
     assert [p.given for p in plans] == [None, None]
     stage.finish_all(*JOBS)
     assert act.given.operation.id
-    assert [p.given.body["code"] for p in plans] == ["tier_busy", "tier_busy"]
-    assert {p.given.body["operation"] for p in plans} == {act.given.operation.id}
+    assert [p.given.body.code for p in plans] == ["tier_busy", "tier_busy"]
+    assert {p.given.body.operation for p in plans} == {act.given.operation.id}
 
 
 @pytest.mark.parametrize(
@@ -244,7 +243,7 @@ def test_the_plan_of_a_rollback_is_what_the_rollback_does(stage: Stage) -> None:
 
 def test_a_rollback_on_the_build_tier_only_moves_the_pointer(stage: Stage) -> None:
     plan = planned(stage, Rollback("mm"))
-    assert (plan["ready"], plan["kind"], plan["to"], plan["nodes"]) == (True, "pointer", "1.0", ())
+    assert (plan["ready"], plan["kind"], plan["to"], plan["nodes"]) == (True, "pointer", "1.0", [])
 
 
 def test_a_rollback_that_stops_a_promotion_is_planned_as_such_and_stops_nothing(stage: Stage) -> None:

@@ -14,6 +14,8 @@ from actors.messages import (
     Rollback,
     RunGate,
 )
+from sando.model import wire
+from sando.model.answers import Told
 from sando.model.operation import Status
 from tests.actors.steps import built, up_to
 from tests.factories import CONFIRM, SMOKE, sha, tier, topology
@@ -31,7 +33,7 @@ def stage(stage_of: Callable[..., Stage]) -> Stage:
 def test_an_idle_sandod_is_drained_at_once(stage: Stage) -> None:
     reply = stage.shut_down()
     stage.drain()
-    assert getattr(reply.given, "body", None) == {"drained": True}
+    assert reply.given == Told(wire.Drained())
     assert stage.events()[-1].type == "DaemonStopping"
 
 

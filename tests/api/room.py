@@ -1,6 +1,7 @@
 """What stands around the HTTP side in its tests: a store in memory, somebody who answers commands, a real server."""
 
 import contextlib
+import dataclasses
 import itertools
 import socket
 import threading
@@ -9,22 +10,30 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic, sleep
 
-import falcon.testing
 import msgspec
 from msgspec.structs import replace
-from simple_websocket import Client
+from simple_websocket import Client as WebSocket
 
+from actors import messages as m
 from api.app import create_app
 from api.board import Board
 from api.collaborators import Collaborators
+from api.routes import AT_ONCE
 from api.server import Server
-from sando.model.answers import Accepted
+from sando.model import wire
+from sando.model.answers import Accepted, Answer, Told, holds
+from sando.model.claim import Claim
 from sando.model.clock import Instant, stamp
 from sando.model.errors import StoreUnavailable
 from sando.model.events import Event
+from sando.model.forecast import Forecast, bare
+from sando.model.gates import GateRun
 from sando.model.operation import Operation, Status
 from sando.model.release import FileEntry, Manifest, Release
-from sando.model.topology import TokenSpec
+from sando.model.tier import TierState
+from sando.model.topology import TokenSpec, Topology
+from tests import factories
+from tests.api.conforming import Client
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 250_000, tzinfo=UTC)
 HOST = "127.0.0.1:7766"
@@ -49,13 +58,48 @@ def a_release(version: str) -> Release:
     )
 
 
+USUAL = object()
+
+
+def usual_answer(message) -> Answer:
+    """What an act of this kind is answered with when all is well."""
+    at = stamp(NOON)
+    match message:
+        case m.Confirm(tier, version) | m.Reject(tier, version):
+            outcome = "passed" if isinstance(message, m.Confirm) else "failed"
+            said = wire.Confirmation(
+                tier, version or "0.8.2", "manual_confirm", outcome, message.actor, "", at
+            )
+            return Told(said)
+        case m.LockTier(tier, reason):
+            return Told(wire.Locked((tier,), message.actor, at, reason, None))
+        case m.UnlockTier(tier):
+            return Told(wire.Unlocked((tier,)))
+        case m.Reload():
+            return Told(wire.Reloaded((), (), (), ()))
+        case m.Plan(wish):
+            return Told(a_plan(wish))
+        case _:
+            return Accepted(an_operation(44))
+
+
+def a_plan(wish) -> Forecast:
+    act = "promote" if isinstance(wish, m.Promote) else "rollback"
+    return bare(act, wish.tier, holds("lock", f"tier {wish.tier} is not locked"), wish.version)
+
+
+def as_read(value):
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
 class Picture:
     """A snapshot as the Journal publishes one."""
 
-    def __init__(self, seq: int, **state) -> None:
+    def __init__(self, seq: int, topology: Topology | None = None) -> None:
         self.seq = seq
         self.etag = f'"state-{seq}"'
-        self.state = {"seq": seq, "now": "", "tiers": [], "backup": None} | state
+        self.topology = topology or factories.topology()
+        self.state = as_read(wire.State(seq, "", wire.Daemon("1.0.0", stamp(NOON)), None, (), None, None))
 
     def render(self, now: Instant) -> bytes:
         return msgspec.json.encode(self.state | {"now": stamp(now.at)})
@@ -69,6 +113,10 @@ class Shelf:
         self.kept_releases: list[Release] = []
         self.kept_events: list[Event] = []
         self.kept_safety: dict[tuple[str, str], str] = {}
+        self.kept_tiers: dict[str, TierState] = {}
+        self.kept_runs: dict[int, list[GateRun]] = {}
+        self.kept_claims: dict[str, Claim] = {}
+        self.asked_dora: list[tuple] = []
         self.broken = False
 
     def _look(self) -> None:
@@ -88,6 +136,31 @@ class Shelf:
 
     def release(self, version):
         return next((r for r in self.kept_releases if r.version == version), None)
+
+    def reading(self):
+        return contextlib.nullcontext()
+
+    def tier(self, name, *, recent=None):
+        return self.kept_tiers.get(name) or TierState(name)
+
+    def last_stay(self, tier, version):
+        return self.tier(tier).judged(version)
+
+    def gate_runs(self, operation):
+        return self.kept_runs.get(operation, [])
+
+    def dora(self, *asked):
+        self._look()
+        self.asked_dora.append(asked)
+        return wire.Dora(asked[3], stamp(asked[1]), stamp(asked[2]), ())
+
+    def claim(self, key):
+        self._look()
+        return self.kept_claims.get(key)
+
+    def keep(self, claim):
+        self._look()
+        self.kept_claims[claim.key] = claim
 
     def safety(self, *new):
         return {(of, old): safe for (of, old), safe in self.kept_safety.items() if of in new}
@@ -116,7 +189,7 @@ class Room:
         self.store = Shelf()
         self.board = Board()
         self.told: list = []
-        self.answer: object = Accepted(an_operation(44))
+        self.answer: object = USUAL
         self.logs: dict[int, bytes] = {}
         self.allowed_hosts: list[str] = []
         self.tokens: list[TokenSpec] = []
@@ -133,15 +206,26 @@ class Room:
             listen=("127.0.0.1", 7766),
             allowed_hosts=lambda: self.allowed_hosts,
             tokens=lambda: self.tokens,
+            keep=self._keep,
             answer_within=0.3,
         )
         self.app = create_app(self.given)
-        self.client = falcon.testing.TestClient(self.app, headers={"Host": HOST})
+        self.client = Client(self.app, headers={"Host": HOST})
+
+    def configure(self, **collaborators) -> None:
+        """The same room with other collaborators."""
+        self.given = dataclasses.replace(self.given, **collaborators)
+        self.app = create_app(self.given)
+        self.client = Client(self.app, headers={"Host": HOST})
 
     def _tell(self, message) -> None:
         self.told.append(message)
-        if self.answer is not None:
-            message.reply.answer(self.answer)
+        answer = usual_answer(message) if self.answer is USUAL else self.answer
+        if answer is not None:
+            message.reply.answer(answer)
+
+    def _keep(self, claim) -> None:
+        self.store.keep(claim)
 
     def _read_log(self, operation, offset, limit):
         data = self.logs.get(operation, b"")[offset : offset + limit]
@@ -176,7 +260,7 @@ class Room:
 
 @contextlib.contextmanager
 def serving(room: Room, **settings) -> Iterator[Server]:
-    server = Server(room.app, "127.0.0.1", 0, board=room.board, **settings)
+    server = Server(room.app, "127.0.0.1", 0, board=room.board, at_once=AT_ONCE, **settings)
     server.bind()
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -247,7 +331,7 @@ def unchunked(body: bytes) -> bytes:
         at = end + 4 + size
 
 
-class Listener(Client):
+class Listener(WebSocket):
     """Hears also what came in one packet with the handshake."""
 
     def handshake(self) -> None:
@@ -255,11 +339,11 @@ class Listener(Client):
         self.connected = self._handle_events()
 
 
-def listen_to(server: Server, query: str = "", **options) -> Client:
+def listen_to(server: Server, query: str = "", **options) -> WebSocket:
     return Listener.connect(f"ws://127.0.0.1:{server.port}/events{query}", **options)
 
 
-def hear(client: Client) -> dict:
+def hear(client: WebSocket) -> dict:
     text = client.receive(timeout=20)
     assert text is not None, "no event came"
     return msgspec.json.decode(text)

@@ -29,6 +29,19 @@ HOSTS = [
     ("0x7f.1", False),
     ("10.0.0.1", False),
     ("[::2]", False),
+    ("[0:0:0:0:0:0:0:1]:7766", True),
+    ("[2001:db8::7]", True),
+    ("[2001:DB8:0::0:7]:7766", True),
+    ("[2001:db8::8]", False),
+    ("[2001:db8::7].", False),
+    ("[2001:db8::7]evil.example", False),
+    ("[::ffff:127.0.0.1]", False),
+    ("[fe80::1%25lo]", False),
+    ("2001:db8::7", False),
+    ("ci.example:7766:7766", False),
+    ("ci.example.evil.example", False),
+    ("xn--ci-example", False),
+    ("ci。example", False),
     ("[::1", False),
     ("::1", False),
     ("localhost:port", False),
@@ -41,7 +54,7 @@ HOSTS = [
 @pytest.mark.parametrize("host, allowed", HOSTS)
 @pytest.mark.parametrize("path", ["/state", "/healthz", "/nowhere", "/promote/a"])
 def test_only_hosts_that_are_ours_are_answered(room: Room, host, allowed, path):
-    room.allowed_hosts = ["ci.example"]
+    room.allowed_hosts = ["ci.example", "2001:db8::7"]
     answer = room.client.simulate_get(path, headers={"Host": host})
     assert (answer.status_code != 403) is allowed
     if not allowed:
@@ -68,6 +81,15 @@ ORIGINS = [
     ("https://localhost", False),
     ("http://localhost:7766.evil.example", False),
     ("http://user@localhost:7766", False),
+    ("HTTP://LOCALHOST:7766", True),
+    ("http://[::1]:7766", True),
+    ("http://[0:0::1]:7766", True),
+    ("http://localhost.:7766", False),
+    ("http://localhost:7766/", False),
+    ("http://localhost:07766", False),
+    ("ws://localhost:7766", False),
+    ("https://localhost:7766", True),
+    ("http://[::1", False),
     ("file://", False),
     ("null", False),
     ("http://localhost:7766, http://evil.example", False),

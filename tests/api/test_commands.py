@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 import pytest
 
 from actors import messages as m
-from sando.model.answers import Accepted, Check, Refusal, Told, restarting
+from sando.model.answers import Accepted, Check, Refusal, restarting
 from tests.api.room import Room, an_operation
 
 NEST = b"[" * 60000
+MADE = m.Rebuild | m.Promote | m.Rollback | m.RunGate | m.FetchBackup | m.AbortOperation
 COMMANDS = [
     ("/rebuild", {"sha": "1a2b3c4", "force": True}, m.Rebuild("1a2b3c4", force=True)),
     ("/promote/a", {"version": "0.8.2"}, m.Promote("a", "0.8.2")),
@@ -39,10 +40,11 @@ COMMANDS = [
 def test_a_command_becomes_its_message_and_answers_with_the_operation(room: Room, path, body, message):
     options = {} if body is None else {"json": body}
     answer = room.client.simulate_post(path, **options)
-    assert answer.status_code == 202
     assert room.told == [message]
-    assert answer.json["id"] == 44
-    assert answer.json["log"] == "/operations/44/log"
+    if isinstance(message, MADE):
+        assert (answer.status_code, answer.json["id"], answer.json["log"]) == (202, 44, "/operations/44/log")
+    else:
+        assert answer.status_code == 200
 
 
 def test_an_operation_is_shown_with_every_key_of_the_contract_and_times_in_utc(room: Room):
@@ -56,9 +58,8 @@ def test_an_operation_is_shown_with_every_key_of_the_contract_and_times_in_utc(r
 
 
 def test_an_unlock_is_a_delete_and_answers_what_it_was_told(room: Room):
-    room.answer = Told({"tier": "b", "lock": None})
     answer = room.client.simulate_delete("/lock/b")
-    assert (answer.status_code, answer.json) == (200, {"tier": "b", "lock": None})
+    assert (answer.status_code, answer.json) == (200, {"unlocked": ["b"]})
     assert room.told == [m.UnlockTier("b")]
 
 
@@ -227,7 +228,7 @@ def test_a_lock_needs_a_reason_and_an_end_that_is_still_to_come(room: Room):
     assert room.told == []
 
 
-@pytest.mark.parametrize("wait", ["61", "-1", "x", "1e1", "", "nan", "1&wait=2"])
+@pytest.mark.parametrize("wait", ["61", "-1", "x", "1e2", "", "nan", "1&wait=2"])
 def test_a_bad_wait_is_refused_before_anything_is_done(room: Room, wait):
     answer = room.client.simulate_post("/promote/a", query_string=f"wait={wait}")
     assert (answer.status_code, answer.json["code"], room.told) == (422, "bad_field", [])

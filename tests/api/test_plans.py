@@ -3,10 +3,10 @@
 import pytest
 
 from actors import messages as m
-from sando.model.answers import Refusal, Told
+from sando.model.answers import Refusal, Told, holds
+from sando.model.forecast import bare
 from tests.api.room import Room, a_release
 
-PLAN = {"act": "promote", "ready": True, "checks": [{"check": "lock", "verdict": "ok"}]}
 WISHES = [
     ("/plan/promote/b", m.Promote("b")),
     ("/plan/promote/b?version=0.8.2", m.Promote("b", "0.8.2")),
@@ -23,9 +23,8 @@ WISHES = [
 
 @pytest.mark.parametrize("path, wish", WISHES)
 def test_a_plan_asks_for_what_the_act_would_be_given(room: Room, path, wish):
-    room.answer = Told(PLAN)
     answer = room.client.simulate_get(path)
-    assert (answer.status_code, answer.json) == (200, PLAN)
+    assert (answer.status_code, answer.json["ready"], answer.json["to"]) == (200, True, wish.version)
     assert room.told == [m.Plan(wish)]
 
 
@@ -73,8 +72,9 @@ def test_no_answer_from_inside_says_that_a_plan_changes_nothing(room: Room):
 
 
 def test_half_a_surrogate_in_a_plan_breaks_no_answer(room: Room):
-    room.answer = Told({"checks": [{"detail": "x\ud800y"}]})
-    assert room.client.simulate_get("/plan/promote/b").json["checks"] == [{"detail": "x?y"}]
+    room.answer = Told(bare("promote", "b", holds("marks", "x\ud800y")))
+    (check,) = room.client.simulate_get("/plan/promote/b").json["checks"]
+    assert check["detail"] == "x?y"
 
 
 @pytest.mark.parametrize("path", ["/plan/promote/b", "/plan/rollback/b"])

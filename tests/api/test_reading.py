@@ -6,8 +6,6 @@ import pytest
 
 from tests.api.room import NOON, Picture, Room, a_release, an_event, an_operation
 
-PATHS = ["/state", "/operations", "/releases", "/events", "/metrics", "/healthz", "/nowhere"]
-
 
 def test_the_state_is_the_latest_snapshot_with_the_time_of_now(room: Room):
     room.commit(an_event(1))
@@ -34,12 +32,6 @@ def test_before_the_first_snapshot_the_state_is_503(room: Room):
     room.board._latest = None
     answer = room.client.simulate_get("/state")
     assert (answer.status_code, answer.json["code"]) == (503, "starting")
-
-
-@pytest.mark.parametrize("path", PATHS)
-def test_every_answer_forbids_caching_and_sniffing(room: Room, path):
-    headers = room.client.simulate_get(path).headers
-    assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
 
 
 def test_operations_come_newest_first_in_pages(room: Room):

@@ -152,6 +152,20 @@ def test_what_was_never_published_is_filled_in_from_the_store(room, server):
         assert seqs(client, 6) == [1, 2, 3, 4, 5, 6]
 
 
+def test_what_was_never_published_is_filled_in_where_news_piled_up_too(room, server):
+    streams = server._streams
+    with listening(server) as client:
+        until(lambda: live(server) == 1)
+        streams._wake = lambda: None
+        room.happen(1)
+        room.store.kept_events.extend(an_event(n) for n in range(2, 6))
+        events = room.happen(2)
+        room.board.publish(room.board.latest, events, ())
+        del streams._wake
+        room.happen(1)
+        assert seqs(client, 8) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
 def test_an_event_that_is_published_twice_is_heard_once(room, server):
     with listening(server) as client:
         events = room.happen(2)
@@ -222,6 +236,22 @@ def test_one_that_never_reads_its_replay_is_dropped_too(room, server, monkeypatc
     bad = raw_client(server, "?since=0", SO_RCVBUF=4096)
     until(lambda: server.subscribers == 1)
     until(lambda: any(s.line.finishing for s in list(server._streams._all)))
+    bad.close()
+
+
+def test_one_that_stops_reading_what_is_live_is_dropped_after_a_while_and_not_at_some_ping(
+    room, server, monkeypatch
+):
+    monkeypatch.setattr(websocket, "STALLED_S", 0.2)
+    bad = raw_client(server, SO_RCVBUF=4096)
+    until(lambda: live(server) == 1)
+    stream = next(iter(server._streams._all))
+    while stream.line.size < websocket.MOST_BUFFERED // 3 and not stream.line.finishing:
+        assert room.store.last_seq() < 100_000
+        seq = room.happen(100, text="x" * 900)[-1].seq
+        until(lambda: stream._heard == seq or stream.line.finishing)  # noqa: B023
+    assert stream.line.size < websocket.MOST_BUFFERED
+    until(lambda: stream.line.finishing)
     bad.close()
 
 

@@ -29,6 +29,12 @@ on = ["BuildFailed", "DeployFailed"]
 url = "https://chat.example/hook"
 
 [[notify]]
+name = "pager"
+on = ["*"]
+url = "https://someone:pass@pager.example/hook?key=1"
+secret = "0123456789abcdef"
+
+[[notify]]
 on = ["Rollback"]
 command = ["logger", "sando"]
 """

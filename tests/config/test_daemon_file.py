@@ -35,8 +35,14 @@ def test_every_key_of_the_daemon_file_arrives(tmp_path: Path, daemon_text: str) 
         log_format="json",
         tokens=(TokenSpec("max", "operate", SHA),),
         notify=(
-            NotifySpec(("BuildFailed", "DeployFailed"), url="https://chat.example/hook"),
-            NotifySpec(("Rollback",), command=("logger", "sando")),
+            NotifySpec("webhook-5d675d", ("BuildFailed", "DeployFailed"), url="https://chat.example/hook"),
+            NotifySpec(
+                "pager",
+                ("*",),
+                url="https://someone:pass@pager.example/hook?key=1",
+                secret="0123456789abcdef",
+            ),
+            NotifySpec("command-1b2faf", ("Rollback",), command=("logger", "sando")),
         ),
     )
 
@@ -73,6 +79,13 @@ def test_an_empty_file_says_every_key_that_is_missing_with_an_example(daemon_pro
         ('[[notify]]\non = []\nurl = "http://h/"', "daemon.toml:7: notify[0].on: is an empty list"),
         ('[[notify]]\nurl = "http://h/"', "daemon.toml:6: notify[0].on: missing; add on = ["),
         ('[[notify]]\non = ["Locked"]\nurl = "h"', "daemon.toml:8: notify[0].url: is no http or https URL"),
+        ('[[notify]]\non = ["Locked"]\nurl = "http://h/"\nname = "A b"', "daemon.toml:9: notify.A b.name: is 'A b', no notifier"),
+        ('[[notify]]\non = ["Locked"]\nurl = "http://h/"\nsecret = "short-one"',
+         "daemon.toml:9: notify[0].secret: is shorter than 16 characters"),
+        ('[[notify]]\non = ["Locked"]\nurl = "http://h/"\nsecret = 5', "daemon.toml:9: notify[0].secret: is no text"),
+        ('[[notify]]\non = ["Locked"]\ncommand = "x"\nsecret = "0123456789abcdef"',
+         "daemon.toml:9: notify[0].secret: signs what is sent to a url"),
+        ('[[token]]\nname = "hook"\nscope = "read"\nsha256 = "' + SHA + '"', "daemon.toml:7: token.hook.name: is 'hook', no token"),
     ],
 )  # fmt: skip
 def test_a_wrong_key_is_told_with_its_line(extra: str, said: str, daemon_problems: Problems) -> None:
@@ -139,3 +152,61 @@ def test_a_path_that_is_not_absolute_is_refused(key: str, daemon_problems: Probl
 def test_the_release_store_is_not_the_workdir(daemon_problems: Problems) -> None:
     (found,) = daemon_problems(MINIMAL.replace("/s/releases", "/s/work/"))
     assert found.startswith("daemon.toml:5: release_root: is the workdir too")
+
+
+def test_two_notifiers_of_one_target_need_names(daemon_problems: Problems) -> None:
+    entry = '[[notify]]\non = ["Locked"]\nurl = "http://h/x"\n'
+    (found,) = daemon_problems(MINIMAL + entry + entry)
+    assert found.startswith("daemon.toml:9: notify[1].name: a notifier 'webhook-")
+    assert daemon_problems(MINIMAL + entry + entry + 'name = "second"') == ()
+
+
+def test_a_notifier_without_a_name_has_one_that_stays_and_tells_nothing(tmp_path: Path) -> None:
+    def name(target: str, on: str = "Locked") -> str:
+        path = tmp_path / "daemon.toml"
+        path.write_text(MINIMAL + f'[[notify]]\non = ["{on}"]\n{target}\n')
+        return load_daemon(path).notify[0].name
+
+    first = name('url = "https://chat.example/private"')
+    assert name('url = "https://chat.example/private"', on="Rollback") == first
+    assert name('url = "https://chat.example/other"') != first
+    assert "private" not in first
+    assert name('command = "x"') != name('command = ["x", "y"]')
+
+
+def test_what_is_secret_in_a_spec_is_not_in_its_repr(tmp_path: Path, daemon_text: str) -> None:
+    path = tmp_path / "daemon.toml"
+    path.write_text(daemon_text)
+    spec = load_daemon(path)
+    for text in (repr(spec), repr(spec.notify), f"{spec.notify[1]!r}"):
+        assert not any(word in text for word in ("/hook", "pass", "key=1", "0123456789abcdef", "postgres"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'scratch_db_url = "postgres://you:{}@127.0.0.1:x/scratch"',
+        'scratch_db_url = "postgres:/you:{}@127.0.0.1/scratch"',
+        'scratch_db_url = "postgres://you:{}@127.0.0.1/scratch?host=elsewhere"',
+        'scratch_db_url = "postgres://you:{}@[::1/scratch"',
+        'scratch_db_url = "postgres://you:{} x@127.0.0.1/scratch"',
+        'scratch_db_url = "{}"',
+        "scratch_db_url = postgres://you:{}@127.0.0.1/scratch",
+        'scratch_db_url = ["{}"]',
+        '[[notify]]\non = ["Locked"]\nurl = "ftp://h/{}"',
+        '[[notify]]\non = ["Locked"]\nurl = "http://h:port/{}"',
+        '[[notify]]\non = ["Locked"]\nurl = "http://u:{}@h:port/"',
+        '[[notify]]\non = ["Locked"]\nurl = "http:///{}"',
+        '[[notify]]\non = ["Locked"]\nurl = "http://h/"\nsecret = "{}',
+        "[[notify]]\non = ['Locked']\nurl = 'http://h/'\nsecret = {}",
+        '[[notify]]\non = ["Locked"]\nurl = "http://h/"\nsecret = ["{}"]',
+        '[[token]]\nname = "a"\nscope = "read"\nsha256 = "{}"',
+        '[[token]]\nname = "a"\nscope = "read"\nsha256 = {}',
+        '[[token]]\nname = "a"\nscope = "read"\nsha256 = ["{}"]',
+    ],
+)
+def test_no_problem_quotes_what_may_be_a_secret(line: str, daemon_problems: Problems) -> None:
+    secret = "se-cr3t-of-the-team"
+    found = daemon_problems(MINIMAL + line.replace("{}", secret))
+    assert found
+    assert "cr3t" not in "".join(found)

@@ -166,10 +166,10 @@ def proof(sha256: str, seconds: float = 0.0) -> Restored:
 def test_a_proof_is_of_the_bytes_with_its_sha256_and_the_latest_one_is_shown() -> None:
     shown = backup_shown(SPEC, good(), (proof("00"), proof("00", 60), proof("11", 90)), T0)
     assert shown
-    assert shown["last_restore_ok_at"] == "2026-11-23T12:01:00.000Z"
+    assert shown.last_restore_ok_at == "2026-11-23T12:01:00.000Z"
     none = backup_shown(SPEC, good(), (proof("11"),), T0)
     assert none
-    assert none["last_restore_ok_at"] is None
+    assert none.last_restore_ok_at is None
     assert backup_shown(SPEC, None, (proof("00"),), T0) is None
 
 
@@ -177,7 +177,7 @@ def test_it_is_shown_as_stale_from_its_limit_on() -> None:
     for seconds, stale in ((2 * DAY - 1, False), (2 * DAY, True), (9 * DAY, True)):
         shown = backup_shown(SPEC, good(), (), T0.plus(seconds))
         assert shown
-        assert shown["stale"] is stale
+        assert shown.stale is stale
     unlimited = backup_shown(None, good(), (), T0.plus(9 * DAY))
     assert unlimited
-    assert not unlimited["stale"]
+    assert not unlimited.stale

@@ -73,7 +73,7 @@ def detail(plan: Forecast, check: str) -> str:
 
 
 def test_a_plan_has_the_shape_of_the_contract() -> None:
-    body = json.loads(msgspec.json.encode(promotion(on("1")).body()))
+    body = json.loads(msgspec.json.encode(promotion(on("1"))))
     assert (body["act"], body["tier"], body["ready"], body["status"], body["code"]) == (
         "promote", "b", True, 202, None,
     )  # fmt: skip
@@ -191,7 +191,7 @@ def test_where_once_migrates_and_one_cannot_go_back_it_says_that_a_failure_halts
     pairs: Pairs = {("2", "1"): "no"}
     plan = promotion(on("1"), pairs=pairs, spec=ONCE)
     assert (plan.on_failure, plan.confirm_within_s) == ("halt", None)
-    assert "a failure halts where it is" in detail(plan, "rollback_safe")
+    assert "a failure puts back the node at fault alone" in detail(plan, "rollback_safe")
     assert "no dead-man switch is armed" in detail(plan, "rollback_safe")
     for other in (promotion(on("1"), spec=ONCE), promotion(on("1"), pairs={("2", "1"): "yes"}, spec=ONCE)):
         assert (other.on_failure, other.confirm_within_s) == ("rollback", 60.0)
@@ -216,7 +216,7 @@ def test_each_node_counts_with_what_it_was_found_on() -> None:
     ("pairs", "mm", "verdict", "told"),
     [
         ({("3", "1"): "no"}, MM, "warning", "1 does not run on the schema of 3, which stays"),
-        ({("3", "1"): "yes"}, MM, "ok", "1 runs on the schema of 3"),
+        ({("3", "1"): "yes"}, MM, "ok", "1 starts on the schema of 3"),
         ({}, MM, "warning", "it is not known whether 1 runs on the schema of 3"),
         ({}, PLAIN, "ok", "it is not known"),
     ],

@@ -129,6 +129,9 @@ def test_the_nearest_known_word_is_the_hint(word: str, hint: str) -> None:
         ("\u2066x\u2069\u200b\u200f\u061c\ufeff", "\\u2066x\\u2069\\u200b\\u200f\\u061c\\ufeff"),
         ("\u2028\u2029", "\\u2028\\u2029"),
         ("\udc80", "\\udc80"),
+        ("sof\u00adt \u180e\u206a\ufff9", "sof\\xadt \\u180e\\u206a\\ufff9"),
+        ("\U000e0041\U0001d173", "\\U000e0041\\U0001d173"),
+        ("\u0600 و\u06dd", "\u0600 و\u06dd"),
     ],
 )
 def test_control_escape_and_bidi_characters_are_made_visible(text: str, shown: str) -> None:

@@ -4,15 +4,13 @@
 """
 
 import contextlib
-import io
-import json
-import os
 import subprocess
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 
-from sando.daemon import main as sandod_main
+from sando import config
+from sando.daemon import fsck
 from tests.system.sandod import ENDED, until
 from tests.system.workspace import HEAD, LOCAL, MM, Workspace, ssh, tier
 from tests.work.fetching import plain
@@ -159,19 +157,9 @@ class Cycle:
                 ]
                 assert len(mine) == 1, f"operation {start['operation']}: {begin} and {mine}"
 
-    def fsck(self, *words: str) -> list[str]:
-        """The lines of `sandod fsck`, in this process: a Python that starts takes longer than the look."""
-        said, wrong = io.StringIO(), io.StringIO()
-        before = os.environ.get("SANDO_CONFIG")
-        os.environ["SANDO_CONFIG"] = str(self.sandod.config)
-        try:
-            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(wrong):
-                status = sandod_main(["fsck", "--online", "--json", *words])
-        finally:
-            os.environ.pop("SANDO_CONFIG")
-            if before is not None:
-                os.environ["SANDO_CONFIG"] = before
-        assert said.getvalue(), wrong.getvalue()
-        found = json.loads(said.getvalue())["findings"]
-        assert status == (1 if found else 0)
-        return [f"{f['subject']}: {f['detail']}; {f['next']}" for f in found]
+    def fsck(self) -> list[str]:
+        """The lines of `sandod fsck --online`, in this process: a Python that starts takes longer than the look."""
+        daemon = config.load_daemon(self.sandod.config)
+        topology = config.load_topology(daemon.topology_path, tokens=False, store=daemon.release_root)
+        holder = self.sandod.process.pid if self.sandod.process and not self.gone else None
+        return [finding.line() for finding in fsck.look_again(daemon, topology, holder)]

@@ -14,6 +14,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from tests.system.canary import ENVIRONMENT
+
 T = TypeVar("T")
 SCRIPT = Path(sys.executable).with_name("sandod")
 COMMAND = [str(SCRIPT)] if SCRIPT.exists() else [sys.executable, "-m", "sando.daemon"]
@@ -90,6 +92,8 @@ class Sandod:
         self.log = root / "sandod.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.events: list[dict[str, Any]] = []
+        self.headers: dict[str, str] = {}
+        """Sent with every request: a token, where there are some."""
         self.env: dict[str, str] = {}
         """What is in its environment beside the test's own."""
         self.before: list[str] = []
@@ -126,7 +130,8 @@ class Sandod:
         return self
 
     def _env(self) -> dict[str, str]:
-        return os.environ | {"SANDO_CONFIG": str(self.config), "PYTHONFAULTHANDLER": "1"} | self.env
+        own = {"SANDO_CONFIG": str(self.config), "SANDO_TEST_SECRET": ENVIRONMENT}
+        return os.environ | own | {"PYTHONFAULTHANDLER": "1"} | self.env
 
     def _answers(self) -> bool:
         assert self.process
@@ -186,7 +191,7 @@ class Sandod:
         try:
             text = body if body is None or isinstance(body, str | bytes) else json.dumps(body)
             kind = {} if body is None else {"Content-Type": "application/json"}
-            link.request(method, path, text, kind | (headers or {}))
+            link.request(method, path, text, kind | self.headers | (headers or {}))
             got = link.getresponse()
             raw, names = got.read(), {k.lower(): v for k, v in got.getheaders()}
         finally:

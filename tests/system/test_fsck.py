@@ -145,7 +145,7 @@ def test_a_damaged_store_is_found_and_refused_at_the_start_with_its_path_and_the
     flow.stop()
     path = flow.root / "sando.db"
     whole = path.read_bytes()
-    path.write_bytes(whole[:4096] + os.urandom(4096) + whole[8192:])
+    path.write_bytes(whole[:4096] + os.urandom(len(whole) - 4096))
     done = flow.run("fsck")
     assert done.returncode == 1
     assert str(path) in done.stdout + done.stderr

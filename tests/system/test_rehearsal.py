@@ -84,7 +84,7 @@ def test_a_push_is_rehearsed_on_the_backup_and_booted_on_what_came_of_it(rehears
         "restore: public.users: 2 rows",
         "migrate: 1_age.sql applied",
         "age of Ada is 7",
-        "boot_smoke: served",
+        "boot_smoke: stayed up",
     ]
     assert sorted(steps, key=said.index) == steps
     gates = {g["kind"]: g for g in rehearsing.tier("mm")["gates"]}

@@ -92,7 +92,7 @@ def test_check_says_what_is_wrong_and_starts_nothing(sandod):
     assert bad.returncode == 1
     assert f"sando.toml:{line}" in bad.stderr
     assert "keep_release" in bad.stderr
-    assert sandod.run().returncode == 1
+    assert sandod.run().returncode == os.EX_CONFIG
 
 
 def test_the_version_is_told_without_a_configuration(sandod):

@@ -129,7 +129,7 @@ def test_one_that_ignores_sigterm_is_killed_and_red(start, monkeypatch):
     monkeypatch.setattr("sando.work.boot.TERM_GRACE_S", 0.3)
     deaf = python("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\ntime.sleep(60)")
     verdict = start(deaf, settle_s=0.5)
-    assert verdict.message == "served, but did not end within 0.3s of SIGTERM: killed; it said: deaf"
+    assert verdict.message == "stayed up, but did not end within 0.3s of SIGTERM: killed; it said: deaf"
 
 
 def test_a_child_that_ignores_sigterm_makes_it_red_too(start, monkeypatch):

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sando.work.backup import archive
-from sando.work.backup.dump import examine
+from sando.work.backup.dump import Dump, examine
 from sando.work.backup.reader import Flow
 from sando.work.backup.trouble import NoDump
 from tests.work import dumps as real
@@ -245,8 +245,22 @@ def test_a_folder_without_contents_is_one_that_is_not_finished(folder):
 
 def test_files_may_be_packed_afterwards(folder):
     for path in [p for p in folder.iterdir() if p.suffix == ".gz"]:
-        path.rename(path.with_suffix(".zst"))
-    assert kind(folder) == "directory"
+        path.with_suffix(".zst").write_bytes(zstd.compress(gzip.decompress(path.read_bytes())))
+        path.unlink()
+    assert examine(folder, look) == Dump("directory")
+    for path in [p for p in folder.iterdir() if p.suffix == ".zst"]:
+        path.rename(path.with_suffix(".lz4"))
+    assert examine(folder, look) == Dump("directory", "its .lz4 files were not looked through")
+
+
+@pytest.mark.parametrize("name", ["folder", "stored.folder"])
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.9])
+def test_a_folder_with_half_a_file_is_half(dumps, tmp_path, name, part):
+    """As it looks while somebody copies it."""
+    for path in [p for p in (dumps / name).iterdir() if p.name[0].isdigit()]:
+        folder = shutil.copytree(dumps / name, tmp_path / path.name)
+        (folder / path.name).write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
+        assert f"{path.name} ends too early: this is half a dump" in refused(folder)
 
 
 def test_contents_of_another_time_are_taken_with_a_warning(folder):

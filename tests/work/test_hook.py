@@ -349,7 +349,10 @@ def test_a_repository_that_cannot_be_written_is_named(tmp_path):
 
 @pytest.mark.parametrize("fetcher", ["curl", "python3"])
 def test_a_pusher_who_follows_sees_the_log_and_the_outcome(bare, clone, daemon, tmp_path, fetcher):
-    daemon.answers["GET", "/operations/42/log?follow=1"] = (200, b"Compiling server\nrunning 3 tests\n")
+    daemon.answers["GET", "/operations/42/log?follow=1&visible=1"] = (
+        200,
+        b"Compiling server\nrunning 3 tests\n",
+    )
     daemon.answers["GET", "/operations/42?wait=30"] = (
         200,
         STARTED | {"status": "succeeded", "version": "0.8.2"},
@@ -376,10 +379,25 @@ def test_a_pusher_who_follows_sees_the_log_and_the_outcome(bare, clone, daemon, 
     ],
 )
 def test_a_pusher_who_follows_learns_of_every_end(bare, clone, daemon, end, line):
-    daemon.answers["GET", "/operations/42/log?follow=1"] = (200, b"x\n")
+    daemon.answers["GET", "/operations/42/log?follow=1&visible=1"] = (200, b"x\n")
     daemon.answers["GET", "/operations/42?wait=30"] = (200, STARTED | end)
     hook.install(str(bare), url=daemon.url, branch="main")
     assert said(clone.git("push", "-o", "follow", "origin", "main"))[-1] == f"sando: {line}"
+
+
+def test_who_follows_a_build_that_was_over_before_the_hook_asked_sees_its_output_all_the_same(
+    bare, clone, daemon
+):
+    done = STARTED | {"status": "succeeded", "version": "0.8.2"}
+    daemon.takes(200, done | {"code": "already_built"})
+    daemon.answers["GET", "/operations/42/log?follow=1&visible=1"] = (200, b"Compiling server\n")
+    daemon.answers["GET", "/operations/42?wait=30"] = (200, done)
+    hook.install(str(bare), url=daemon.url, branch="main")
+    assert said(clone.git("push", "-o", "follow", "origin", "main")) == [
+        "sando: 1a2b3c4 is built already (0.8.2)",
+        "Compiling server",
+        "sando: build 42 of 1a2b3c4 succeeded: 0.8.2",
+    ]
 
 
 def test_following_ends_when_the_daemon_goes_away(bare, clone, daemon):

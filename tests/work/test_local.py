@@ -209,7 +209,9 @@ def test_a_root_that_cannot_be_written_is_told(shop, host, monkeypatch):
 
     shop.root.mkdir()
     monkeypatch.setattr(Path, "symlink_to", refused)
-    with pytest.raises(WorkError, match=r"cannot write in .*node: Read-only file system") as caught:
+    with pytest.raises(
+        WorkError, match=r"cannot write in .*node: Read-only file system .*; .*ReadWritePaths="
+    ) as caught:
         host.prepare(need=0, files=0)
     assert caught.value.errored
 

@@ -251,6 +251,19 @@ def test_a_declared_key_that_others_may_read_is_refused_with_the_command_that_me
     assert says(line_to(node, identity=path)) == "hello"
 
 
+def test_a_key_of_another_user_that_is_lent_through_its_group_logs_in_and_one_open_to_all_does_not(
+    node, tmp_path
+):
+    """As systemd lends a credential: root's, with an ACL for the service, which shows as the mode of the group."""
+    path = key_file(tmp_path, pair("ed25519", "client").private, 0o440)
+    assert "may be read by others" in refused(line_to(node, identity=path)), "our own file has no such reason"
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 65534)
+        assert says(line_to(node, identity=path)) == "hello"
+        path.chmod(0o444)
+        assert "may be read by others" in refused(line_to(node, identity=path))
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "no key\n", pair("ed25519", "client").public, "\x00\xff" * 99],

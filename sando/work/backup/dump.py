@@ -44,6 +44,7 @@ _BEGINNINGS = (b"--\n" + _PLAIN[0], b"--\n" + _CLUSTER[0], archive.MAGIC, _IN_TA
 _RESTRICT = re.compile(rb"^\\restrict (\w+)\r?$", re.MULTILINE)
 _PAGES = (b"<!doctype html", b"<html")
 _SUFFIXES = ("", ".gz", ".lz4", ".zst")
+_TABLE = re.compile(r"[0-9]+\.dat")
 
 
 class Dump(NamedTuple):
@@ -56,9 +57,22 @@ class Dump(NamedTuple):
 def examine(path: Path, look: Look) -> Dump:
     """The kind of a whole dump. NoDump (failed) for half of one, and for what is none at all."""
     try:
-        return _folder(path) if path.is_dir() else _file(path, look)
+        return _folder(path, look) if path.is_dir() else _file(path, look)
     except EOFError:
         raise NoDump("it ends too early: this is half a dump; let the one that writes it finish") from None
+
+
+def form(path: Path) -> str:
+    """By its first bytes: two of one form may be compared in size. Empty: there is none."""
+    if path.is_dir():
+        return TOC
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return ""
+    known = next((magic for magic in (archive.MAGIC, *_PACKED, *_OTHERS) if head.startswith(magic)), b"text")
+    return known.decode("latin-1")
 
 
 def begins_as_dump(path: Path) -> bool:
@@ -78,7 +92,7 @@ def begins_as_dump(path: Path) -> bool:
 # -- a folder ------------------------------------------------------------------------------------------------
 
 
-def _folder(path: Path) -> Dump:
+def _folder(path: Path, look: Look) -> Dump:
     if not (path / TOC).is_file():
         raise NoDump(
             f"it is a folder without {TOC}: pg_dump -Fd has not finished it, or never wrote it; name the dump itself",
@@ -90,14 +104,38 @@ def _folder(path: Path) -> Dump:
         return Dump(
             "directory", f"its {TOC} cannot be followed ({why}): look whether pg_restore --list reads it"
         )
-    missing = [name for name in known.files if not _has(path, name)]
+    parts = {name: _part(path, name) for name in known.files if "/" not in name}
+    missing = [name for name, part in parts.items() if part is None]
     if missing:
         raise NoDump(f"{_named(missing)} missing in the folder, which its {TOC} lists: this is half a dump")
-    return Dump("directory")
+    unread = {part.suffix for part in parts.values() if part and not _part_is_read(part, look)}
+    return Dump(
+        "directory", f"its {', '.join(sorted(unread))} files were not looked through" if unread else ""
+    )
 
 
-def _has(folder: Path, name: str) -> bool:
-    return "/" in name or any((folder / f"{name}{suffix}").is_file() for suffix in _SUFFIXES)
+def _part(folder: Path, name: str) -> Path | None:
+    """One file of the folder, packed or not."""
+    return next((p for suffix in _SUFFIXES if (p := folder / f"{name}{suffix}").is_file()), None)
+
+
+def _part_is_read(part: Path, look: Look) -> bool:
+    """To its end; False: in a way that sando cannot unpack. NoDump where it has none.
+
+    Whatever pg_dump writes of a table, rows or statements, ends in two empty lines; of an empty one, as statements, there
+    is nothing else (pg_dump.c, dumpTableData).
+    """
+    packing = {".gz": "gzip", ".zst": "zstd"}.get(part.suffix, "")
+    if part.suffix == ".lz4":
+        return False
+    try:
+        with _unpacked(part, packing) if packing else part.open("rb") as file:
+            end = (Flow(file, look) if packing else File(file, look)).tail(3)
+    except EOFError:
+        end = b""
+    if _TABLE.match(part.name) and end not in {b"\n\n\n", b"\n\n"}:
+        raise NoDump(f"{part.name} ends too early: this is half a dump; let the one that writes it finish")
+    return True
 
 
 def _named(names: list[str]) -> str:

@@ -18,7 +18,7 @@ from sando.model.topology import BackupSpec
 from sando.work.backup import place, trouble
 from sando.work.backup.arrival import LIMITS, Limits, Progress, Tell, told
 from sando.work.backup.carrier import Carrier
-from sando.work.backup.dump import Dump, begins_as_dump, examine
+from sando.work.backup.dump import Dump, begins_as_dump, examine, form
 from sando.work.backup.seal import fingerprint
 from sando.work.backup.source import STEP, Source, parse, program
 from sando.work.backup.trouble import NoDump
@@ -104,7 +104,7 @@ class _Fetch:
             self._compare(dump)
         except NoDump as why:
             raise trouble.told(self.source, str(why)) from None
-        warnings = tuple(filter(None, (dump.warning, self._shrunk(size))))
+        warnings = tuple(filter(None, (dump.warning, self._shrunk(new, size))))
         self.carrier.cancel.check()
         reached("backup.arrived")
         place.put(new, self.target)
@@ -119,7 +119,8 @@ class _Fetch:
         """What a failed script left in place of a dump takes no good one's place."""
         if dump.kind.startswith("unknown") and begins_as_dump(self.target):
             raise NoDump(
-                f"{dump.warning}; the last one was a dump: if this is meant, remove {self.target} first"
+                f"{dump.warning}; the last one was a dump, and stays: look at what writes the source, or name another "
+                "local_path for this one"
             )
 
     def _goes_on(self) -> None:
@@ -128,9 +129,10 @@ class _Fetch:
         if time.monotonic() > self.until:
             raise trouble.told(self.source, "timed out while it was looked through", errored=True)
 
-    def _shrunk(self, size: int) -> str:
+    def _shrunk(self, new: Path, size: int) -> str:
+        """Packed, or written in another form, the same data are smaller: that says nothing."""
         last = place.size_of(self.target)
-        if size * 2 >= last:
+        if size * 2 >= last or form(new) != form(self.target):
             return ""
         return f"it has {told(size)}, less than half of the last one ({told(last)}): look whether it is whole"
 

@@ -3,6 +3,7 @@
 A link that somebody planted on the way to a release is refused, never followed.
 """
 
+import errno
 import os
 import stat
 import time
@@ -20,6 +21,8 @@ from sando.work.digest import compare, verify
 from sando.work.hosts.base import PRIVATE, RELEASES, STALE_S
 from sando.work.hosts.copying import copy_release, sync
 from sando.work.tree import remove_tree
+
+READ_ONLY = "mount it writable, or, as a service, add ReadWritePaths= for it (systemctl edit sandod)"
 
 
 class Shelf:
@@ -126,5 +129,7 @@ def told(what: str, hint: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno == errno.EROFS:
+            hint = READ_ONLY
         where = f" ({error.filename})" if error.filename and str(error.filename) not in what else ""
         raise cannot(f"{what}: {error.strerror or error}{where}{'; ' + hint if hint else ''}") from error

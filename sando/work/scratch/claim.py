@@ -17,7 +17,10 @@ def claim(client: Client, owner: str, job: Job) -> Sight:
     sight = look(client, job)
     wanted = questions.mark(owner, sight.system, sight.oid)
     if sight.comment != wanted:
-        _may_be_marked(sight, job)
+        _is_free(sight, job)
+    _is_weak(sight, job)
+    if sight.comment != wanted:
+        _owns_it(sight, job)
         client.ask(questions.set_mark(sight.database, sight.system, wanted))
     _set_guard(client, sight, wanted)
     return sight
@@ -29,6 +32,7 @@ def find(client: Client, owner: str, job: Job) -> bool:
     wanted = questions.mark(owner, sight.system, sight.oid)
     if sight.comment != wanted:
         return False
+    _is_weak(sight, job)
     _set_guard(client, sight, wanted)
     return True
 
@@ -51,21 +55,27 @@ def look(client: Client, job: Job) -> Sight:
         raise job.cannot(
             f"asked for database {place.database} as {place.user}, and got {sight.database} as {sight.role}: something stands in between"
         )
-    if powers := _strongest(sight):
-        raise job.cannot(
-            f"scratch_db_url: {sight.role} has {powers}: {_OTHER_POWERS}. Make a role that owns it and no more: "
-            f"CREATE ROLE sando_scratch LOGIN PASSWORD '…'; ALTER DATABASE {questions.name(sight.database)} OWNER TO sando_scratch;"
-        )
     client.version = sight.version
     return sight
 
 
-def _strongest(sight: Sight) -> str:
+def _is_weak(sight: Sight, job: Job) -> None:
+    """It is asked after the database is known to be free or ours: the way out must never name one that is neither."""
+    if too_much := _too_much(sight):
+        raise job.cannot(
+            f"scratch_db_url: {sight.role} {too_much}: {_OTHER_POWERS}. Make a role that owns it and no more: "
+            f"CREATE ROLE sando_scratch LOGIN PASSWORD '…'; ALTER DATABASE {questions.name(sight.database)} OWNER TO sando_scratch;"
+        )
+
+
+def _too_much(sight: Sight) -> str:
     """A superuser has all the others too."""
-    return "SUPERUSER" if "SUPERUSER" in sight.powers else ", ".join(sight.powers)
+    powers = ["SUPERUSER"] if "SUPERUSER" in sight.powers else sight.powers
+    has = [f"has {', '.join(powers)}"] if powers else []
+    return " and ".join([*has, *(sight.reaches if "SUPERUSER" not in powers else [])])
 
 
-def _may_be_marked(sight: Sight, job: Job) -> None:
+def _is_free(sight: Sight, job: Job) -> None:
     base = questions.name(sight.database)
     if sight.comment is not None and sight.comment.startswith(questions.MARK):
         raise job.cannot(
@@ -82,7 +92,11 @@ def _may_be_marked(sight: Sight, job: Job) -> None:
             f"the database {sight.database} has a comment of somebody's ({sight.comment[:80]!r}), so nothing was done. If it is free: "
             f"COMMENT ON DATABASE {base} IS NULL;"
         )
+
+
+def _owns_it(sight: Sight, job: Job) -> None:
     if not sight.owns:
+        base = questions.name(sight.database)
         raise job.cannot(
             f"{sight.role} does not own the database {sight.database}: ALTER DATABASE {base} OWNER TO {questions.name(sight.role)};"
         )

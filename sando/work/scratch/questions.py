@@ -33,6 +33,9 @@ class Sight(msgspec.Struct, frozen=True):
     version: int
     owns: bool
     powers: list[str]
+    """What the role may do on the whole server."""
+    reaches: list[str]
+    """What it has in other databases, as the end of a sentence."""
     content: list[str]
     """The first things in it; none: it is empty."""
     comment: str | None = None

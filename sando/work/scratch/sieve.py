@@ -111,7 +111,8 @@ class Sieve:
         if _CLUSTER.match(text):
             said = b" ".join(text.split()[:3]).decode("utf-8", "backslashreplace")
             raise Unreadable(
-                line, f"`{visible(said)}` reaches beyond one database: make the dump without --create"
+                line,
+                f"`{visible(said)}` reaches beyond one database: make the dump with pg_dump, without --create",
             )
         if self._cleaning and _CLEAN.match(text):
             return self._leave_out("what --clean drops")

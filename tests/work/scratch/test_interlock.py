@@ -6,6 +6,7 @@ After every test a canary in a second database of the same server is what it was
 import itertools
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -139,6 +140,10 @@ POWERS = {
     "one that runs programs": ("IN ROLE pg_execute_server_program", "has pg_execute_server_program"),
     "one that reads files": ("IN ROLE pg_read_server_files", "has pg_read_server_files"),
     "one that writes files": ("IN ROLE pg_write_server_files", "has pg_write_server_files"),
+    "one that makes databases": ("CREATEDB", "has CREATEDB"),
+    "one that writes everywhere": ("IN ROLE pg_write_all_data", "has pg_write_all_data"),
+    "one that reads everywhere": ("IN ROLE pg_read_all_data", "has pg_read_all_data"),
+    "one that ends sessions": ("IN ROLE pg_signal_backend", "has pg_signal_backend"),
 }  # fmt: skip
 
 
@@ -151,6 +156,43 @@ def test_a_role_that_reaches_beyond_its_database_is_refused(server, fresh, where
         refused(where(fresh, role="strong"), job, server, match)
     finally:
         server.sql(f"ALTER DATABASE {fresh} OWNER TO sando", "DROP ROLE strong")
+
+
+REACHES = {
+    "it owns another database": (["ALTER DATABASE other OWNER TO strong"], "owns the database other"),
+    "a member of its owner": (
+        ["CREATE ROLE between", "GRANT between TO strong", "ALTER DATABASE other OWNER TO between"],
+        "owns the database other",
+    ),
+    "it was let in by name": (["GRANT CONNECT ON DATABASE other TO strong"], "was granted rights on the database other"),
+    "it owns a table there": (["CREATE TABLE t (a int)", "ALTER TABLE t OWNER TO strong"], "owns or may use what is in the database other"),
+    "it may write a table there": (["CREATE TABLE t (a int)", "GRANT INSERT ON t TO strong"], "owns or may use what is in the database other"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("how", "match"), REACHES.values(), ids=REACHES)
+@pytest.mark.parametrize("marked", [False, True], ids=["at first", "once it is ours"])
+def test_a_role_with_something_in_another_database_is_refused(server, fresh, where, job, how, match, marked):
+    """A migration that drops or fills that database would be rehearsed on it."""
+    server.sql("CREATE ROLE strong LOGIN PASSWORD 'sesame'", f"ALTER DATABASE {fresh} OWNER TO strong")
+    server.sql("CREATE DATABASE other")
+    try:
+        if marked:
+            assert attempt(where(fresh, role="strong"), job) == [fresh]
+        server.sql(*how, database="other")
+        refused(where(fresh, role="strong"), job, server, f"strong {match}: it would let")
+    finally:
+        server.sql(f"ALTER DATABASE {fresh} OWNER TO sando")
+        server.sql("DROP DATABASE other")
+        server.sql("DROP OWNED BY strong", database=fresh)
+        server.sql("DROP ROLE strong", "DROP ROLE IF EXISTS between")
+
+
+def test_what_is_not_free_is_told_before_what_the_role_could_do(server, canary, where, job):
+    """The way out for a strong role names the database: it must not be somebody's."""
+    with pytest.raises(WorkError, match="is not empty") as caught:
+        attempt(where("prod", role="postgres", password=quote(PASSWORD)), job)
+    assert "ALTER DATABASE" not in str(caught.value)
 
 
 def test_a_role_that_does_not_own_the_database_is_refused(server, fresh, where, job):

@@ -83,7 +83,7 @@ REFUSED = {
     b"SET SESSION standard_conforming_strings TO 'off';": "line 2: `standard_conforming_strings = off`",
     b"SELECT set_config('standard_conforming_strings', 'off', false);": "line 2: `standard_conforming_strings = off`",
     b"SET client_encoding = 'SJIS';": "line 2: `client_encoding = SJIS` hides backslashes in letters",
-    b"CREATE DATABASE shop;": "line 2: `CREATE DATABASE shop;` reaches beyond one database: make the dump without --create",
+    b"CREATE DATABASE shop;": "line 2: `CREATE DATABASE shop;` reaches beyond one database: make the dump with pg_dump, without --create",
     b"CREATE ROLE app;": "line 2: `CREATE ROLE app;` reaches beyond one database", b"ALTER ROLE sando SUPERUSER;": "line 2: `ALTER ROLE sando`",
     b"ALTER SYSTEM SET x = 1;": "line 2: `ALTER SYSTEM SET`", b"DROP DATABASE shop;": "line 2: `DROP DATABASE shop;`",
     b"ALTER DATABASE shop SET x = 1;": "line 2: `ALTER DATABASE shop`",

@@ -1,5 +1,6 @@
 """With which keys sandod logs in on a node: the declared one alone, else those of an agent and the user's usual files."""
 
+import os
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -15,7 +16,7 @@ from sando.model.target import Target
 from sando.work.hosts.ssh.agent import KeyAgent
 
 USUAL = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
-_OTHERS = 0o077
+_OTHERS, _ALL = 0o077, 0o007
 _MAGIC = b"openssh-key-v1\0"
 
 
@@ -114,7 +115,9 @@ def _load(path: Path) -> PKey:
     try:
         if path.suffix == ".pub":
             raise _Unusable("is a public key; name the private one beside it")
-        if path.stat().st_mode & _OTHERS:
+        found = path.stat()
+        # As ssh does: of another's file (a credential of systemd is root's) the group may be how it is lent to us.
+        if found.st_mode & (_OTHERS if found.st_uid == os.geteuid() else _ALL):
             raise _Unusable(f"may be read by others; chmod 600 {quote(str(path))}")
         return PKey.from_path(path)
     except FileNotFoundError:

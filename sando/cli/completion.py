@@ -1,0 +1,34 @@
+"""`sando completion`: the script by which a shell asks `sando` what may stand at the cursor."""
+
+import click
+from click.shell_completion import ShellComplete, get_completion_class
+
+from sando.cli import COMPLETING
+from sando.cli.errors import Command
+from sando.cli.output import raw
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command(cls=Command)
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    r"""Print the completion script of SHELL: commands, options, and the names of tiers, versions, gates and operations.
+
+    \b
+    bash: sando completion bash > ~/.local/share/bash-completion/completions/sando
+    zsh:  sando completion zsh > "${fpath[1]}/_sando"
+    fish: sando completion fish > ~/.config/fish/completions/sando.fish
+    """
+    raw(script(shell))
+
+
+def script(shell: str) -> str:
+    """Click's own, for this program."""
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise AssertionError(f"click knows {shell}")
+    made = kind(click.Group(), {}, "sando", COMPLETING)
+    return (
+        ShellComplete.source(made).strip() + "\n"
+    )  # bash's own looks for a bash first, which need not be here

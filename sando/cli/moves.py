@@ -1,0 +1,83 @@
+"""`sando promote` and `sando rollback`: on a terminal they ask first, and send the version that the question has shown."""
+
+from typing import Any
+
+import click
+
+from sando.cli import asking, options
+from sando.cli.acting import start
+from sando.cli.codes import FAILED
+from sando.cli.errors import Command
+from sando.cli.session import Session, given, session
+
+
+@click.command(cls=Command)
+@options.tier
+@options.version
+@click.option(
+    "--hotfix", is_flag=True, help="Skip the burn-in of the tier before, and no other gate, this once."
+)
+@click.option(
+    "--reset-burn-in", is_flag=True, help="With --hotfix: restart the burn-in clock of the tier before."
+)
+@click.option("--force", is_flag=True, help="Deploy again what is current; lift a mark that a rollback left.")
+@click.option("--override-freeze", is_flag=True, help="Pass a freeze; needs --reason.")
+@options.reason
+@options.yes
+@options.waits
+@options.key
+@options.as_json
+def promote(tier: str, version: str | None, **said: Any) -> int:
+    """Bring VERSION into TIER; without it, what is current on the tier before.
+
+    On a terminal it shows what would happen and asks first. Refused, it lists all that stands in the way.
+    """
+    wish = given(
+        version=version,
+        **{k: said[k] for k in ("hotfix", "reset_burn_in", "force", "override_freeze", "reason")},
+    )
+    return _move("promote", tier, wish, said)
+
+
+@click.command(cls=Command)
+@options.tier
+@options.version
+@click.option(
+    "--force", is_flag=True, help="Go back even where the older release would not run on today's schema."
+)
+@click.option(
+    "--abort-running", is_flag=True, help="Stop a promotion that runs there at its next node first."
+)
+@options.reason
+@options.yes
+@options.waits
+@options.key
+@options.as_json
+def rollback(tier: str, version: str | None, **said: Any) -> int:
+    """Take TIER back to the version before, or to VERSION of its history.
+
+    While its nodes are not all on the current version it makes the tier whole first, and the next one steps back.
+    What is left is marked bad there. Gates and freezes do not hold it up.
+    """
+    wish = given(version=version, **{k: said[k] for k in ("force", "abort_running", "reason")})
+    return _move("rollback", tier, wish, said)
+
+
+def _move(act: str, tier: str, wish: dict[str, object], said: dict[str, Any]) -> int:
+    with session() as sandod:
+        if not said["yes"] and asking.on_terminal() and not _agreed(sandod, act, tier, wish):
+            return FAILED
+        return start(
+            sandod, f"/{act}/{tier}", wish, key=said["key"], wait=said["wait"], timeout=said["timeout"],
+            as_json=said["as_json"],
+        )  # fmt: skip
+
+
+def _agreed(sandod: Session, act: str, tier: str, wish: dict[str, object]) -> bool:
+    """A yes; from then on the version of the question is the one that is sent."""
+    plan = asking.plan(sandod, act, tier, wish)
+    asking.ready_or_refused(plan)
+    if plan.to:
+        wish["version"] = plan.to
+    flags = [f"--{name.replace('_', '-')}" for name, value in wish.items() if value is True]
+    return asking.agreed(plan, flags)

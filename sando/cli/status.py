@@ -1,0 +1,211 @@
+"""`sando status`: what runs where, what keeps it there, and what is under way."""
+
+from collections.abc import Iterator
+
+import click
+
+from sando.cli import options
+from sando.cli.errors import Command
+from sando.cli.output import document, say
+from sando.cli.session import Session, session
+from sando.cli.table import Column, show
+from sando.cli.wording import first_line, in_commands, seconds, when
+from sando.client.caller import Refused
+from sando.client.shapes import Gate, Node, Problem, State, Tier
+from sando.model.clock import span
+from sando.model.names import nearest
+from tui.glyphs import ARROW, AWAY, FAILED, NONE, PASSED, PENDING, RUNNING, UP, WAITING
+from tui.rows import Segment, Style
+
+_STATUS: dict[str, Style] = {
+    "steady": "ok", "empty": "dim", "deploying": "busy", "gating": "busy", "mixed": "bad", "degraded": "bad",
+    "locked": "warn", "frozen": "warn", "not in use": "dim",
+}  # fmt: skip
+_SIGN: dict[str, tuple[str, Style]] = {
+    "passed": (PASSED, "ok"), "failed": (FAILED, "bad"), "errored": (FAILED, "bad"), "running": (RUNNING, "busy"),
+    "aborted": (FAILED, "warn"), "skipped": (PENDING, "warn"), "pending": (PENDING, "dim"),
+}  # fmt: skip
+
+
+@click.command(cls=Command)
+@options.a_tier
+@options.as_json
+def status(tier: str | None, as_json: bool) -> None:
+    """Show what runs on each tier, its gates, its nodes, and what is under way. With TIER, that tier in full.
+
+    Gates: ✓ passed, ✗ failed, » running, · pending, ? waits for a person. --json is the whole GET /state.
+    """
+    with session() as sandod:
+        answer = sandod.get("/state")
+        state = sandod.decode(State, answer)
+        if tier and not state.tier(tier):
+            raise Refused(no_tier(tier, state))
+        if as_json:
+            return document(answer.body)
+        say(*_head(sandod, state))
+    say()
+    if tier and (found := state.tier(tier)):
+        return _one(state, found)
+    _every(state)
+    return None
+
+
+def no_tier(tier: str, state: State) -> Problem:
+    known = [t.name for t in state.tiers]
+    hint = nearest(tier, known) or f"there are {', '.join(known)}"
+    return Problem(404, "unknown_tier", f"no tier is called {ascii(tier)[:80]}", hint)
+
+
+def _head(sandod: Session, state: State) -> Iterator[Segment]:
+    yield Segment(f"sandod {state.daemon.version} at {sandod.caller.address.url}", "strong")
+    if state.daemon.started_at:
+        yield Segment(f", up {span((state.now - state.daemon.started_at).total_seconds())}")
+    if state.daemon.draining:
+        yield Segment(", stopping", "warn")
+
+
+# -- all tiers ----------------------------------------------------------------------------------------------
+
+
+def _every(state: State) -> None:
+    columns = (Column("TIER", 4), Column("VERSION", 7), Column("PREVIOUS", 5), Column("STATUS", 9), Column("SINCE", 5),
+               Column("GATES", 8, gives=True))  # fmt: skip
+    show(columns, [_row(state, tier) for tier in state.tiers])
+    notes = [line for tier in state.tiers for line in _notes(tier, named=True)] + list(_under_way(state))
+    if notes:
+        say()
+    for line in notes:
+        say(*line)
+
+
+def _row(state: State, tier: Tier) -> list[Segment | list[Segment]]:
+    word = _word(tier)
+    return [
+        Segment(tier.name, "strong" if tier.provisioned else "dim"),
+        Segment(tier.current_version or NONE, "plain" if tier.current_version else "dim"),
+        Segment(tier.previous_version or NONE, "dim"),
+        Segment(word, _STATUS.get(word, "plain")),
+        Segment(span((state.now - tier.since).total_seconds()) if tier.since else "", "dim"),
+        [piece for gate in tier.gates for piece in (*_badge(state, gate), Segment(" "))],
+    ]
+
+
+def _word(tier: Tier) -> str:
+    if not tier.provisioned:
+        return "not in use"
+    if tier.status in {"steady", "empty"}:
+        return "locked" if tier.lock else "frozen" if tier.freeze else tier.status
+    return tier.status
+
+
+def _badge(state: State, gate: Gate) -> Iterator[Segment]:
+    sign, style = _sign(gate)
+    if gate.kind == "manual_confirm" and gate.outcome == "pending":
+        sign, style = WAITING, "warn"
+    yield Segment(f"{sign}{gate.name or gate.kind}", style)
+    if gate.outcome == "pending" and gate.ready_at:
+        yield Segment(f" {span((gate.ready_at - state.now).total_seconds())}", "dim")
+
+
+def _sign(gate: Gate) -> tuple[str, Style]:
+    return _SIGN.get(gate.outcome, (PENDING, "dim"))
+
+
+def _notes(tier: Tier, *, named: bool) -> Iterator[tuple[Segment, ...]]:
+    """What is not as it should be, or not as usual."""
+    head = f"tier {tier.name}: " if named else ""
+    if tier.detail:
+        yield (Segment(f"{head}{tier.detail}", "bad"),)
+    if tier.lock:
+        until = f" until {when(tier.lock.expires)}" if tier.lock.expires else ""
+        yield (Segment(f"{head}locked by {tier.lock.actor}{until}: {tier.lock.reason}", "warn"),)
+    if tier.freeze:
+        yield (Segment(f"{head}frozen until {when(tier.freeze.until)}", "warn"),)
+    if tier.marked_bad:
+        yield (Segment(f"{head}marked bad: {', '.join(tier.marked_bad)}", "dim"),)
+    for node in tier.nodes if named else ():
+        if node.status not in {"ok", "empty"} or not node.reachable:
+            yield Segment(head), *_node_line(node)
+
+
+def _node_line(node: Node) -> tuple[Segment, ...]:
+    detail = f": {first_line(node.detail)}" if node.detail else ""
+    return Segment(f"{node.name} "), Segment(_node_word(node), _node_style(node)), Segment(detail)
+
+
+def _node_word(node: Node) -> str:
+    if not node.reachable:
+        return "not reached"
+    return node.status
+
+
+def _node_style(node: Node) -> Style:
+    if node.status in {"out", "empty"}:
+        return "dim"
+    return "ok" if node.reachable and node.status == "ok" else "bad"
+
+
+def _under_way(state: State) -> Iterator[tuple[Segment, ...]]:
+    if state.build:
+        sha = (state.build.sha or "")[:7]
+        yield (
+            Segment(f"build {state.build.operation} of {sha} runs", "busy"),
+            Segment(f" ({state.build.phase})"),
+        )
+    for tier in state.tiers:
+        if tier.operation:
+            yield (Segment(f"operation {tier.operation} runs on tier {tier.name}", "busy"),
+                   Segment(f"; sando wait {tier.operation} watches it"))  # fmt: skip
+
+
+# -- one tier -----------------------------------------------------------------------------------------------
+
+
+def _one(state: State, tier: Tier) -> None:
+    word = _word(tier)
+    say(Segment(f"tier {tier.name}", "strong"), f": {tier.current_version or 'nothing'}, ",
+        Segment(word, _STATUS.get(word, "plain")),
+        f", since {when(tier.since)}" if tier.since else "",
+        f", before it {tier.previous_version}" if tier.previous_version else "")  # fmt: skip
+    if tier.sha:
+        say(f"commit {tier.sha}")
+    say(*_next(tier))
+    for line in _notes(tier, named=False):
+        say(*line)
+    if tier.gates:
+        say()
+        show((Column("GATE", 8), Column("OUTCOME", 7), Column("VERSION", 7), Column("TOOK", 4), Column("", gives=True)),
+             [_gate_row(state, gate) for gate in tier.gates])  # fmt: skip
+    if tier.nodes:
+        say()
+        show((Column("NODE", 6), Column("RECORDED", 8), Column("OBSERVED", 8), Column("STATUS", 6), Column("", gives=True)),
+             [_node_row(node) for node in tier.nodes])  # fmt: skip
+
+
+def _next(tier: Tier) -> Iterator[Segment | str]:
+    after = tier.promotable
+    if after.to is None:
+        yield Segment("no tier comes after it", "dim")
+    elif after.ready:
+        yield Segment(f"{ARROW} {after.to}: ready", "ok")
+        yield in_commands(f"; sando promote {after.to}")
+    else:
+        waits = ", ".join(after.blocking)
+        yield Segment(
+            f"{ARROW} {after.to}: " + (f"waits for {waits}" if waits else "nothing to promote"), "warn"
+        )
+
+
+def _gate_row(state: State, gate: Gate) -> list[Segment | str]:
+    sign, style = _sign(gate)
+    said = gate.message
+    if gate.kind == "burn_in" and gate.ready_at and gate.outcome == "pending":
+        said = f"{span(gate.elapsed_s or 0)} of {span(gate.required_s or 0)}, over at {when(gate.ready_at, state.now)}"
+    return [gate.name or gate.kind, Segment(f"{sign} {gate.outcome}", style), gate.version or "",
+            seconds(gate.seconds) if gate.seconds is not None else "", said]  # fmt: skip
+
+
+def _node_row(node: Node) -> list[Segment | str]:
+    sign = UP if node.reachable else AWAY
+    return [node.name, node.version or NONE, node.observed or NONE,
+            Segment(f"{sign} {_node_word(node)}", _node_style(node)), first_line(node.detail)]  # fmt: skip

@@ -1,0 +1,71 @@
+"""What acts answer that make no operation."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from sando.model.wire.stamp import Stamp
+
+
+class Confirmation(Struct, frozen=True):
+    """A person's word was recorded on the version that is current."""
+
+    tier: str
+    version: str
+    gate: str
+    outcome: Literal["passed", "failed"]
+    actor: str
+    reason: str
+    at: Stamp
+
+
+class Locked(Struct, frozen=True):
+    """The tiers that are locked now."""
+
+    locked: tuple[str, ...]
+    actor: str
+    at: Stamp
+    reason: str
+    expires: Stamp | None
+
+
+class Unlocked(Struct, frozen=True):
+    """The tiers whose lock was lifted; empty where none was locked."""
+
+    unlocked: tuple[str, ...]
+
+
+class Reloaded(Struct, frozen=True):
+    """Names of tiers, and what of the files only a restart would change."""
+
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    added: tuple[str, ...]
+    needs_restart: tuple[str, ...]
+
+
+class Tried(Struct, frozen=True):
+    """A notifier that was sent a test event; `detail` says what came of it."""
+
+    name: str
+    ok: bool
+    detail: str
+    seconds: float
+
+
+class Notified(Struct, frozen=True):
+    """The notifiers that were tried; empty where they took longer than anybody waits."""
+
+    notifiers: tuple[Tried, ...]
+
+
+class Drained(Struct, frozen=True):
+    """Nothing is in motion any more; what sandod tells itself when it stops."""
+
+    drained: Literal[True] = True
+
+
+class Health(Struct, frozen=True):
+    """The server answers."""
+
+    status: Literal["ok"] = "ok"

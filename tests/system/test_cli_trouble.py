@@ -1,0 +1,106 @@
+"""`sando` while something goes wrong or on: deploys that go back, aborts, and a sandod that is killed in the middle."""
+
+import json
+
+import pytest
+
+from tests.system.cli import Cli
+from tests.system.workspace import SICK, tier
+
+
+@pytest.fixture
+def begin(sandod):
+    """Configured with these tiers and started; 1.0 is green."""
+
+    def begun(*tiers: str) -> Cli:
+        sandod.configure(*tiers).start()
+        sandod.green("1.0")
+        return Cli(sandod.url)
+
+    return begun
+
+
+def test_a_deploy_that_went_back_is_5(sandod, begin):
+    cli = begin(tier("a", 2, SICK))
+    assert cli.run("promote", "a", "--wait").code == 0
+    sandod.green("1.1")
+    sandod.spoil("a-2", "1.1")
+    ended = cli.run("promote", "a", "--wait")
+    assert ended.code == 5, ended
+    assert "promote 4 of 1.1 to a: failed, rolled back" in ended.out
+    assert "node a-1 reverted (1.0)" in ended.err
+    assert "a-2 is sick" in ended.err
+    assert cli.run("wait", "4").code == 5
+    assert sandod.links("a", 2) == ["1.0", "1.0"]
+
+
+def test_a_promotion_that_runs_is_busy_for_others_and_ends_when_it_is_aborted(sandod, begin, tmp_path):
+    cli = begin(tier("a", 2, sandod.waiting("before_switch")))
+    with cli.start(tmp_path, "promote", "a", "--wait", "--json") as running:
+        sandod.reached("before_switch")
+        assert cli.json("promote", "a", code=4)["code"] == "tier_busy"
+        assert cli.json("wait", "2", "--timeout", "0.2", code=1)["status"] == "running"
+        assert cli.json("abort", "2", "-m", "wrong one")["id"] == 2
+        sandod.go("before_switch")
+        ended = running.end()
+    assert ended.document["status"] == "aborted"
+    assert ended.code == (5 if ended.document["rolled_back"] else 1)
+    assert cli.json("abort", "2", code=3)["code"] == "not_running"
+    assert sandod.links("a", 2) == [None, None]
+
+
+def test_a_sandod_that_is_killed_in_the_middle_is_waited_for(sandod, begin, tmp_path):
+    cli = begin(tier("a", 2, sandod.waiting("before_switch")))
+    with cli.start(tmp_path, "promote", "a", "--wait", "--json") as running:
+        sandod.reached("before_switch")
+        sandod.kill()
+        running.says("sandod is away")
+        sandod.go("before_switch")
+        sandod.start()
+        ended = running.end()
+    operation = sandod.operation(2)
+    assert "sandod is back" in ended.err
+    assert ended.document == operation
+    expected = 5 if operation["rolled_back"] else 0 if operation["status"] == "succeeded" else 1
+    assert ended.code == expected
+
+
+def test_logs_and_events_are_followed_over_a_restart(sandod, begin, tmp_path):
+    cli = begin(tier("a"))
+    sandod.push("1.1", build=sandod.stop_at("built"))
+    (tmp_path / "log").mkdir()
+    (tmp_path / "events").mkdir()
+    with (
+        cli.start(tmp_path / "log", "log", "-f") as log,
+        cli.start(tmp_path / "events", "events", "-f", "--since", "0", "--json") as events,
+    ):
+        log.says("building 1.1")
+        events.says('"BuildStart"')
+        sandod.go("built")
+        assert "built\n" in log.end().out
+        events.says('"BuildOk"')
+        sandod.kill()
+        events.says("sandod is away")
+        sandod.start()
+        sandod.post("/lock/a", {"reason": "audit"})
+        events.says('"Locked"')
+        events.interrupt()
+        ended = events.end()
+    assert ended.code == 130
+    seqs = [json.loads(line)["seq"] for line in ended.out.splitlines()]
+    assert seqs == list(range(1, len(seqs) + 1))
+
+
+def test_a_build_that_dies_with_sandod_is_followed_into_the_one_that_does_it_again(sandod, begin, tmp_path):
+    cli = begin(tier("a"))
+    sandod.push("1.1", build=sandod.stop_at("built"))
+    with cli.start(tmp_path, "wait", "2", "--json") as running:
+        running.says("build 2 of")
+        sandod.reached("built")
+        sandod.kill()
+        running.says("sandod is away")
+        sandod.go("built")
+        sandod.start()
+        ended = running.end()
+    assert (ended.code, ended.document["id"], ended.document["version"]) == (0, 3, "1.1")
+    assert "was interrupted; build 3 of" in ended.err

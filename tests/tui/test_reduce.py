@@ -1,0 +1,614 @@
+"""What each key and each answer makes of the screen: moving, asking, reading, typing, and being told."""
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from sando.client.shapes import Event, Operations, Problem, State
+from tests.tui.samples import (
+    BACK,
+    BLOCKED,
+    BUILDING,
+    DONE,
+    FAILED,
+    MM,
+    NOON,
+    PLAN,
+    RUNNING,
+    STATE,
+    URL,
+    A,
+    B,
+    after,
+    asked,
+    event,
+    on,
+    opened,
+    played,
+    seen,
+)  # fmt: skip
+from tui.model.effects import (
+    AskHistory,
+    AskOperation,
+    AskPlan,
+    FollowLog,
+    Leave,
+    Refresh,
+    Repaint,
+    Send,
+    StopLog,
+)  # fmt: skip
+from tui.model.keys import TABLE
+from tui.model.messages import (
+    Answered,
+    Arrived,
+    Asked,
+    Broken,
+    Feed,
+    Heard,
+    HistoryPage,
+    LogMore,
+    Lost,
+    Pasted,
+    Planned,
+    Resized,
+    Tick,
+)  # fmt: skip
+from tui.model.screen import Help, History, LogView, Question, Screen, Trouble
+
+
+def typed(text: str) -> list[str]:
+    return list(text)
+
+
+# -- moving ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "tier"),
+    [
+        ([], "mm"), (["j"], "a"), (["down", "down"], "b"), (["j", "k"], "mm"), (["up"], "mm"), (["j"] * 9, "c"),
+        (["end"], "c"), (["G", "g"], "mm"), (["G", "home"], "mm"),
+    ],
+)  # fmt: skip
+def test_arrows_and_letters_select_a_tier_and_stop_at_the_ends(keys, tier):
+    assert after(opened(), *keys).selected == tier
+
+
+def test_the_selection_stays_with_its_tier_when_tiers_come_and_go():
+    screen = on("b")
+    more = replace(STATE, tiers=(MM, replace(A, name="a0"), A, B))
+    assert after(screen, Arrived(more)).selected == "b"
+    assert after(screen, Arrived(replace(STATE, tiers=(MM, A)))).selected == "mm"
+    assert after(screen, Arrived(replace(STATE, tiers=()))).tier is None
+
+
+def test_tab_gives_the_keys_to_the_next_panel_and_round():
+    assert [after(opened(), *["tab"] * n).focus for n in range(4)] == ["tiers", "nodes", "events", "tiers"]
+    assert after(opened(), "shift-tab").focus == "events"
+
+
+def test_the_events_stand_still_where_somebody_reads_and_follow_again_at_the_end():
+    screen = seen(after(opened(), Heard(tuple(event(n) for n in range(41, 100)))))
+    still = seen(after(screen, "page-up"))
+    top = still.stream.top
+    assert not still.stream.following
+    later = after(still, Heard(tuple(event(n) for n in range(100, 140))))
+    assert later.stream.top == top
+    assert after(later, *["page-down"] * 20).stream.following
+    assert after(later, "tab", "tab", "end").stream.following
+    assert after(later, "f").stream.following
+    assert not after(later, "f", "f").stream.following
+
+
+def test_keys_move_in_the_nodes_where_they_have_the_focus_and_no_further_than_there_is():
+    many = replace(B, nodes=tuple(replace(B.nodes[0], name=f"b-{n}") for n in range(50)))
+    screen = seen(on("b", state=replace(STATE, tiers=(MM, A, many))))
+    down = seen(after(screen, "tab", "j", "j"))
+    assert (down.selected, down.nodes_top) == ("b", 2)
+    end = seen(after(down, "end"))
+    assert end.nodes_top == end.extents.nodes_bottom > 40
+    assert after(end, "home").nodes_top == 0
+    assert after(end, "page-up").nodes_top == end.nodes_top - 5
+    assert after(end, "shift-tab", "k").nodes_top == 0, "another tier begins at its beginning"
+
+
+# -- the filter -----------------------------------------------------------------------------------------------------
+
+
+def test_a_filter_narrows_with_each_key_and_keeps_a_tier_selected():
+    screen = after(opened(), "/", *typed("b"))
+    assert [t.name for t in screen.tiers] == ["b"]
+    assert screen.selected == "b"
+    assert after(screen, "enter").filter == "b"
+
+
+def test_a_filter_that_fits_no_tier_is_meant_for_the_events():
+    screen = after(opened(), "/", *typed("DeployFailed"), "enter")
+    assert len(screen.tiers) == 4
+    shown, _ = screen.stream.shown(screen.needle, 10)
+    assert [line.kind for line in shown] == ["DeployFailed"]
+
+
+def test_a_filter_that_is_meant_for_the_events_leaves_the_selected_tier_alone():
+    """On its way there it may have fitted another one."""
+    screen = after(on("a"), "/", *typed("b"))
+    assert screen.selected == "b"
+    assert after(screen, *typed("ackup"), "enter").selected == "a"
+    assert after(screen, "escape").selected == "a"
+    assert after(screen, "enter").selected == "b"
+
+
+def test_escape_takes_back_one_thing_at_a_time_and_leaves_only_then():
+    screen = after(opened(), "/", *typed("b"))
+    assert after(screen, "escape").filter == ""
+    screen, wanted = played(screen, "enter", "escape")
+    assert (screen.filter, wanted) == ("", [])
+    assert played(screen, "escape")[1] == [Leave()]
+
+
+def test_a_typed_line_is_text_whatever_its_keys_mean_elsewhere():
+    screen, wanted = played(opened(), "/", *typed("qRpyxL?"), " ", "日")
+    assert (screen.filter, wanted) == ("qRpyxL? 日", [])
+    assert after(screen, "backspace").filter == "qRpyxL? "
+    assert after(screen, "ctrl-w").filter == "qRpyxL?"
+    assert after(screen, "ctrl-u").filter == ""
+    assert after(screen, *typed("z" * 200)).filter[-3:] == "zzz"
+    assert len(after(screen, *typed("z" * 200)).filter) == 80
+
+
+@pytest.mark.parametrize("key", ["up", "page-down", "tab", "home", "left", "ctrl-x"])
+def test_a_key_that_is_no_text_does_nothing_to_a_typed_line(key):
+    screen = after(opened(), "/", *typed("ab"))
+    assert after(screen, key) == screen
+
+
+def test_what_is_pasted_goes_into_a_typed_line_or_nowhere():
+    screen, wanted = played(opened(), Pasted("Ry\n"))
+    assert (screen, wanted) == (opened(), [])
+    assert after(opened(), "/", Pasted("two\nlines\x1b")).filter == "two lines "
+    question = asked(on("a"), "R", BACK)
+    assert played(question, Pasted("y")) == (question, [])
+
+
+# -- asking ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tier", "key", "wanted"),
+    [
+        ("a", "p", AskPlan(1, "promote", "a")),
+        ("a", "R", AskPlan(1, "rollback", "a")),
+        ("a", "c", AskPlan(1, "promote", "b", "0.8.3")),
+    ],
+)
+def test_a_question_asks_the_daemon_what_would_happen_and_nothing_else(tier, key, wanted):
+    screen, effects = played(on(tier), key)
+    assert effects == [wanted]
+    assert isinstance(screen.overlay, Question)
+    assert screen.overlay.phase == "asking"
+
+
+@pytest.mark.parametrize(
+    ("screen", "sent"),
+    [
+        (asked(on("a"), "p", PLAN), Send(1, "POST", "/promote/a", {"version": "0.8.4"})),
+        (asked(on("a"), "R", BACK), Send(1, "POST", "/rollback/a", {"version": "0.8.2"})),
+        (asked(on("a"), "c", BLOCKED), Send(1, "POST", "/confirm/a", {"version": "0.8.3"})),
+        (asked(on("a"), "b"), Send(1, "POST", "/backup/fetch", {})),
+        (asked(on("b"), "L"), Send(1, "DELETE", "/lock/b")),
+        (
+            asked(
+                on("a", state=replace(STATE, tiers=(MM, replace(A, operation=44)))), "x", operation=RUNNING
+            ),
+            Send(1, "POST", "/operations/44/abort", {}),
+        ),
+    ],
+)
+def test_a_y_sends_what_was_asked_once_with_the_version_that_was_shown(screen, sent):
+    screen, wanted = played(screen, "y")
+    assert wanted == [sent]
+    assert isinstance(screen.overlay, Question)
+    assert screen.overlay.phase == "sending"
+    assert played(seen(screen), "y", "y")[1] == []
+
+
+def test_the_version_of_a_confirmation_is_the_one_that_was_there_when_it_was_asked():
+    screen = asked(on("a"), "c", BLOCKED)
+    newer = replace(STATE, tiers=(MM, replace(A, current_version="0.8.9"), B))
+    assert played(seen(after(screen, Arrived(newer))), "y")[1][-1].body == {"version": "0.8.3"}
+
+
+@pytest.mark.parametrize("key", ["n", "escape", "q"])
+def test_no_closes_the_question(key):
+    screen, wanted = played(asked(on("a"), "R", BACK), key)
+    assert (screen.overlay, wanted) == (None, [])
+
+
+@pytest.mark.parametrize("key", ["enter", " ", "Y", "p", "R", "tab", "page-down", "l", "?", "ü", "ctrl-u"])
+def test_every_other_key_leaves_a_question_as_it_is(key):
+    screen = asked(on("a"), "R", BACK)
+    assert played(screen, key) == (screen, [])
+
+
+def test_a_blocked_question_cannot_be_agreed_to_and_says_so():
+    screen, wanted = played(asked(on("b"), "p", BLOCKED), "y")
+    assert wanted == []
+    assert screen.note
+    assert screen.note.text == "it is blocked"
+
+
+def test_a_question_that_was_answered_by_an_error_says_it_in_the_daemons_words():
+    problem = Problem(409, "tier_busy", "promote 44 runs", "wait for it")
+    screen = after(on("a"), "p", Planned(1, problem=problem))
+    assert isinstance(screen.overlay, Question)
+    assert (screen.overlay.phase, screen.overlay.problem) == ("refused", problem)
+    assert played(seen(screen), "y")[1] == []
+
+
+def test_a_late_answer_to_an_earlier_question_is_dropped():
+    screen = after(on("a"), "p", "escape", "R")
+    assert after(screen, Planned(1, (), PLAN)) == screen
+    assert after(screen, Planned(2, ("force",), BACK)) == screen, "asked for otherwise meanwhile"
+
+
+def test_an_option_is_planned_anew_and_sent_with_the_act():
+    screen, wanted = played(asked(on("b"), "p", BLOCKED), "h")
+    assert wanted == [AskPlan(1, "promote", "b", "0.8.3", ("hotfix",))]
+    assert played(seen(screen), "y")[1] == []
+    free = replace(BLOCKED, ready=True, status=202, code=None, detail="")
+    screen = after(screen, Planned(1, ("hotfix",), free))
+    assert played(screen, "y")[1] == [], "it has not been seen yet"
+    sent = played(seen(screen), "y")[1]
+    assert sent == [Send(1, "POST", "/promote/b", {"version": "0.8.3", "hotfix": True})]
+    assert played(seen(screen), "h")[1] == [AskPlan(1, "promote", "b", "0.8.3", ())]
+
+
+@pytest.mark.parametrize(
+    ("screen", "key"), [(asked(on("b"), "p", BLOCKED), "f"), (asked(on("a"), "p", PLAN), "h")]
+)
+def test_an_option_that_would_not_help_is_not_taken(screen, key):
+    after_it, wanted = played(screen, key)
+    assert (after_it.overlay, wanted) == (screen.overlay, [])
+    assert after_it.note
+    assert "would not help" in after_it.note.text
+
+
+def test_a_reason_is_typed_shown_and_sent():
+    screen = after(asked(on("a"), "p", PLAN), "i", *typed("yes, fix y"), "enter")
+    assert played(screen, "y")[1] == [], "what will be sent has not been seen"
+    assert played(seen(screen), "y")[1] == [
+        Send(1, "POST", "/promote/a", {"version": "0.8.4", "reason": "yes, fix y"})
+    ]
+    again = after(seen(screen), "i", *typed(" more"), "escape")
+    assert isinstance(again.overlay, Question)
+    assert again.overlay.reason == "yes, fix y"
+
+
+def test_a_lock_asks_for_its_reason_first_and_takes_none_without():
+    screen = after(on("a"), "L")
+    assert screen.typing
+    empty = seen(after(screen, "enter"))
+    noted, wanted = played(empty, "y")
+    assert wanted == []
+    assert noted.note
+    assert "needs a reason" in noted.note.text
+    assert after(screen, "escape").overlay is None
+    full = seen(after(screen, *typed("audit"), "enter"))
+    assert played(full, "y")[1] == [Send(1, "POST", "/lock/a", {"reason": "audit"})]
+
+
+def test_an_answer_closes_the_question_and_is_noted():
+    screen, wanted = played(
+        after(asked(on("a"), "p", PLAN), "y"), Answered(1, "promote 44 of 0.8.4: running")
+    )
+    assert screen.overlay is None
+    assert screen.note
+    assert (screen.note.text, screen.note.style) == ("promote 44 of 0.8.4: running", "ok")
+    assert wanted == [Refresh()]
+
+
+def test_a_refusal_of_the_act_stays_in_its_question_and_is_noted_where_that_is_closed():
+    problem = Problem(423, "locked", "tier a is locked by max", "DELETE /lock/a lifts it")
+    sent = after(asked(on("a"), "p", PLAN), "y")
+    open_still = after(sent, Answered(1, problem=problem))
+    assert isinstance(open_still.overlay, Question)
+    assert (open_still.overlay.phase, open_still.overlay.problem) == ("refused", problem)
+    closed = after(sent, "escape", Answered(1, problem=problem))
+    assert closed.note
+    assert closed.note.text == "tier a is locked by max — DELETE /lock/a lifts it"
+
+
+@pytest.mark.parametrize(
+    ("told", "again"),
+    [
+        (event(41, "GateDone", tier="a"), True),
+        (event(41, "PromoteComplete", tier="b"), True),
+        (Event("ConfigReloaded", 41), True),
+        (event(41, "GateDone", tier="mm"), False),
+        (event(41, "Pruned", tier="a"), False),
+    ],
+)
+def test_what_happens_meanwhile_is_planned_again_for_the_same_version(told, again):
+    screen, wanted = played(asked(on("b"), "p", BLOCKED), Heard((told,)))
+    assert wanted == ([AskPlan(1, "promote", "b", "0.8.3")] if again else [])
+    if again:
+        assert played(screen, Heard((event(42, tier="a"),)))[1] == [], "one question at a time"
+        same = after(screen, Planned(1, (), BLOCKED))
+        assert isinstance(same.overlay, Question)
+        assert same.overlay.seen
+        worse = after(screen, Planned(1, (), replace(BLOCKED, to="0.9.0")))
+        assert isinstance(worse.overlay, Question)
+        assert (worse.overlay.version, worse.overlay.seen) == ("0.8.3", False)
+
+
+@pytest.mark.parametrize(
+    ("screen", "key", "why"),
+    [
+        (on("mm"), "p", "mm is built by a push"),
+        (on("c"), "p", "tier c is not provisioned"),
+        (on("c"), "R", "nothing has ever run on tier c"),
+        (on("b"), "c", "tier b has no manual_confirm gate"),
+        (on("a"), "x", "nothing runs on tier a"),
+        (after(on("a"), Lost(Trouble("gone"), 2.0)), "R", "sandod does not answer"),
+        (Screen(URL), "p", "nothing is known of the daemon yet"),
+        (after(Screen(URL), Arrived(State(1, NOON, ()))), "h", "there is no tier"),
+    ],
+)
+def test_a_key_that_does_nothing_now_says_why(screen, key, why):
+    screen, wanted = played(screen, key)
+    assert wanted == []
+    assert screen.overlay is None
+    assert screen.note
+    assert why in screen.note.text
+
+
+def test_nothing_is_sent_to_a_daemon_that_does_not_answer():
+    screen, wanted = played(after(asked(on("a"), "R", BACK), Lost(Trouble("gone"), 2.0)), "y")
+    assert wanted == []
+    assert screen.note
+    assert "nothing was sent" in screen.note.text
+
+
+@pytest.mark.parametrize(
+    ("state", "operation"),
+    [(BUILDING, 42), (replace(BUILDING, build=None, tiers=(replace(MM, gates=(replace(
+        MM.gates[0], outcome="running", operation=7),)),)), 7)],
+)  # fmt: skip
+def test_an_abort_is_of_what_runs_on_the_tier(state, operation):
+    assert played(opened(state=state), "x")[1] == [AskOperation(1, operation)]
+
+
+def test_what_has_ended_meanwhile_is_said_before_it_is_aborted():
+    screen = after(
+        opened(state=BUILDING), "x", Planned(1, problem=Problem(404, "not_found", "there is no operation 42"))
+    )
+    assert isinstance(screen.overlay, Question)
+    assert screen.overlay.phase == "refused"
+
+
+# -- reading --------------------------------------------------------------------------------------------------------
+
+
+def test_another_state_of_what_runs_has_to_be_seen_before_it_is_aborted():
+    busy = on("a", state=replace(STATE, tiers=(MM, replace(A, operation=44))))
+    question = asked(busy, "x", operation=RUNNING)
+    again = after(question, Planned(1, operation=replace(RUNNING, step="switch")))
+    assert played(question, Planned(1, operation=RUNNING), "y")[1]
+    assert played(again, "y")[1] == []
+    assert len(played(seen(again), "y")[1]) == 1
+
+
+def test_what_was_asked_for_an_abort_changes_no_other_question():
+    question = asked(on("a"), "R", BACK)
+    assert after(question, Planned(1, operation=RUNNING)) == question
+
+
+def log(lines: int = 100, **more) -> Screen:
+    screen = seen(after(on("a"), "l"))
+    return seen(
+        after(screen, LogMore(screen.serial, RUNNING, "".join(f"line {n}\n" for n in range(lines)), **more))
+    )
+
+
+def test_the_log_is_of_what_runs_and_ends_when_it_is_closed():
+    assert played(on("a"), "l")[1] == [FollowLog(1, "a")]
+    busy = replace(STATE, tiers=(MM, replace(A, operation=44)))
+    assert played(on("a", state=busy), "l")[1] == [FollowLog(1, "a", 44)]
+    screen, wanted = played(log(), "escape")
+    assert (screen.overlay, wanted) == (None, [StopLog()])
+    assert played(log(), "q")[1] == [StopLog()]
+
+
+def test_a_log_follows_its_end_until_somebody_scrolls():
+    screen = log()
+    assert isinstance(screen.overlay, LogView)
+    assert screen.overlay.top is None
+    height = screen.extents.log
+    still = after(screen, "k")
+    assert isinstance(still.overlay, LogView)
+    assert still.overlay.top == 99 - height
+    more = after(still, LogMore(still.serial, None, "more\nand more\n"))
+    assert isinstance(more.overlay, LogView)
+    assert more.overlay.top == still.overlay.top
+    assert after(more, "G").overlay.top is None  # type: ignore[union-attr]
+    assert after(more, "g").overlay.top == 0  # type: ignore[union-attr]
+    assert after(more, "f").overlay.top is None  # type: ignore[union-attr]
+    assert after(more, "page-up").overlay.top == more.overlay.top - height + 1  # type: ignore[union-attr]
+    assert after(more, *["page-down"] * 9).overlay.top is None  # type: ignore[union-attr]
+    assert after(more, "right", "right", "left").overlay.left == 16  # type: ignore[union-attr]
+
+
+def test_a_line_that_came_in_two_pieces_is_one():
+    screen = after(on("a"), "l")
+    for text in ("he", "llo\nwor", "ld\n"):
+        screen = after(screen, LogMore(screen.serial, None, text))
+    assert isinstance(screen.overlay, LogView)
+    assert screen.overlay.lines == ("hello", "world")
+
+
+def test_more_lines_than_are_kept_fall_off_the_beginning_and_are_counted():
+    screen = after(log(0), LogMore(1, RUNNING, "x\n" * 49_990), "g", LogMore(1, None, "y\n" * 20))
+    assert isinstance(screen.overlay, LogView)
+    assert (len(screen.overlay.lines), screen.overlay.dropped, screen.overlay.top) == (50_000, 10, 0)
+
+
+def test_a_search_goes_to_the_next_line_and_round_and_back():
+    screen = after(log(), "g", "/", *typed("LINE 4"), "enter")
+    found = []
+    for key in ["n", "n", "N", "N", "N"]:
+        found.append(screen.overlay.top)  # type: ignore[union-attr]
+        screen = after(screen, key)
+    assert found == [4, 40, 41, 40, 4]
+    assert screen.overlay.top == 49  # type: ignore[union-attr]
+    gone = after(screen, "/", *typed("nowhere"), "enter")
+    assert gone.note
+    assert "'nowhere' is not in this log" in gone.note.text
+    assert after(screen, "escape").overlay.search == ""  # type: ignore[union-attr]
+    assert after(screen, "/", "escape").overlay.search == ""  # type: ignore[union-attr]
+
+
+def test_a_log_that_is_not_the_open_one_changes_nothing():
+    screen = log()
+    assert after(screen, LogMore(screen.serial - 1, None, "old\n")) == screen
+    assert after(on("a"), LogMore(1, None, "old\n")) == on("a")
+
+
+def history() -> Screen:
+    screen = after(on("a"), "h")
+    return seen(after(screen, HistoryPage(screen.serial, Operations((DONE, FAILED), None))))
+
+
+def test_the_history_is_asked_for_and_opens_the_log_of_the_one_that_is_selected():
+    assert played(on("a"), "h")[1] == [AskHistory(1, "a")]
+    screen, wanted = played(history(), "j", "enter")
+    assert wanted == [FollowLog(2, "a", 42)]
+    assert isinstance(screen.overlay, LogView)
+    back, wanted = played(screen, "escape")
+    assert wanted == [StopLog()]
+    assert isinstance(back.overlay, History)
+    assert back.overlay.at == 1
+    assert after(back, "escape").overlay is None
+    assert after(back, "h").overlay is None
+
+
+def test_older_operations_are_asked_for_when_the_end_is_near_and_once():
+    many = tuple(replace(DONE, id=n) for n in range(100, 50, -1))
+    screen = after(on("a"), "h", HistoryPage(1, Operations(many, 51)))
+    screen, wanted = played(screen, "G")
+    assert wanted == [AskHistory(1, "a", 51)]
+    assert played(screen, "k", "j")[1] == []
+    more = after(screen, HistoryPage(1, Operations((many[-1], replace(DONE, id=50)), None)))
+    assert isinstance(more.overlay, History)
+    assert [o.id for o in more.overlay.operations] == list(range(100, 49, -1))
+    assert played(more, "G")[1] == []
+
+
+def test_what_cannot_be_read_says_why():
+    assert after(on("a"), "h", HistoryPage(1, trouble="gone")).overlay.trouble == "gone"  # type: ignore[union-attr]
+    assert after(on("a"), "l", LogMore(1, trouble="gone")).overlay.trouble == "gone"  # type: ignore[union-attr]
+
+
+def test_the_help_lies_over_what_is_read_and_gives_it_back():
+    for screen in (opened(), log(), history()):
+        helped = after(screen, "?")
+        assert isinstance(helped.overlay, Help)
+        assert after(helped, "escape").overlay == screen.overlay
+        assert after(helped, "q").overlay == screen.overlay
+        assert after(helped, "?").overlay == screen.overlay
+    helped = after(log(), "?", LogMore(1, None, "more\n"))
+    assert isinstance(helped.overlay, Help)
+    assert isinstance(helped.overlay.back, LogView)
+    assert helped.overlay.back.lines[-1] == "more"
+
+
+# -- being told -----------------------------------------------------------------------------------------------------
+
+
+def test_a_daemon_that_is_away_leaves_what_was_known_and_says_how_old_it_is():
+    screen = after(opened(), Lost(Trouble("nothing listens there"), 4.0), Tick(NOON + timedelta(seconds=3)))
+    assert screen.state == STATE
+    assert screen.stale
+    assert screen.age_s == 3
+    assert screen.link.retry_at == NOON + timedelta(seconds=4)
+    back = after(screen, Arrived(None))
+    assert (back.stale, back.link.trouble) == (False, None)
+
+
+def test_a_daemon_that_is_slow_makes_what_is_shown_stale_without_any_error():
+    screen = after(opened(), Asked(), Tick(NOON + timedelta(seconds=5)))
+    assert not screen.stale
+    assert after(screen, Tick(NOON + timedelta(seconds=7))).stale
+
+
+def test_the_daemons_clock_counts_for_its_times():
+    ahead = replace(STATE, now=NOON + timedelta(minutes=5))
+    assert after(opened(), Arrived(ahead)).daemon_now == NOON + timedelta(minutes=5)
+
+
+def test_events_that_come_again_are_shown_once():
+    screen = after(opened(), Heard((event(40), event(41))), Heard((event(41), event(42))))
+    assert [x.hay.count("gatedone") for x in screen.stream.lines[-2:]] == [1, 1]
+    assert len(screen.stream.lines) == 7
+    assert screen.stream.seq == 42
+
+
+def test_a_reset_brings_the_state_and_goes_on_from_there():
+    state = replace(STATE, seq=7, tiers=(MM,))
+    screen = after(on("a"), Heard((Event("Reset", state=state), event(8))))
+    assert screen.state == state
+    assert screen.selected == "mm"
+    assert screen.stream.seq == 8
+    assert "not known any more" in screen.stream.lines[-2].text
+
+
+def test_no_events_are_no_loss_of_the_daemon():
+    screen = after(opened(), Feed(up=False, detail="cut"))
+    assert not screen.stale
+    assert screen.reached
+
+
+def test_a_good_note_goes_by_itself_and_a_bad_one_with_the_next_key():
+    good = after(opened(), "r", Tick(NOON + timedelta(seconds=9)))
+    assert good.note is None
+    bad = after(on("mm"), "p", Tick(NOON + timedelta(seconds=60)))
+    assert bad.note
+    assert after(bad, "j").note is None
+    assert after(after(on("mm"), "p"), "j").note, "nobody has read it yet"
+
+
+def test_a_part_that_fails_is_told_and_the_rest_goes_on():
+    screen = after(opened(), Broken("Hearer: KeyError"))
+    assert screen.note
+    assert "Hearer" in screen.note.text
+
+
+@pytest.mark.parametrize(
+    ("key", "wanted"), [("r", Refresh()), ("ctrl-l", Repaint()), ("q", Leave()), ("ctrl-c", Leave())]
+)
+def test_keys_that_only_want_something_done(key, wanted):
+    assert played(opened(), key)[1] == [wanted]
+
+
+@pytest.mark.parametrize("screen", [opened(), log(), history(), asked(on("a"), "R", BACK), after(opened(), "/", "a"),
+                                    after(opened(), "?"), after(opened(), Resized(10, 3))])  # fmt: skip
+def test_ctrl_c_quits_wherever_one_is(screen):
+    assert played(screen, "ctrl-c")[1] == [Leave()]
+
+
+def test_a_screen_that_is_too_small_takes_no_key_but_those_that_quit():
+    question = after(asked(on("a"), "R", BACK), Resized(79, 24))
+    assert played(question, "y", "n", "enter")[1] == []
+    assert played(question, "q")[1] == [Leave()]
+    large = after(question, Resized(80, 24))
+    assert isinstance(large.overlay, Question)
+    assert played(large, "y")[1] == [], "the key may have been struck before it was seen again"
+    assert len(played(seen(large), "y")[1]) == 1
+
+
+def test_every_key_of_the_table_has_a_help_and_none_is_there_twice():
+    for table in TABLE.values():
+        keys = [key for binding in table for key in binding.keys]
+        assert len(keys) == len(set(keys))
+        assert all(b.help and b.help[0].islower() for b in table)

@@ -1,0 +1,73 @@
+"""What the daemon told: the state, its absence, events. It keeps what is known, and says how old that is. Pure."""
+
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from sando.client.shapes import Event, State
+from tui.model import asking
+from tui.model.messages import Arrived, Broken, Feed, Heard, Lost, Tick
+from tui.model.moving import settled
+from tui.model.screen import Question, Screen
+from tui.model.steps import Step, noted, stay
+
+GOOD_NEWS_S = 8.0
+
+
+def ticked(screen: Screen, told: Tick) -> Step:
+    screen = replace(screen, now=told.now)
+    note = screen.note
+    if note and note.style == "ok" and (told.now - note.at).total_seconds() > GOOD_NEWS_S:
+        screen = replace(screen, note=None)
+    return stay(screen)
+
+
+def asked(screen: Screen) -> Step:
+    return stay(replace(screen, link=replace(screen.link, asked_at=screen.now)))
+
+
+def arrived(screen: Screen, told: Arrived) -> Step:
+    link = replace(screen.link, answered_at=screen.now, asked_at=None, trouble=None, retry_at=None)
+    if told.state:
+        link = replace(link, ahead=told.state.now - screen.now)
+        screen = replace(screen, state=told.state)
+    screen = replace(screen, link=link, operations={o.id: o for o in told.operations})
+    return stay(settled(screen))
+
+
+def lost(screen: Screen, told: Lost) -> Step:
+    retry = screen.now + timedelta(seconds=told.retry_s)
+    return stay(
+        replace(screen, link=replace(screen.link, asked_at=None, trouble=told.trouble, retry_at=retry))
+    )
+
+
+def feed(screen: Screen, told: Feed) -> Step:
+    return stay(replace(screen, link=replace(screen.link, feed=told.up, feed_trouble=told.detail)))
+
+
+def heard(screen: Screen, told: Heard) -> Step:
+    """A Reset brings the state itself; what was heard before it stays to be read."""
+    stream, state = screen.stream, screen.state
+    run: list[Event] = []
+    for event in told.events:
+        if event.type == "Reset" and event.state is not None:
+            stream = stream.heard(run).anew(event.state.seq, "what happened in between is not known any more")
+            run, state = [], event.state
+        else:
+            run.append(event)
+    screen = replace(screen, stream=stream.heard(run))
+    if state is not screen.state:
+        screen = _taken(screen, state)
+    wanted = asking.shaken(screen, told.events)
+    if wanted and isinstance(screen.overlay, Question):
+        screen = replace(screen, overlay=replace(screen.overlay, again=True))
+    return screen, wanted
+
+
+def _taken(screen: Screen, state: State | None) -> Screen:
+    return settled(replace(screen, state=state))
+
+
+def broken(screen: Screen, told: Broken) -> Step:
+    return stay(noted(screen, f"a part of this screen failed: {told.detail}", "bad"))

@@ -1,0 +1,206 @@
+"""All that the screen knows at one moment. Values only; `reduce` makes the next one."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from sando.client.shapes import Operation, Plan, Problem, State, Tier
+from tui.model.stream import Stream
+from tui.rows import Style
+
+LEAST_WIDTH = 80
+LEAST_HEIGHT = 24
+STALE_S = 6.0
+"""Three questions without an answer: from then on what is shown may not be so any more."""
+
+Act: TypeAlias = Literal["promote", "rollback", "confirm", "abort", "lock", "unlock", "backup"]
+Focus: TypeAlias = Literal["tiers", "nodes", "events"]
+
+
+class Size(Struct, frozen=True):
+    width: int = LEAST_WIDTH
+    height: int = LEAST_HEIGHT
+
+    @property
+    def small(self) -> bool:
+        return self.width < LEAST_WIDTH or self.height < LEAST_HEIGHT
+
+
+class Extents(Struct, frozen=True):
+    """How much room the last painting had: lines of a page, and how far down one can scroll."""
+
+    events: int = 8
+    log: int = LEAST_HEIGHT - 4
+    nodes_bottom: int = 0
+    overlay_bottom: int = 0
+
+
+class Trouble(Struct, frozen=True):
+    """Why there is no answer; `refused`: there is one, and it says no."""
+
+    detail: str
+    hint: str = ""
+    refused: bool = False
+
+
+class Link(Struct, frozen=True):
+    """The daemon as it is reached. `answered_at` is by the clock of this machine; `ahead` is the daemon's clock to it."""
+
+    answered_at: datetime | None = None
+    asked_at: datetime | None = None
+    """Of a question that has no answer yet."""
+    ahead: timedelta = timedelta()
+    trouble: Trouble | None = None
+    retry_at: datetime | None = None
+    feed: bool = False
+    feed_trouble: str = ""
+
+
+class Note(Struct, frozen=True):
+    """What was answered or why nothing was done; a good one goes by itself, a bad one with the next key."""
+
+    text: str
+    style: Style
+    at: datetime
+
+
+class Typing(Struct, frozen=True):
+    """A line that is being typed; `before` is what it was, for Escape, and `selected` the tier at which it began."""
+
+    what: Literal["filter", "search", "reason"]
+    text: str = ""
+    before: str = ""
+    selected: str | None = None
+
+
+class Question(Struct, frozen=True):
+    """An act that waits for a `y`. What the daemon plans is `plan`, and `version` is what will be sent.
+
+    `seen`: it has been on the screen as it stands; a `y` that was struck before that says nothing.
+    """
+
+    number: int
+    act: Act
+    tier: str
+    phase: Literal["asking", "ready", "sending", "refused"] = "asking"
+    version: str | None = None
+    options: tuple[str, ...] = ()
+    reason: str = ""
+    plan: Plan | None = None
+    operation: Operation | None = None
+    problem: Problem | None = None
+    seen: bool = False
+    again: bool = False
+    """A newer plan has been asked for."""
+    top: int = 0
+
+
+class LogView(Struct, frozen=True):
+    """The output of an operation. `top` None follows its end; `dropped` lines at the beginning are not kept."""
+
+    number: int
+    tier: str
+    operation: Operation | None = None
+    lines: tuple[str, ...] = ()
+    rest: str = ""
+    dropped: int = 0
+    complete: bool = False
+    top: int | None = None
+    left: int = 0
+    search: str = ""
+    trouble: str = ""
+    back: "History | None" = None
+
+
+class History(Struct, frozen=True):
+    """The operations of a tier, newest first; `more` is the cursor of what is older."""
+
+    number: int
+    tier: str
+    operations: tuple[Operation, ...] = ()
+    more: int | None = None
+    loading: bool = True
+    at: int = 0
+    trouble: str = ""
+
+
+class Help(Struct, frozen=True):
+    top: int = 0
+    back: "LogView | History | None" = None
+
+
+Overlay: TypeAlias = Question | LogView | History | Help
+
+
+class Screen(Struct, frozen=True):
+    address: str
+    now: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    size: Size = Size()
+    extents: Extents = Extents()
+    link: Link = Link()
+    state: State | None = None
+    operations: dict[int, Operation] = {}
+    """Those that run, as the daemon last told of them."""
+    selected: str | None = None
+    focus: Focus = "tiers"
+    nodes_top: int = 0
+    stream: Stream = Stream()
+    filter: str = ""
+    typing: Typing | None = None
+    overlay: Overlay | None = None
+    note: Note | None = None
+    serial: int = 0
+    """The number of the last thing that was asked for: an answer to an older one is late."""
+
+    @property
+    def tier(self) -> Tier | None:
+        return self.state.tier(self.selected) if self.state else None
+
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        """Those that are shown: a filter that fits none of them is meant for the events."""
+        every = self.state.tiers if self.state else ()
+        return tuple(t for t in every if self.needle in _hay(t)) or every
+
+    @property
+    def needle(self) -> str:
+        return self.filter.lower()
+
+    @property
+    def reached(self) -> bool:
+        return self.state is not None and self.link.trouble is None
+
+    @property
+    def age_s(self) -> float:
+        """Since the daemon last answered."""
+        at = self.link.answered_at
+        return max(0.0, (self.now - at).total_seconds()) if at else 0.0
+
+    @property
+    def stale(self) -> bool:
+        return self.state is not None and (self.age_s > STALE_S or self.link.trouble is not None)
+
+    @property
+    def daemon_now(self) -> datetime:
+        return self.now + self.link.ahead
+
+    def build_tier(self) -> Tier | None:
+        return self.state.tiers[0] if self.state and self.state.tiers else None
+
+
+def _hay(tier: Tier) -> str:
+    words = [tier.name, tier.current_version or "", tier.previous_version or "", tier.status]
+    return " ".join([*words, *(n.name for n in tier.nodes)]).lower()
+
+
+def in_flight(screen: Screen, tier: Tier) -> int | None:
+    """The operation that runs on the tier: a deploy, a build, or a gate that is run there."""
+    if tier.operation is not None:
+        return tier.operation
+    build = screen.state.build if screen.state else None
+    first = screen.build_tier()
+    if build and first and first.name == tier.name:
+        return build.operation
+    running = next((g for g in tier.gates if g.outcome == "running" and g.operation is not None), None)
+    return running.operation if running else None

@@ -1,0 +1,74 @@
+"""What was done on a tier, newest first: when, what, to which version, how it ended, who wanted it and why. Pure."""
+
+from sando.client.shapes import Operation
+from sando.model.clock import span
+from tui import text as t
+from tui.glyphs import MARK, NONE
+from tui.model.screen import History, Screen
+from tui.panels.frame import Cell, Column, cell, framed, table
+from tui.panels.header import moment
+from tui.rows import Row, Segment, Style, lit
+
+COLUMNS = (
+    Column("", 1, 1), Column("WHEN", 12, 12), Column("ID", 3, 9), Column("WHAT", 5, 8), Column("VERSION", 7, 24),
+    Column("STATUS", 9, 12), Column("TOOK", 4, 8), Column("WHO", 8, 16), Column("WHY", 10, 200, takes_rest=True),
+)  # fmt: skip
+_STATUS: dict[str, Style] = {
+    "succeeded": "ok", "failed": "bad", "errored": "bad", "running": "busy", "queued": "busy", "superseded": "dim",
+}  # fmt: skip
+
+
+def panel(screen: Screen, history: History, size: tuple[int, int]) -> list[Row]:
+    room = max(1, size[1] - 3)
+    every = history.operations
+    first = min(max(0, history.at - room // 2), max(0, len(every) - room))
+    title = f"History of tier {history.tier}"
+    if not every:
+        return framed(title, _nothing(history), size, focused=True)
+    part = every[first : first + room]
+    heading, *rows = table(
+        COLUMNS, [_row(screen, o, chosen=o == every[history.at]) for o in part], size[0] - 4
+    )
+    shown = [lit(row) if o == every[history.at] else row for row, o in zip(rows, part, strict=True)]
+    return framed(title, [heading, *shown], size, right=_words(history, first, room), focused=True)
+
+
+def _words(history: History, first: int, room: int) -> str:
+    below = max(0, len(history.operations) - first - room)
+    more = "+" if history.more is not None else ""
+    words = [f"{history.at + 1} of {len(history.operations)}{more}"]
+    words += [f"{below}{more} older below"] if below else []
+    words += ["reading ..."] if history.loading else [history.trouble] if history.trouble else []
+    return ", ".join(words)
+
+
+def _row(screen: Screen, operation: Operation, *, chosen: bool) -> list[Cell]:
+    status = "rolled back" if operation.rolled_back else operation.status
+    return [
+        cell(MARK if chosen else "", "accent"), cell(moment(screen, operation.created_at), "dim"), cell(str(operation.id), "dim"),
+        cell(operation.kind), cell(operation.version or (operation.sha or "")[:7] or NONE, "strong"),
+        cell(status, "bad" if operation.rolled_back else _STATUS.get(operation.status, "warn")),
+        cell(_took(operation), "dim"), cell(operation.actor), cell(_why(operation)),
+    ]  # fmt: skip
+
+
+def _took(operation: Operation) -> str:
+    if operation.started_at is None or operation.finished_at is None:
+        return ""
+    return span((operation.finished_at - operation.started_at).total_seconds())
+
+
+def _why(operation: Operation) -> str:
+    subject = operation.details.get("subject")
+    words = [operation.reason, str(subject) if subject else "", (operation.error or "").partition("\n")[0]]
+    if operation.superseded_by is not None:
+        words.append(f"superseded by {operation.superseded_by}")
+    if operation.recovered:
+        words.append("recovered")
+    return "; ".join(w for w in words if w)
+
+
+def _nothing(history: History) -> list[Row]:
+    if history.trouble:
+        return [(Segment(line, "bad"),) for line in t.wrap(history.trouble, 70)]
+    return [(Segment("reading ..." if history.loading else "nothing was ever done on this tier", "dim"),)]
