@@ -295,6 +295,6 @@ class Daemon:
         crew.wait_for_all(ACTORS_S if went else 0.0)
         self.notifiers.close(NOTIFY_S)
         self.server.close()
-        self.store.close()
+        self.store.finish()
         self.keepers.close()
         self._held.close()

@@ -6,6 +6,7 @@ It owns the file and a connection per thread, and nothing else: no rule lives he
 import itertools
 import sqlite3
 import threading
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,12 @@ class Store(Reader):
             self._db.create_tables([bind(m, self._db) for m in TABLES])
             fill(self._db, version)
             self._db.pragma("user_version", SCHEMA)
+
+    def finish(self) -> None:
+        """The last close of a daemon: what the journal has goes into the file, so that the file alone is the state."""
+        with suppress(pw.DatabaseError, sqlite3.Error):  # it stays in the journal, which the next start reads
+            self._db.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._db.close()
 
     def close(self) -> None:
         """Closes this thread's connection."""
