@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from actors.base import Site
+from actors.base import Site, post
+from actors.messages import Tick
 from sando.model.events import Event
 from sando.model.retention import removable
 from sando.work.cancel import CancelToken
@@ -46,8 +47,11 @@ class Pruning:
         self.supervisor = supervisor
         self.stop_timer: Callable[[], None] = _nothing
 
-    def take_up(self) -> None:
+    def take_up(self, *, fresh: bool) -> None:
+        """At a start what a dead daemon had begun to remove is removed: its folder may be half there, or gone."""
         self.stop_timer = self.supervisor.tick(PRUNE_S, "prune")
+        if fresh:
+            post(self.supervisor.actor_ref, Tick("settle"))
 
     def prune(self) -> None:
         """The store keeps what any tier may still need; the folders of the rest are removed by a job."""

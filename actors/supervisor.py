@@ -122,6 +122,8 @@ class Supervisor(Actor):
                 self._park(what.removeprefix(PARK))
             case Tick("unlock"):
                 self.locks.expire()
+            case Tick("settle"):
+                self.pruning.prune()
             case Tick("prune"):
                 self.pruning.hourly()
             case ChildFailed():
@@ -146,7 +148,7 @@ class Supervisor(Actor):
         if BUILD not in self.children:
             self.raise_child(BUILD, Build, fresh=fresh, topology=self.topology)
         self.locks.take_up()
-        self.pruning.take_up()
+        self.pruning.take_up(fresh=fresh)
         self.sweep_all()
 
     def end_orphans(self) -> None:

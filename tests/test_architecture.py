@@ -46,9 +46,11 @@ PURE = (
 # The longest prefix of a module's name finds its row. msgspec is the language of the values: all may speak it.
 ROOMS = {
     "sando.model": room("sando.model", stdlib=PURE),
-    "sando.work": room("sando.model sando.work", "paramiko backports compression inotify_simple"),
+    "sando.work": room(
+        "sando.model sando.work sando.failpoints", "paramiko backports compression inotify_simple"
+    ),
     "sando.config": room("sando.model sando.config", "tomlkit"),
-    "sando.store": room("sando.model sando.store", "peewee playhouse"),
+    "sando.store": room("sando.model sando.store sando.failpoints", "peewee playhouse"),
     "sando.metrics": room("sando.model sando.metrics", "prometheus_client"),
     "sando.notify": room("sando.model sando.notify"),
     # Both faces ask sandod in the same way: how is neither's, so that the command line needs nothing of the screen.

@@ -22,8 +22,8 @@ from sando.model.topology import GATE_KINDS, Command, GateSpec, Probe
 On = Literal["builder", "nodes"]
 
 KEYS: dict[str, tuple[str, ...]] = {
-    "cargo_test": ("command", "timeout"),
-    "command": ("command", "timeout", "shards", "on"),
+    "cargo_test": ("command", "timeout", "idle_timeout"),
+    "command": ("command", "timeout", "idle_timeout", "shards", "on"),
     "migration_dry_run": ("dir", "command", "timeout"),
     "boot_smoke": ("probe", "settle", "timeout", "env", "args"),
     "manual_confirm": ("min_approvals",),
@@ -86,6 +86,7 @@ def _gate(table: Table, around: Surroundings) -> GateSpec | None:
         name=table.take("name", gate_name, kind),
         command=_command(table, kind),
         timeout_s=table.take("timeout", positive, BOOT_TIMEOUT if kind == "boot_smoke" else None),
+        idle_timeout_s=table.maybe("idle_timeout", positive),
         shards=table.take("shards", between(1, MAX_SHARDS), 1),
         on=table.take("on", one_of(_ONS), "builder"),
         dir=table.take("dir", relative, "migrations"),

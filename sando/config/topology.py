@@ -28,7 +28,18 @@ from sando.model.topology import BackupSpec, BuildSpec, FreezeSpec, RepoSpec, To
 
 KEYS = ("repo", "build", "backup", "tier", "freeze")
 REPO_KEYS = ("bare_path", "branch")
-BUILD_KEYS = ("dir", "command", "artifact", "extra", "version_from", "timeout", "env", "run", "runner")
+BUILD_KEYS = (
+    "dir",
+    "command",
+    "artifact",
+    "extra",
+    "version_from",
+    "timeout",
+    "idle_timeout",
+    "env",
+    "run",
+    "runner",
+)
 BACKUP_KEYS = ("source", "local_path", "max_age", "schedule", "identity_file", "known_hosts")
 FREEZE_KEYS = ("tiers", "days", "hours", "tz")
 
@@ -80,6 +91,7 @@ def _build(table: Table | None) -> BuildSpec:
         extra=table.take("extra", items(relative, filled=False), _DEFAULT.extra),
         version_from=table.take("version_from", relative, _DEFAULT.version_from),
         timeout_s=table.take("timeout", positive, _DEFAULT.timeout_s),
+        idle_timeout_s=table.maybe("idle_timeout", positive),
         env=table.take("env", environment, {}),
         run=table.take("run", argv, ()),
         runner=table.take("runner", argv, ()),

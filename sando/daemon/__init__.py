@@ -12,9 +12,11 @@ from pathlib import Path
 
 import sando
 from sando import config, logs
-from sando.daemon import itself, stacks, token
+from sando.daemon import copy, fsck, itself, stacks, token
 from sando.daemon.instance import OnlyOne
 from sando.daemon.life import Daemon, load_topology
+from sando.daemon.lost import refuse_lost
+from sando.failpoints import reached
 from sando.model.errors import ConfigError, SandoError
 from sando.model.topology import DaemonSpec
 from sando.sd import Notify
@@ -36,11 +38,17 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.command == "token":
             return token.run(path, arguments)
         daemon = config.load_daemon(path)
+        if arguments.command == "backup":
+            return copy.run(daemon, arguments)
         topology = load_topology(daemon)
+        if arguments.command == "fsck":
+            return fsck.run(daemon, topology, _locks(daemon), arguments)
         logs.set_up(daemon.log_format)
         os.umask(0o022)  # what is private says so itself; nodes and their services must be able to read
         sys.setswitchinterval(SWITCH_S)
         with OnlyOne(_locks(daemon)):
+            reached("start.locked")
+            refuse_lost(daemon)
             return _leave(Daemon(path, daemon, topology, notify).run())
     except (SandoError, OSError) as error:
         for line in str(error).splitlines():
@@ -75,9 +83,15 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         "--check", action="store_true", help="validate daemon.toml and sando.toml, start nothing"
     )
     parser.add_argument("--version", action="version", version=f"sandod {sando.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="token")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     about = "makes a token for the HTTP API: its secret is shown once, its SHA-256 is kept in daemon.toml"
     token.arguments(commands.add_parser("token", help="make, list and remove tokens", description=about))
+    about = (
+        "says whether the store, its folders and the nodes agree: exit 0, or 1 with a line for each finding"
+    )
+    fsck.arguments(commands.add_parser("fsck", help="say whether all agrees", description=about))
+    about = "writes a copy of the store to FILE, also while sandod runs; README says how to put it back"
+    copy.arguments(commands.add_parser("backup", help="copy the state", description=about))
     return parser.parse_args(argv)
 
 

@@ -27,6 +27,7 @@ from sando.daemon import crew, itself, remarks
 from sando.daemon.instance import OnlyOne
 from sando.daemon.service import Loops, Service
 from sando.daemon.signals import Signals
+from sando.failpoints import reached
 from sando.metrics import Metrics
 from sando.model.clock import stamp
 from sando.model.errors import SandoError
@@ -240,6 +241,7 @@ class Daemon:
         log.info("%s", remarks.containment())
 
     def _start(self) -> None:
+        reached("start.prepared")
         now = read_clock().at
         self.notifiers.adopt(self.spec.notify)  # a new one hears of this start already
         self.store.save(Event("DaemonStarted", now, data={"version": sando.__version__}))
@@ -283,6 +285,6 @@ class Daemon:
         crew.wait_for_all(ACTORS_S if went else 0.0)
         self.notifiers.close(NOTIFY_S)
         self.server.close()
-        self.store.close()
+        self.store.finish()
         self.keepers.close()
         self._held.close()

@@ -27,6 +27,8 @@ class BuildSpec(Struct, frozen=True):
     extra: tuple[str, ...] = ("migrations",)
     version_from: str = "Cargo.toml"
     timeout_s: float = 1800.0
+    idle_timeout_s: float | None = None
+    """How long a build, or a gate of the builder, may say nothing; None: until its timeout."""
     env: dict[str, str] = {}
     run: tuple[str, ...] = ()  # empty: ./<name of the artifact>
     runner: tuple[str, ...] = ()
@@ -59,6 +61,7 @@ class GateSpec(Struct, frozen=True):
     name: str
     command: Command | None = None
     timeout_s: float | None = None
+    idle_timeout_s: float | None = None
     shards: int = 1
     on: Literal["builder", "nodes"] = "builder"
     dir: str = "migrations"

@@ -6,6 +6,7 @@ It owns the file and a connection per thread, and nothing else: no rule lives he
 import itertools
 import sqlite3
 import threading
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import msgspec
 import peewee as pw
 
+from sando.failpoints import reached_each
 from sando.model.claim import KEPT, MOST, Claim
-from sando.model.errors import SandoError
+from sando.model.errors import StoreUnavailable
 from sando.model.events import Event
 from sando.model.operation import Operation
 from sando.model.policy import Lock
@@ -23,15 +25,17 @@ from sando.model.release import Release
 from sando.model.rollout import Rollout
 from sando.model.safety import Safety
 from sando.model.tier import TierState
-from sando.store.reading import Reader
+from sando.store.copy import copy_store
+from sando.store.reading import Reader, StoreRefusedError
 from sando.store.schema import ROWS, SCHEMA, TABLES, bind
 from sando.store.upgrade import add_columns, fill, put_deploy
 
+__all__ = ["Store", "StoreRefusedError"]
+
+LOOKED_THROUGH = 64 * 2**20
+"""A file up to this size is checked by SQLite at each start (0.1 s); a larger one by `sandod fsck`."""
+
 _encode = msgspec.json.Encoder().encode
-
-
-class StoreRefusedError(SandoError):
-    """The file cannot be this program's store; the text names it and what to do."""
 
 
 class Store(Reader):
@@ -46,28 +50,51 @@ class Store(Reader):
         self.revision = 0
 
     def open(self) -> None:
-        """Creates or checks the schema; StoreRefusedError where the file is none of ours, or newer than we are."""
+        """Creates, checks or upgrades the schema; StoreRefusedError where the file is none of ours, or damaged."""
         try:
             Path(self.path).touch(mode=0o600)  # its journals get the same mode from SQLite
             self._db.connect(reuse_if_open=True)
             version = self._db.pragma("user_version")
-            if version > SCHEMA:
-                raise StoreRefusedError(
-                    f"{self.path}: written by a newer sando (schema {version}, this one knows {SCHEMA}); install that one again"
-                )
+            self._refuse(version)
             if version < SCHEMA:
-                with self._db.atomic("IMMEDIATE"):
-                    add_columns(self._db, version)
-                    self._db.create_tables([bind(m, self._db) for m in TABLES])
-                    fill(self._db, version)
-                    self._db.pragma("user_version", SCHEMA)
+                self._upgrade(version)
             last = self._rows("SELECT max(id) FROM operation")[0][0] or 0
             self._ids = itertools.count(last + 1)
-        except (pw.DatabaseError, sqlite3.Error, OSError) as error:
+        except (pw.DatabaseError, sqlite3.Error, OSError, StoreUnavailable) as error:
             raise StoreRefusedError(
-                f"{self.path}: cannot be opened as the store of sando ({error}); "
-                "check its owner and mode and the disk, or put back the last good copy"
+                f"{self.path}: cannot be opened as the store of sando ({error}); check its owner and mode and the disk, "
+                "or stop here and put back the last copy that `sandod backup` made"
             ) from error
+
+    def _refuse(self, version: int) -> None:
+        if version > SCHEMA:
+            raise StoreRefusedError(
+                f"{self.path}: written by a newer sando (schema {version}, this one knows {SCHEMA}); install that one again"
+            )
+        if not version and self._rows("SELECT count(*) FROM sqlite_master")[0][0]:
+            raise StoreRefusedError(
+                f"{self.path}: is another program's database; give sandod a `db_path` of its own"
+            )
+        if version and Path(self.path).stat().st_size <= LOOKED_THROUGH:
+            said = self._rows("PRAGMA quick_check(1)")[0][0]
+            if said != "ok":
+                raise sqlite3.DatabaseError(said)
+
+    def _upgrade(self, version: int) -> None:
+        """In one transaction; a file that had a schema is copied first, for whoever has to go back."""
+        if version:
+            copy_store(self.path, Path(f"{self.path}.schema-{version}"))
+        with self._db.atomic("IMMEDIATE"):
+            add_columns(self._db, version)
+            self._db.create_tables([bind(m, self._db) for m in TABLES])
+            fill(self._db, version)
+            self._db.pragma("user_version", SCHEMA)
+
+    def finish(self) -> None:
+        """The last close of a daemon: what the journal has goes into the file, so that the file alone is the state."""
+        with suppress(pw.DatabaseError, sqlite3.Error):  # it stays in the journal, which the next start reads
+            self._db.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._db.close()
 
     def close(self) -> None:
         """Closes this thread's connection."""
@@ -86,6 +113,8 @@ class Store(Reader):
         """
         with self._guarded(), self._db.atomic("IMMEDIATE"):
             told = tuple(e for e in (self._put(v) for v in values) if e is not None)
+            reached_each("commit", (e.type for e in told))
+        reached_each("committed", (e.type for e in told))
         with self._numbering:  # it must never be seen to go back
             self.revision += 1
         return told

@@ -12,7 +12,7 @@ import peewee as pw
 from sando.model import wire
 from sando.model.backup import BACKUP, RESTORED, TRIES, LastGood, Restored, Tries
 from sando.model.claim import Claim
-from sando.model.errors import StoreUnavailable
+from sando.model.errors import SandoError, StoreUnavailable
 from sando.model.events import Event
 from sando.model.gates import GateRun
 from sando.model.operation import Operation
@@ -46,6 +46,10 @@ _decoders: dict[type, msgspec.json.Decoder[Any]] = {
         Tries,
     )
 }
+
+
+class StoreRefusedError(SandoError):
+    """The file cannot be this program's store; the text names it and what to do."""
 
 
 class Reader:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from sando.failpoints import reached
 from sando.model import names
 from sando.model.errors import WorkError
 from sando.model.release import FileEntry, Manifest, Release, name_release
@@ -22,7 +23,7 @@ from sando.work.process import Exit, Keepers, clean_env, command_argv
 from sando.work.tree import move_tree, remove_tree
 
 STEP = "build"
-_STAGING = ".staging"
+STAGING = ".staging"
 _DECLARED_BEFORE = {"Cargo.toml", "pyproject.toml", "package.json"}
 
 
@@ -65,9 +66,11 @@ def build(shop: Workshop, order: Order, log: OpLog, cancel: CancelToken) -> Rele
     sha = order.commit.sha
     log.say(names.visible(f"build {order.operation} of {sha[:7]}: {order.commit.subject}"[:200]))
     checkout(shop.bare, shop.branch, sha, shop.checkout, cancel, log, clean_env())
+    reached("build.checked_out")
     if Path(shop.spec.version_from).name in _DECLARED_BEFORE:
         _declared(shop, sha)  # what the commit already says wrong needs no half hour of building
     run_in_checkout(shop, shop.spec.command, sha, log, cancel)
+    reached("build.ran")
     declared = _declared(shop, sha)
     version = must_be_name(name_release(declared, sha, dict(order.taken)), f"{declared} at {sha[:7]}")
     log.say(f"stage {version}")
@@ -86,6 +89,7 @@ def run_in_checkout(shop: Workshop, command: Command, sha: str, log: OpLog, canc
         cancel=cancel,
         step=STEP,
         timeout=shop.spec.timeout_s,
+        idle_timeout=shop.spec.idle_timeout_s,
     )
     if not ended.ok:
         raise WorkError(STEP, how_it_ended(command, ended), tail=tail(log.path, 50))
@@ -115,7 +119,7 @@ def discard(shop: Workshop, version: str) -> None:
     if not names.is_version(version):
         raise WorkError("discard", f"{names.visible(version)!r} is no version", errored=True)
     folder = Path(shop.release_root, version)
-    aside = Path(shop.release_root, _STAGING, f"{version}.discarded")
+    aside = Path(shop.release_root, STAGING, f"{version}.discarded")
     try:
         aside.parent.mkdir(parents=True, exist_ok=True)
         remove_tree(aside)
@@ -128,7 +132,7 @@ def discard(shop: Workshop, version: str) -> None:
 
 def sweep(shop: Workshop) -> tuple[str, ...]:
     """Remove what a dead daemon had half staged; only at start, while nothing builds. Answers the names."""
-    staging = Path(shop.release_root, _STAGING)
+    staging = Path(shop.release_root, STAGING)
     left = sorted(path.name for path in staging.iterdir()) if staging.is_dir() else []
     try:
         for name in left:
@@ -148,15 +152,18 @@ def _declared(shop: Workshop, sha: str) -> str:
 
 
 def _stage(shop: Workshop, order: Order, declared: str, version: str, cancel: CancelToken) -> Release:
-    staged = Path(shop.release_root, _STAGING, str(order.operation))
+    staged = Path(shop.release_root, STAGING, str(order.operation))
     try:
         remove_tree(staged)
         staged.mkdir(parents=True)
         files = stage.collect(Path(shop.checkout), shop.spec, staged, cancel)
+        reached("build.staged")
         manifest = _manifest(shop, order, version, files)
         stage.seal(staged, manifest)
+        reached("build.sealed")
         cancel.check()
         stage.place(staged, Path(shop.release_root, version))
+        reached("build.placed")
     except OSError as error:
         raise WorkError("stage", f"cannot stage {version}: {error}", errored=True) from error
     finally:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sando.failpoints import reached
 from sando.model.errors import WorkError
 from sando.model.release import MANIFEST, FileEntry
 from sando.model.task import NodeFacts, NodeTask, Step
@@ -32,7 +33,9 @@ def perform(task: NodeTask, host: Host, keepers: Keepers, cancel: CancelToken) -
     log = OpLog(task.log)
     post = Post(task, host, keepers, cancel, log, log.size())
     try:
-        return _STEPS[task.step](post)
+        reached(f"node.{task.step}")
+        facts = _STEPS[task.step](post)
+        reached(f"node.{task.step}.done")
     except WorkError as error:
         lost = error.step in {"connect", "connection"}
         way_out = _LEAVE_OUT if task.step is Step.PREFLIGHT and lost else ""
@@ -41,6 +44,8 @@ def perform(task: NodeTask, host: Host, keepers: Keepers, cancel: CancelToken) -
         )
     except OSError as error:
         failure = WorkError(task.step.value, f"{error}", errored=True)
+    else:
+        return facts
     post.say(f"{task.step.value} {'could not run' if failure.errored else 'failed'}: {failure.detail}")
     raise failure
 

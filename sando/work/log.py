@@ -13,6 +13,9 @@ _KEEP_SIZE = 1
 _PUNCH_HOLE = 2
 _TAIL_BYTES = 65536
 
+SHARD = ".shard-"
+"""Follows the name of an operation's log in that of one of its shards, which is gone when its gate has ended."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _fallocate = getattr(_libc, "fallocate64", None) or _libc.fallocate
 _fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]

@@ -20,7 +20,9 @@ from sando.work.failure import Refusal, cannot_open, cannot_start
 from sando.work.log import OpLog, tail
 from sando.work.running import Exit
 
-GRACE_S = 5.0
+GRACE_S = 3.0
+_LOOK_S = 0.25
+"""How often a log is looked at that a command may flood."""
 _TEXT_LIMIT = 16 * 2**20
 
 
@@ -44,8 +46,10 @@ def run_plain(
     environ = dict(clean_env() if env is None else env)
     with _Output(log, step) as output:
         child = _start(argv, cwd, environ, output, step)
-        late = _wait(child, cancel, timeout)
+        late = _wait(child, cancel, timeout, log)
         cancel.check()
+        if log:
+            log.trim()
         if late:
             raise WorkError(step, f"timed out after {span(timeout)}; it was killed", tail=output.tail())
         code = child.returncode
@@ -137,17 +141,21 @@ class _Wake:
             os.close(self.fd)
 
 
-def _wait(child: subprocess.Popen[bytes], cancel: CancelToken, timeout: float) -> bool:
+def _wait(child: subprocess.Popen[bytes], cancel: CancelToken, timeout: float, log: OpLog | None) -> bool:
     """Wait for the end of `child`, kill its group on cancel and timeout; True when it was the timeout.
 
-    Event-driven: `Popen.wait(timeout)` would look up to twenty times a second.
+    Event-driven: `Popen.wait(timeout)` would look up to twenty times a second. A log is kept within its cap meanwhile.
     """
+    until = time.monotonic() + timeout
     wake = _Wake()
     unhook = cancel.on_cancel(wake)
     ended = os.pidfd_open(child.pid)
     over = False
     try:
-        over = _poll(ended, timeout, wake.fd)
+        while not over and not cancel.cancelled and (left := until - time.monotonic()) > 0:
+            over = _poll(ended, min(left, _LOOK_S) if log else left, wake.fd)
+            if log:
+                log.trim()
         return not over and not cancel.cancelled
     finally:
         unhook()

@@ -32,6 +32,8 @@ serve(int(sys.argv[2]))"""
 _BEGIN_S = 30.0
 _CLOSE_S = 40.0
 _TICK_S = 0.25
+_OVERDUE_GRACE_S = 3.0
+"""What had all its time is given no ten seconds more to end."""
 _FAST_TICK_S = 0.02
 
 
@@ -278,8 +280,10 @@ class _Watch:
 def _until_end(job: Running, watch: _Watch, cancel: CancelToken, grace: float) -> Exit:
     try:
         while (ended := job.wait(watch.tick())) is None:
-            if cancel.cancelled or watch.over():
+            if cancel.cancelled:
                 return job.end(grace)
+            if watch.over():
+                return job.end(min(grace, _OVERDUE_GRACE_S))
     except WorkError:
         cancel.check()
         raise

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from sando.failpoints import reached
 from sando.model.ahead import Ahead
 from sando.model.backup import Arriving, Fetched
 from sando.model.builds import pushed_at
@@ -23,7 +24,7 @@ from sando.work.build import Order, Workshop, build, discard, sweep
 from sando.work.cancel import CancelToken
 from sando.work.gates.table import GateContext, run_gate
 from sando.work.hosts import Link, Parcels, connect
-from sando.work.log import OpLog
+from sando.work.log import SHARD, OpLog
 from sando.work.process import Keepers, clean_env
 from sando.work.scratch.opening import Where
 from sando.work.survey import survey
@@ -59,6 +60,10 @@ class Workbench:
             Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         git.ensure_bare(topology.repo.bare_path, topology.repo.branch)
         sweep(self._shop(topology))
+        if topology.backup:
+            backup.sweep(topology.backup)
+        for shard in Path(self.workdir, "logs").glob(f"*{SHARD}*"):
+            shard.unlink(missing_ok=True)
 
     def _shop(self, topology: Topology, tier: str | None = None) -> Workshop:
         """The build tier works in `workdir`; another tier's gates have a checkout of their own."""
@@ -113,7 +118,9 @@ class Workbench:
         )  # fmt: skip
         alone = self._in_checkout if tier == topology.build_tier.name else contextlib.nullcontext()
         with alone:
-            return run_gate(context, cancel)
+            verdict = run_gate(context, cancel)
+        reached("gate.ran")
+        return verdict
 
     # -- releases ------------------------------------------------------------------------------------------
 
@@ -137,6 +144,7 @@ class Workbench:
             if is_version(release.version):
                 with contextlib.suppress(FileNotFoundError):
                     shutil.rmtree(Path(self.release_root, release.version))
+                reached("prune.removed")
                 done.append(release)
         return tuple(done)
 

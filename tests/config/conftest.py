@@ -51,6 +51,7 @@ artifact = "out/server"
 extra = ["migrations", "static"]
 version_from = "git"
 timeout = "45m"
+idle_timeout = "10m"
 env = { RUSTFLAGS = "-Dwarnings", EMPTY = "" }
 run = ["./server", "--quiet"]
 runner = ["nice"]

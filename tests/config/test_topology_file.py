@@ -39,6 +39,7 @@ FULL = Topology(
         extra=("migrations", "static"),
         version_from="git",
         timeout_s=2700.0,
+        idle_timeout_s=600.0,
         env={"RUSTFLAGS": "-Dwarnings", "EMPTY": ""},
         run=("./server", "--quiet"),
         runner=("nice",),

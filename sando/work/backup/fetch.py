@@ -4,10 +4,12 @@ import os
 import shutil
 import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import structs
 
+from sando.failpoints import reached
 from sando.model.backup import Arriving, Fetched
 from sando.model.clock import span
 from sando.model.errors import WorkError
@@ -73,6 +75,14 @@ def _fetch(
         raise WorkError(STEP, f"cannot write {target}: {error.strerror}", errored=True) from error
 
 
+def sweep(spec: BackupSpec) -> None:
+    """At start, while none runs: what a killed fetch left is put right. What cannot be stays for the next fetch."""
+    target = Path(spec.local_path)
+    with suppress(OSError):
+        if target.parent.is_dir():
+            place.sweep(target.resolve())
+
+
 class _Fetch:
     def __init__(self, carrier: Carrier, target: Path) -> None:
         self.carrier = carrier
@@ -96,7 +106,9 @@ class _Fetch:
             raise trouble.told(self.source, str(why)) from None
         warnings = tuple(filter(None, (dump.warning, self._shrunk(new, size))))
         self.carrier.cancel.check()
+        reached("backup.arrived")
         place.put(new, self.target)
+        reached("backup.placed")
         warnings = tuple(filter(None, (*warnings, self._keep_name())))
         for warning in warnings:
             self.carrier.log.say(f"warning: {warning}")

@@ -37,9 +37,9 @@ def stage(target: Path) -> Path:
 
 def sweep(target: Path) -> None:
     """Only one fetch runs at a time. An old backup that one of them had already set aside gets its name back."""
-    left = re.compile(re.escape(f".{target.name}.") + f"(fetch|{HELD})-[0-9a-f]{{16}}")
+    pattern = _ours(target)
     for path in target.parent.iterdir():
-        match left.fullmatch(path.name):
+        match pattern.fullmatch(path.name):
             case re.Match() as found if found[1] == HELD:
                 _let_go(path)
             case re.Match():
@@ -47,6 +47,17 @@ def sweep(target: Path) -> None:
                 if not os.path.lexists(target) and os.path.lexists(former):
                     former.rename(target)
                 remove(path)
+
+
+def left(target: Path) -> list[Path]:
+    """Folders of fetches beside the target, and nothing of what a reader holds or an old backup that has no name."""
+    beside = sorted(target.parent.iterdir()) if target.parent.is_dir() else []
+    found = [p for p in beside if (m := _ours(target).fullmatch(p.name)) and m[1] != HELD]
+    return [p for p in found if not os.path.lexists(p / _FORMER)]
+
+
+def _ours(target: Path) -> re.Pattern[str]:
+    return re.compile(re.escape(f".{target.name}.") + f"(fetch|{HELD})-[0-9a-f]{{16}}")
 
 
 def _let_go(path: Path) -> None:

@@ -10,7 +10,7 @@ from sando.model.gates import Verdict
 from sando.model.topology import Command
 from sando.work.cancel import CancelToken
 from sando.work.gates.context import GateContext, ensure_checkout, run_command
-from sando.work.log import OpLog, read_log
+from sando.work.log import SHARD, OpLog, read_log
 
 
 def command(context: GateContext, cancel: CancelToken) -> Verdict:
@@ -30,7 +30,7 @@ class _Shards:
         self._command = command
         self._count = context.spec.shards
         self._stop = CancelToken()
-        self._logs = [OpLog(f"{context.log.path}.shard-{n}", context.log.cap) for n in range(self._count)]
+        self._logs = [OpLog(f"{context.log.path}{SHARD}{n}", context.log.cap) for n in range(self._count)]
 
     def run(self, cancel: CancelToken) -> Verdict:
         for log in self._logs:

@@ -68,6 +68,7 @@ def run_command(
         cancel=cancel,
         step=context.spec.name,
         timeout=context.timeout_s,
+        idle_timeout=context.spec.idle_timeout_s or shop.spec.idle_timeout_s,
     )
     shown = command if isinstance(command, str) else " ".join(command)
     message = f"`{visible(shown)}` passed" if ended.ok else how_it_ended(command, ended)

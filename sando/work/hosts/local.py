@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
 
+from sando.failpoints import reached
 from sando.model.errors import WorkError
 from sando.model.gates import Verdict
 from sando.model.release import FileEntry
@@ -170,6 +171,7 @@ class LocalHost:
             target = f"{RELEASES}/{version}"
             beside = self._shelf.folder(PRIVATE, "incoming") / f"{CURRENT}-{operation}-{token_hex(4)}"
             beside.symlink_to(target)
+            reached("link.beside")
             try:
                 beside.rename(self._current)
             except OSError:
@@ -178,6 +180,7 @@ class LocalHost:
                     (self._root / kept).rename(self._current)
                 raise
             sync(self._root.resolve())
+            reached("link.switched")
             found = str(self._current.readlink())
         if found != target:
             raise cannot(

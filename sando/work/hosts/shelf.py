@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
+from sando.failpoints import reached
 from sando.model.errors import WorkError
 from sando.model.names import is_version
 from sando.model.release import MANIFEST, FileEntry
@@ -68,6 +69,7 @@ class Shelf:
                         f"{version} differs from its manifest after the copy: {wrong} (store: {source})"
                     )
                 cancel.check()
+                reached("shelf.staged")
                 self._place(staged, version, operation)
             finally:
                 remove_tree(staged)

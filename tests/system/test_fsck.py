@@ -1,0 +1,221 @@
+"""`sandod fsck` and `sandod backup`: what they say of a real state, running and not, and that they change nothing."""
+
+import json
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.system.sandod import until
+from tests.system.workspace import tier
+
+
+@pytest.fixture
+def flow(sandod):
+    """1.1 over 1.0 on two tiers of a running daemon."""
+    sandod.configure(tier("a", 2), tier("b")).start()
+    sandod.bring("1.0", "a", "b")
+    sandod.bring("1.1", "a", "b")
+    return sandod
+
+
+def found(sandod, *words):
+    """(exit status, [(check, subject)]) of fsck."""
+    done = sandod.run("fsck", "--json", *words)
+    assert "Traceback" not in done.stderr
+    return done.returncode, [(f["check"], f["subject"]) for f in json.loads(done.stdout)["findings"]]
+
+
+def snapshot(root):
+    """What is on the disk below a folder, the write-ahead log and the locks apart."""
+    return {
+        str(path.relative_to(root)): (path.lstat().st_mtime_ns, path.lstat().st_size)
+        for path in root.rglob("*")
+        if path.suffix != ".lock" and not path.name.startswith("sando.db") and path.name != ".sandod.lock"
+    }
+
+
+def test_a_state_that_is_whole_is_clean_while_sandod_runs_and_after_its_end(flow):
+    assert found(flow, "--online") == (0, [])
+    assert flow.stop() == 0
+    before = snapshot(flow.root)
+    assert found(flow) == (0, [])
+    assert found(flow, "--online") == (0, []), "with nobody there it looks all the same"
+    plain = flow.run("fsck")
+    assert (plain.returncode, plain.stdout, plain.stderr.strip()) == (0, "", "clean")
+    assert snapshot(flow.root) == before
+
+
+def test_beside_a_running_sandod_it_says_how_to_look(flow):
+    done = flow.run("fsck")
+    assert done.returncode == 1
+    assert f"pid {flow.pid}" in done.stderr
+    assert "--online" in done.stderr
+    refused = flow.run("fsck", "--online", "--repair")
+    assert refused.returncode == 1
+    assert "stop it" in refused.stderr
+
+
+def test_a_link_that_was_changed_by_hand_is_found_running_and_stopped(flow):
+    current = flow.root / "nodes" / "a-2" / "current"
+    current.unlink()
+    current.symlink_to("releases/1.0")
+    assert found(flow, "--online") == (1, [("link", "tier a: a-2")])
+    flow.stop()
+    said = flow.run("fsck").stdout
+    assert said == (
+        "tier a: a-2: current names 1.0, recorded is 1.1; POST /promote/a with version 1.1 puts it right\n"
+    )
+    current.unlink()
+    current.mkdir()
+    assert "no link into releases/" in flow.run("fsck").stdout
+
+
+def test_a_release_that_is_gone_changed_or_unknown_is_found(flow):
+    flow.stop()
+    store = flow.root / "releases"
+    (store / "1.0" / "server").write_text("something else")
+    shutil.copytree(store / "1.1", store / "9.9")
+    shutil.rmtree(store / "1.1")
+    status, findings = found(flow)
+    assert status == 1
+    assert findings == [("release", "release 1.1"), ("release", "release 1.0"), ("folder", "release 9.9")]
+    assert (store / "9.9").is_dir(), "nothing is removed unasked"
+    assert found(flow, "--repair")[0] == 1
+    assert (store / "9.9").is_dir(), "nor is what somebody may miss"
+
+
+def test_leftovers_are_found_and_repaired_on_request(flow):
+    flow.stop()
+    root = flow.root
+    made = [root / "releases/.staging/77", root / "work/logs/4711.log", root / "work/logs/1.log.shard-3"]
+    made[0].mkdir(parents=True)
+    for path in made[1:]:
+        path.write_text("x")
+    status, findings = found(flow)
+    assert (status, {f[0] for f in findings}, len(findings)) == (1, {"leftover"}, 3)
+    assert all(path.exists() for path in made)
+    done = flow.run("fsck", "--repair")
+    assert done.returncode == 0
+    assert done.stdout.count("removed ") == 3
+    assert not any(path.exists() for path in made)
+    assert found(flow) == (0, [])
+
+
+def test_an_operation_without_an_owner_is_found_and_the_next_start_settles_it(sandod):
+    sandod.configure(tier("a", 1, sandod.waiting("restart"))).start()
+    sandod.green("1.0")
+    operation = sandod.post("/promote/a").body["id"]
+    sandod.reached("restart")
+    assert found(sandod, "--online") == (0, []), "what runs has an owner"
+    sandod.kill()
+    assert found(sandod)[1] == [("operation", f"operation {operation}")]
+    sandod.go("restart")
+    sandod.start()
+    sandod.ended(operation)
+    assert found(sandod, "--online") == (0, [])
+
+
+def test_a_process_of_a_build_that_nobody_owns_is_found(flow):
+    environment = {"SANDO_SHA": "0" * 40, "PATH": os.environ["PATH"]}
+    checkout = flow.root / "work" / "checkout"
+    with subprocess.Popen(["sleep", "300"], env=environment, cwd=checkout) as lost:
+        try:
+            assert found(flow, "--online") == (1, [("process", f"process {lost.pid}")])
+        finally:
+            lost.kill()
+    assert found(flow, "--online") == (0, [])
+
+
+def test_a_version_that_came_past_a_red_gate_is_found(flow):
+    flow.stop()
+    with sqlite3.connect(flow.root / "sando.db") as store:
+        for n, body in store.execute("SELECT n, body FROM stay WHERE tier = 'mm'").fetchall():
+            text = body.decode().replace('"outcome":"passed"', '"outcome":"failed"')
+            store.execute("UPDATE stay SET body = ? WHERE tier = 'mm' AND n = ?", (text.encode(), n))
+    store.close()
+    assert found(flow) == (1, [("gate", "tier a")])
+
+
+def test_a_damaged_store_is_found_and_refused_at_the_start_with_its_path_and_the_way_back(flow):
+    flow.stop()
+    path = flow.root / "sando.db"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + os.urandom(len(whole) - 4096))
+    done = flow.run("fsck")
+    assert done.returncode == 1
+    assert str(path) in done.stdout + done.stderr
+    start = flow.run()
+    assert start.returncode == 1
+    assert str(path) in start.stderr
+    assert "sandod backup" in start.stderr
+    assert "Traceback" not in start.stderr
+    assert path.read_bytes()[:4096] == whole[:4096], "it was left as it is"
+
+
+@pytest.mark.parametrize("how", ["empty", "gone"])
+def test_a_store_that_is_gone_while_releases_are_there_is_never_made_anew_silently(flow, how):
+    flow.stop()
+    path = flow.root / "sando.db"
+    saved = path.read_bytes()
+    path.unlink()
+    if how == "empty":
+        path.touch()
+    start = flow.run()
+    assert start.returncode == 1
+    assert str(path) in start.stderr
+    assert "1.0" in start.stderr
+    assert (path.read_bytes() if path.exists() else b"") == b""
+    path.write_bytes(saved)
+    flow.start()
+    assert flow.tier("b")["current_version"] == "1.1"
+
+
+def test_a_backup_of_the_state_made_while_it_runs_is_private_whole_and_can_be_put_back(flow):
+    copy = flow.root / "kept" / "state.db"
+    copy.parent.mkdir()
+    done = flow.run("backup", str(copy))
+    assert done.returncode == 0, done.stderr
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert [p.name for p in copy.parent.iterdir()] == ["state.db"]
+    flow.post("/lock/a", {"reason": "after the copy"})
+    flow.run("backup", str(copy))
+    flow.post("/lock/b", {"reason": "lost with the state"})
+    flow.kill()
+    for path in flow.root.glob("sando.db*"):
+        if path.suffix != ".lock":
+            path.unlink()
+    shutil.copy(copy, flow.root / "sando.db")
+    assert found(flow) == (0, [])
+    flow.start()
+    assert flow.tier("b")["current_version"] == "1.1"
+    assert flow.tier("a")["lock"]["reason"] == "after the copy"
+    assert flow.tier("b")["lock"] is None
+    assert flow.post("/promote/b?wait=60", {"force": True}).status == 200
+
+
+def test_a_backup_never_takes_the_place_of_the_store_and_says_why_it_cannot_be_written(flow):
+    same = flow.run("backup", str(flow.root / "sando.db"))
+    assert same.returncode == 1
+    assert "is the store itself" in same.stderr
+    nowhere = flow.run("backup", str(flow.root / "not" / "there" / "x.db"))
+    assert nowhere.returncode == 1
+    assert "Traceback" not in nowhere.stderr
+    folder = flow.run("backup", str(flow.root))
+    assert "is a folder" in folder.stderr
+    assert flow.get("/state").status == 200
+
+
+def test_a_kill_in_the_middle_of_a_backup_leaves_the_last_one(flow):
+    copy = Path(flow.root / "state.db")
+    assert flow.run("backup", str(copy)).returncode == 0
+    before = copy.read_bytes()
+    flow.env["SANDO_FAILPOINTS"] = "copy.written=kill"
+    assert flow.run("backup", str(copy)).returncode == -9
+    del flow.env["SANDO_FAILPOINTS"]
+    assert copy.read_bytes() == before
+    until(lambda: flow.get("/state").status == 200)
