@@ -30,10 +30,10 @@ def is_clean(text: str) -> bool:
 
 @lru_cache(maxsize=8192)
 def clean(text: str) -> str:
-    """One line that does nothing to a terminal: colours are dropped, control characters are made visible."""
+    """One line that does nothing to a terminal: what it would obey is made visible, so that nothing hides (SPEC 13)."""
     if is_clean(text):
         return text
-    text = visible(_ESCAPES.sub("", text)).replace("\n", " ").replace("\t", " ")
+    text = visible(text).replace("\n", " ").replace("\t", " ")
     return text if text.isascii() else _measurable(unicodedata.normalize("NFC", text.translate(_PLAIN)))
 
 
@@ -52,7 +52,7 @@ def _measurable(text: str) -> str:
 
 
 def line_of_log(text: str) -> str:
-    """A line of a program's output as its terminal would have left it: what a bar wrote over is gone, tabs are spaces."""
+    """A line of a program's output as its terminal would have left it: colours and what a bar wrote over are gone."""
     text = _ESCAPES.sub("", text).rstrip("\r\n")
     return clean(text.rpartition("\r")[2].expandtabs(8))
 

@@ -17,7 +17,7 @@ INTERRUPTED = 130
 
 MEANINGS = (
     (DONE, "done, or accepted where --wait was not asked for"),
-    (FAILED, "failed: it ended red or aborted, or nobody said yes"),
+    (FAILED, "failed: it ended red or aborted, had not ended within --timeout, or nobody said yes"),
     (USAGE, "usage, and names that sandod does not know"),
     (REFUSED, "refused by a gate or state; a token that is missing or wrong"),
     (BUSY, "busy, locked or frozen: later it may go"),

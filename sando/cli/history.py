@@ -8,6 +8,7 @@ from sando.cli import options
 from sando.cli.errors import Command
 from sando.cli.output import aside, document
 from sando.cli.session import session
+from sando.cli.status import known
 from sando.cli.table import Column, show
 from sando.cli.wording import STATUS, first_line, took, when
 from sando.client.shapes import Operation, Operations
@@ -30,6 +31,8 @@ def history(as_json: bool, **query: Any) -> None:
     with session() as sandod:
         answer = sandod.get("/operations", query)
         page = sandod.decode(Operations, answer)
+        if query["tier"] and not page.operations:
+            known(query["tier"], sandod.state())
     if as_json:
         return document(answer.body)
     if not page.operations:

@@ -8,8 +8,7 @@ from sando.cli import options
 from sando.cli.errors import Command
 from sando.cli.output import document, say
 from sando.cli.session import given, session
-from sando.cli.status import no_tier
-from sando.client.caller import Refused
+from sando.cli.status import known
 from tui.rows import Segment
 
 
@@ -41,11 +40,7 @@ def reject(tier: str, **said: Any) -> None:
 def _word(verb: str, tier: str, version: str | None, reason: str, key: str | None, as_json: bool) -> None:
     with session() as sandod:
         if version is None:
-            state = sandod.state()
-            found = state.tier(tier)
-            if found is None:
-                raise Refused(no_tier(tier, state))
-            version = found.current_version
+            version = known(tier, sandod.state()).current_version
         answer = sandod.act("POST", f"/{verb}/{tier}", given(version=version, reason=reason), key)
     if as_json:
         return document(answer.body)

@@ -38,8 +38,8 @@ def status(tier: str | None, as_json: bool) -> None:
     with session() as sandod:
         answer = sandod.get("/state")
         state = sandod.decode(State, answer)
-        if tier and not state.tier(tier):
-            raise Refused(no_tier(tier, state))
+        if tier:
+            known(tier, state)
         if as_json:
             return document(answer.body)
         say(*_head(sandod, state))
@@ -50,10 +50,13 @@ def status(tier: str | None, as_json: bool) -> None:
     return None
 
 
-def no_tier(tier: str, state: State) -> Problem:
-    known = [t.name for t in state.tiers]
-    hint = nearest(tier, known) or f"there are {', '.join(known)}"
-    return Problem(404, "unknown_tier", f"no tier is called {ascii(tier)[:80]}", hint)
+def known(tier: str, state: State) -> Tier:
+    """Raises Refused where no tier has that name."""
+    if found := state.tier(tier):
+        return found
+    names = [t.name for t in state.tiers]
+    hint = nearest(tier, names) or f"there are {', '.join(names)}"
+    raise Refused(Problem(404, "unknown_tier", f"no tier is called {ascii(tier)[:80]}", hint))
 
 
 def _head(sandod: Session, state: State) -> Iterator[Segment]:

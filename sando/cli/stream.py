@@ -11,6 +11,7 @@ from sando.cli.completers import tiers
 from sando.cli.errors import Command
 from sando.cli.output import aside, document, say
 from sando.cli.session import Session, passes, session
+from sando.cli.status import known
 from sando.cli.waiting import Page
 from sando.cli.wording import when
 from sando.client.caller import Answer, Refused, Unreachable
@@ -39,6 +40,8 @@ def events(follow: bool, since: int | None, last: int | None, tier: str | None, 
     --json is a line for each event, as it stands in GET /events; the number `seq` is what --since takes.
     """
     with session() as sandod:
+        if tier:
+            known(tier, sandod.state())
         if since is None:
             most = last if last is not None else LATEST if follow else None
             since = 0 if most is None else max(0, sandod.state().seq - most)

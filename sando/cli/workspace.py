@@ -14,7 +14,9 @@ from sando.cli.output import say
 from sando.client.address import DEFAULT
 from tui.rows import Segment
 
-FILES = ("daemon.toml", "sando.toml")
+MODES = {"daemon.toml": 0o600, "sando.toml": 0o644}
+"""The former may come to hold secrets of [[notify]]."""
+FILES = tuple(MODES)
 USUAL_PORT = 7766
 _PLACE = re.compile(r"@(?:(PORT)|ROOT(/[^@]*))@")
 
@@ -35,8 +37,9 @@ def init(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            with (folder / name).open("x", encoding="utf-8") as file:
-                file.write(text)
+            path = folder / name
+            path.touch(MODES[name], exist_ok=False)
+            path.write_text(text, "utf-8")
     except OSError as error:
         raise click.UsageError(f"{error.filename}: {(error.strerror or str(error)).lower()}") from None
     _next(root, port)

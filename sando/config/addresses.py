@@ -180,6 +180,8 @@ def _check_file(where: str, _path: str) -> None:
 
 
 def _check_rsync(where: str, path: str) -> None:
+    if "@" in where:
+        raise Bad("has a login, which sando does not keep; serve the module without one, or use ssh://")
     address(where)
     module, _, inside = path.partition("/")
     if not inside or module.startswith("-"):

@@ -46,6 +46,16 @@ def test_each_act_sends_what_was_said_and_nothing_else(puppet, run, words, metho
     assert len(asked.headers["idempotency-key"]) == 32
 
 
+@pytest.mark.parametrize(
+    ("status", "back", "code"), [("aborted", True, 0), ("aborted", False, 1), ("succeeded", False, 0)]
+)
+def test_a_rollback_that_stops_a_promotion_is_done_when_the_tier_is_back(puppet, run, status, back, code):
+    puppet.answers["POST", "/rollback/a"] = Answer(
+        200, done(status=status, rolled_back=back) | {"code": "aborting"}
+    )
+    assert run("rollback", "a", "--abort-running", "--wait").code == code
+
+
 def test_what_was_started_is_said_with_the_ways_to_go_on(puppet, run):
     puppet.answers["POST", "/promote/a"] = Answer(202, an_operation())
     ran = run("promote", "a")

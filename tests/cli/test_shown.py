@@ -198,7 +198,7 @@ def test_the_status_shows_tiers_gates_nodes_and_what_is_under_way(puppet, run):
         "✓boot_smoke ?manual_confirm",
         "tier a: locked by max: audit",
         "tier a: marked bad: 0.8.0",
-        "tier a: a-2 not reached: gone red",
+        "tier a: a-2 not reached: gone \\x1b[31mred",
         "build 45 of fffffff runs (gates)",
         "operation 44 runs on tier a; sando wait 44 watches it",
     ):
