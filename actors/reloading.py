@@ -94,6 +94,7 @@ class Reloads:
         event = Event("ConfigReloaded", self.supervisor.site.clock().at, actor=wish.actor, data=data)
         store.save(event, *wish.reply.keep(Told(told)))
         self._take_over(topology, change)
+        log.info("configuration read again by %s: %s", wish.actor, _in_words(data))
         self.supervisor.site.work.adopt(daemon)
         self.supervisor.publish(wish.reply, Told(told))
 
@@ -127,3 +128,10 @@ class Reloads:
         )
         log.error("reload refused: %s", refusal.detail)
         self.supervisor.publish(wish.reply, refusal)
+
+
+def _in_words(told: dict[str, object]) -> str:
+    words = (
+        f"{name} {', '.join(value)}" for name, value in told.items() if isinstance(value, list) and value
+    )
+    return "; ".join(words).replace("_", " ") or "nothing has changed"

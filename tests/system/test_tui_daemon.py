@@ -174,7 +174,7 @@ def test_what_comes_from_outside_does_nothing_to_the_terminal(flow):
     sha = flow.clone.commit(evil)
     flow.clone.push("main")
     flow.wait_event("BuildOk", sha=sha)
-    with Terminal(flow.url, TERM="xterm-256color") as screen:
+    with Terminal(flow.url, columns=180, TERM="xterm-256color") as screen:
         screen.hear("日本語".encode())
         screen.press("j", "p")
         screen.hear(b"nothing stands in the way")
@@ -190,7 +190,7 @@ def test_what_comes_from_outside_does_nothing_to_the_terminal(flow):
         assert seen.count("\x1b[2J") + seen.count("\x1b[J") <= 2, (
             "the terminal is cleared as it begins and ends"
         )
-    with Terminal(flow.url, columns=100) as screen:
+    with Terminal(flow.url, columns=180) as screen:
         screen.see("live", "日", r"\\u202e")
         cut = [line for line in screen.screen.display if line.startswith("│") and line.rstrip()[-1] != "│"]
         assert cut == [], "whatever is in it, a row ends where its frame does"
