@@ -162,14 +162,24 @@ def _stage(shop: Workshop, order: Order, declared: str, version: str, cancel: Ca
         stage.seal(staged, manifest)
         reached("build.sealed")
         cancel.check()
-        stage.place(staged, Path(shop.release_root, version))
-        reached("build.placed")
+        _place(staged, Path(shop.release_root, version))
     except OSError as error:
         raise WorkError("stage", f"cannot stage {version}: {error}", errored=True) from error
     finally:
         with suppress(OSError):
             remove_tree(staged)
     return _release(order, declared, manifest)
+
+
+def _place(staged: Path, release: Path) -> None:
+    """One that has its name, and is not surely on the disk, belongs to nobody: it goes again."""
+    try:
+        stage.place(staged, release)
+        reached("build.placed")
+    except OSError:
+        with suppress(OSError):
+            remove_tree(release)
+        raise
 
 
 def _manifest(shop: Workshop, order: Order, version: str, files: tuple[FileEntry, ...]) -> Manifest:

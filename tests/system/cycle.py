@@ -88,7 +88,16 @@ class Cycle:
 
     def push(self) -> None:
         self.count += 1
-        self.sandod.green(f"{self.count}.0")
+        sha, _ = self.sandod.push(f"{self.count}.0")
+        self.sandod.hear()
+
+        def ended() -> str | None:
+            news = self.sandod.hear(wait=5)
+            return next(
+                (e["type"] for e in news if e["sha"] == sha and e["type"] in {"BuildOk", "BuildFailed"}), None
+            )
+
+        assert until(ended, what=f"for the build of {sha[:7]} to end") == "BuildOk"
 
     def promote(self) -> None:
         self._done("/promote/a?wait=30", {"force": True})
