@@ -6,11 +6,10 @@ import sys
 import time
 from pathlib import Path
 
-from waitress import wasyncore
-
 from actors.journal import Journal
 from actors.supervisor import Supervisor
 from actors.tier import Tier
+from api.loop import Loop
 from sando.work.runner import Runner
 from sando.work.timer import Timer
 
@@ -36,14 +35,6 @@ for actor, called in ((Journal, "journal"), (Supervisor, "supervisor"), (Tier, "
     before(actor, "_receive", called)
 before(Timer, "_next", "timer")
 before(Runner, "held", "runner")
-loop = wasyncore.loop
-
-
-def hanging_loop(*words, **more):
-    hang("server")
-    return loop(*words, **more)
-
-
-wasyncore.loop = hanging_loop
+before(Loop, "turn", "server")
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")

@@ -167,7 +167,7 @@ def test_sigusr1_prints_every_thread_with_its_actor_and_what_it_has_in_hand(sand
     idle = [f"actor {name}: has nothing in hand, 0 messages wait" for name in actors]
     text = until(lambda: all(line in (said := dump()) for line in idle) and said, what="for all to be idle")
     assert "thread MainThread (0x" in text
-    assert "wasyncore.py" in text
+    assert "loop.py" in text
     assert sandod.get("/state").status == 200
     assert sandod.stop() == 0
 
