@@ -183,7 +183,7 @@ def test_a_plain_dump_cut_at_a_hundred_points_never_passes(server, shop, canary,
         assert rows.largest(scratch.client) == {}
 
 
-@pytest.mark.parametrize(("words", "count"), [(("-Fc",), 40), (("-Ft",), 20)], ids=["custom", "tar"])
+@pytest.mark.parametrize(("words", "count"), [(("-Fc",), 100), (("-Ft",), 30)], ids=["custom", "tar"])
 def test_an_archive_cut_at_many_points_never_passes(
     server, canary, open_private, job, tmp_path, words, count
 ):
