@@ -44,7 +44,7 @@ class Locks:
             return self.supervisor.publish(wish.reply, refusal)
         for name in names:
             held = self.held.get(name)
-            if held and held.holds(now) and held.actor != wish.actor:
+            if held and held.holds(now) and not held.renewed_by(wish.actor, wish.reason):
                 detail = (
                     f"tier {name} is locked by {held.actor} since {stamp(held.at)}: {visible(held.reason)}"
                 )

@@ -68,11 +68,15 @@ class RollbackPlan(Query, frozen=True):
 
 
 class Page(Query, frozen=True):
-    """`cursor` is what `next` of the page before said; `before` is its older sister."""
+    """`cursor` is what `next` of the page before said; `before` is its older sister, so only one of them is given."""
 
     cursor: Place | None = None
     before: Place | None = None
     limit: Limit = 50
+
+    def __post_init__(self) -> None:
+        if self.cursor is not None and self.before is not None:
+            raise bad_field("cursor", "`before` is another name of it; give one of them")
 
     @property
     def place(self) -> int | None:

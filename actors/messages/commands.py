@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from actors.messages.reply import Reply, new_reply
+from sando.model.names import ANONYMOUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Rebuild:
     sha: str | None = None
     force: bool = False
     moved: bool = False
-    actor: str = "anonymous"
+    actor: str = ANONYMOUS
     reason: str = ""
     reply: Reply = new_reply()
 
@@ -31,7 +32,7 @@ class Promote:
     reset_burn_in: bool = False
     force: bool = False
     override_freeze: bool = False
-    actor: str = "anonymous"
+    actor: str = ANONYMOUS
     reason: str = ""
     reply: Reply = new_reply()
 
@@ -44,7 +45,7 @@ class Rollback:
     version: str | None = None
     force: bool = False
     abort_running: bool = False
-    actor: str = "anonymous"
+    actor: str = ANONYMOUS
     reason: str = ""
     reply: Reply = new_reply()
 
@@ -66,7 +67,7 @@ class Confirm:
 
     tier: str
     version: str | None = None
-    actor: str = "anonymous"
+    actor: str = ANONYMOUS
     reason: str = ""
     reply: Reply = new_reply()
 
@@ -77,7 +78,7 @@ class Reject:
 
     tier: str
     version: str | None = None
-    actor: str = "anonymous"
+    actor: str = ANONYMOUS
     reason: str = ""
     reply: Reply = new_reply()
 
@@ -88,7 +89,7 @@ class RunGate:
 
     tier: str
     gate: str
-    actor: str = "anonymous"
+    actor: str = ANONYMOUS
     reason: str = ""
     reply: Reply = new_reply()
 
@@ -97,7 +98,7 @@ class RunGate:
 class FetchBackup:
     """api, timer -> Supervisor -> Backup: fetch the production backup."""
 
-    actor: str = "anonymous"
+    actor: str = ANONYMOUS
     reason: str = ""
     reply: Reply = new_reply()
 
@@ -109,7 +110,7 @@ class LockTier:
     tier: str
     reason: str
     expires: datetime | None = None
-    actor: str = "anonymous"
+    actor: str = ANONYMOUS
     reply: Reply = new_reply()
 
 
@@ -118,7 +119,7 @@ class UnlockTier:
     """api -> Supervisor: lift the lock of `tier`, or of `all`."""
 
     tier: str
-    actor: str = "anonymous"
+    actor: str = ANONYMOUS
     reply: Reply = new_reply()
 
 
@@ -127,7 +128,7 @@ class Reload:
     """api, SIGHUP -> Supervisor: read the config files again."""
 
     force: bool = False
-    actor: str = "anonymous"
+    actor: str = ANONYMOUS
     reply: Reply = new_reply()
 
 
@@ -136,7 +137,7 @@ class AbortOperation:
     """api -> Supervisor -> owner: stop an operation at its next safe point."""
 
     operation: int
-    actor: str = "anonymous"
+    actor: str = ANONYMOUS
     reason: str = ""
     reply: Reply = new_reply()
 

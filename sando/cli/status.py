@@ -1,6 +1,7 @@
 """`sando status`: what runs where, what keeps it there, and what is under way."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import click
 
@@ -114,6 +115,10 @@ def _sign(gate: Gate) -> tuple[str, Style]:
     return _SIGN.get(gate.outcome, (PENDING, "dim"))
 
 
+def _until(end: datetime | None) -> str:
+    return f"until {when(end)}" if end else "without end"
+
+
 def _notes(tier: Tier, *, named: bool) -> Iterator[tuple[Segment, ...]]:
     """What is not as it should be, or not as usual."""
     head = f"tier {tier.name}: " if named else ""
@@ -123,7 +128,7 @@ def _notes(tier: Tier, *, named: bool) -> Iterator[tuple[Segment, ...]]:
         until = f" until {when(tier.lock.expires)}" if tier.lock.expires else ""
         yield (Segment(f"{head}locked by {tier.lock.actor}{until}: {tier.lock.reason}", "warn"),)
     if tier.freeze:
-        yield (Segment(f"{head}frozen until {when(tier.freeze.until)}", "warn"),)
+        yield (Segment(f"{head}frozen {_until(tier.freeze.until)}", "warn"),)
     if tier.marked_bad:
         yield (Segment(f"{head}marked bad: {', '.join(tier.marked_bad)}", "dim"),)
     for node in tier.nodes if named else ():

@@ -9,7 +9,7 @@ from sando.config.document import Document
 from sando.config.table import Table
 from sando.config.values import Bad, command, flag, folder, items, one_of, shown, text
 from sando.model.events import EVENT_TYPES
-from sando.model.names import GATE
+from sando.model.names import ANONYMOUS, GATE
 from sando.model.notices import EVERYTHING
 from sando.model.topology import Command, DaemonSpec, NotifySpec, TokenSpec
 
@@ -24,7 +24,7 @@ TOKEN_KEYS = ("name", "scope", "sha256")
 NOTIFY_KEYS = ("on", "url", "command", "name", "secret")
 
 SHORTEST_SECRET = 16
-RESERVED = ("anonymous", "git", "hook", "sandod")
+RESERVED = (ANONYMOUS, "git", "hook", "sandod")
 """Actors that are no people: a token of such a name would act in theirs."""
 TOKEN_NAMES = f"use letters, digits, '_', '.' and '-', 32 at most, and none of {', '.join(RESERVED)}"
 

@@ -6,19 +6,26 @@ from zoneinfo import ZoneInfo
 
 from sando.model.topology import FreezeSpec
 
-_WEEKS_AHEAD = 5
+FOREVER = datetime.max.replace(tzinfo=UTC)
+"""When a freeze ends whose windows leave no gap."""
+
+_AHEAD = timedelta(weeks=5)
+"""Windows repeat by the week: what holds for so long, whatever the clocks do meanwhile, holds for ever."""
 
 
 def frozen_until(freezes: Iterable[FreezeSpec], tier: str, at: datetime) -> datetime | None:
-    """When the freeze of `tier` that holds at `at` ends (touching and overlapping windows joined), or None."""
+    """When the freeze of `tier` that holds at `at` ends (touching and overlapping windows joined); None: it is not frozen.
+
+    FOREVER where the windows cover the whole week.
+    """
     mine = [f for f in freezes if not f.tiers or tier in f.tiers]
     end = at
-    for _ in range(7 * _WEEKS_AHEAD):
+    while end - at < _AHEAD:
         later = max((e for f in mine if (e := _end_of_window(f, end)) is not None), default=None)
         if later is None:
-            break
+            return end if end > at else None
         end = later
-    return end if end > at else None
+    return FOREVER
 
 
 def _end_of_window(freeze: FreezeSpec, at: datetime) -> datetime | None:

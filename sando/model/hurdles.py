@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sando.model.answers import Refusal, Ruling, bars, holds, warns
 from sando.model.clock import stamp
+from sando.model.freeze import FOREVER
 from sando.model.lock import Lock
 from sando.model.names import visible
 from sando.model.operation import Operation
@@ -134,13 +135,14 @@ def no_lock(tier: str, lock: Lock | None) -> Ruling:
 def no_freeze(tier: str, until: datetime | None, *, overridden: bool) -> Ruling:
     if until is None:
         return holds("freeze", f"tier {tier} is not frozen")
-    told = f"tier {tier} is frozen by a [[freeze]] window of sando.toml until {stamp(until)}"
+    ends = stamp(until) if until != FOREVER else ""
+    when = f"until {ends}" if ends else "without end"
+    told = f"tier {tier} is frozen by a [[freeze]] window of sando.toml {when}"
     if overridden:
-        return warns("freeze", f"{told}; `override_freeze` passes it", stamp(until))
-    hint = "wait, or pass `override_freeze` with a `reason`"
-    return bars(
-        "freeze", Refusal(423, "frozen", told, hint), f"{stamp(until)} or override_freeze with a reason"
-    )
+        return warns("freeze", f"{told}; `override_freeze` passes it", ends)
+    hint = "wait, or pass" if ends else "change sando.toml, or pass"
+    clears = f"{ends or 'a change of sando.toml'} or override_freeze with a reason"
+    return bars("freeze", Refusal(423, "frozen", told, f"{hint} `override_freeze` with a `reason`"), clears)
 
 
 def some_node(tier: str, nodes: tuple[str, ...], *, in_service: bool) -> Ruling:

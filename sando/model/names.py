@@ -12,6 +12,8 @@ SHA = re.compile(r"[0-9a-f]{40}")
 SHORT_SHA = re.compile(r"[0-9a-f]{4,40}")
 GATE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
+ANONYMOUS = "anonymous"
+"""The actor of who has no token."""
 EVERY_TIER = "all"  # stands for all tiers in /lock, so no tier may be called that
 
 

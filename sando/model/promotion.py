@@ -8,6 +8,7 @@ from msgspec import Struct
 from sando.model import hurdles
 from sando.model.answers import Refusal, Ruling, first_refusal
 from sando.model.lock import Lock
+from sando.model.names import ANONYMOUS
 from sando.model.operation import Operation
 from sando.model.release import Release
 from sando.model.tier import Mark, TierState
@@ -24,7 +25,7 @@ class Wish(Struct, frozen=True):
     reset_burn_in: bool = False
     force: bool = False
     override_freeze: bool = False
-    actor: str = "anonymous"
+    actor: str = ANONYMOUS
     reason: str = ""
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal, cast
 
 import msgspec
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from sando.model import wire
 from sando.model.backup import LastGood, Restored, backup_shown
 from sando.model.clock import Instant, span, stamp, stamp_of
-from sando.model.freeze import frozen_until
+from sando.model.freeze import FOREVER, frozen_until
 from sando.model.harmless import harmless
 from sando.model.names import visible
 from sando.model.operation import Operation
@@ -140,7 +141,7 @@ def _tier(
         gates=tuple(_gate(spec, view, current, clocks) for view in views),
         promotable=_promotable(topology, facts, spec, current, judge(spec, current, now)),
         lock=_lock(lock) if lock and lock.holds(now.at) else None,
-        freeze=wire.Freeze(stamp(frozen)) if frozen else None,
+        freeze=_freeze(frozen),
         operation=holder.id if holder else None,
         hold=_hold(facts.rollouts, holder),
         nodes=tuple(_node(state, node.name, out=node.out) for node in spec.nodes),
@@ -223,6 +224,10 @@ def _promotable(
 
 def _lock(lock: Lock) -> wire.Lock:
     return wire.Lock(visible(lock.actor), visible(lock.reason), stamp(lock.at), stamp_of(lock.expires))
+
+
+def _freeze(until: datetime | None) -> wire.Freeze | None:
+    return wire.Freeze(stamp(until) if until != FOREVER else None) if until else None
 
 
 def _hold(rollouts: Mapping[int, Rollout], holder: Operation | None) -> wire.Hold | None:

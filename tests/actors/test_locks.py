@@ -31,6 +31,14 @@ def test_a_lock_of_another_person_is_lifted_first(stage: Stage) -> None:
     assert [e.type for e in stage.events("Locked", "Unlocked")] == ["Locked", "Locked", "Unlocked"]
 
 
+def test_two_people_without_names_do_not_overwrite_each_others_lock(stage: Stage) -> None:
+    stage.told(LockTier("a", "migrating by hand"))
+    assert stage.refused(LockTier("a", "just looking")) == (423, "locked")
+    end = stage.clock().at + timedelta(hours=1)
+    stage.told(LockTier("a", "migrating by hand", end))
+    assert stage.store.locks()[0].expires == end
+
+
 def test_all_locks_every_tier_and_lifts_every_lock(stage: Stage) -> None:
     assert stage.told(LockTier("all", "holidays"))["locked"] == ["mm", "a", "b"]
     built(stage, "1.0")

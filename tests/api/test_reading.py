@@ -64,7 +64,7 @@ def test_operations_are_filtered_by_tier_kind_and_status(room: Room):
 @pytest.mark.parametrize(
     "query",
     ["limit=0", "limit=501", "limit=x", "limit=", "limit=1&limit=2", "limit=1_0", "limit=%D9%A3", "cursor=-1",
-     "before=1.5", "cursor=" + "9" * 40, "tier=A", "tier=all", "kind=deploy", "status=done"],
+     "before=1.5", "cursor=" + "9" * 40, "tier=A", "tier=all", "kind=deploy", "status=done", "cursor=3&before=3"],
 )  # fmt: skip
 def test_a_bad_filter_is_422_and_names_the_parameter(room: Room, query):
     answer = room.client.simulate_get("/operations", query_string=query)

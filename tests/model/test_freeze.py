@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sando.model.freeze import frozen_until
+from sando.model.freeze import FOREVER, frozen_until
 from sando.model.topology import FreezeSpec
 
 MON, FRI, SAT, SUN = 0, 4, 5, 6
@@ -78,10 +78,23 @@ def test_whole_days_join_to_the_end_of_the_weekend() -> None:
     assert frozen_until([days], "b", berlin(23, 0)) is None
 
 
-def test_every_day_the_whole_day_is_frozen_and_still_gives_an_answer() -> None:
-    until = frozen_until([FreezeSpec((), ())], "b", berlin(20, 10))
-    assert until is not None
-    assert until > berlin(20, 10) + timedelta(days=7)
+@pytest.mark.parametrize(
+    "windows",
+    [
+        [FreezeSpec((), ())],
+        [FreezeSpec((), (), start_min=m, end_min=m + 30) for m in range(0, 1440, 30)],
+        [FreezeSpec((), tuple(range(7)), start_min=720, end_min=2160)],
+    ],
+    ids=["whole days", "half hours that touch", "over midnight"],
+)
+def test_windows_without_a_gap_have_no_end(windows: list[FreezeSpec]) -> None:
+    assert frozen_until(windows, "b", berlin(20, 10)) == FOREVER
+
+
+def test_a_gap_of_a_minute_a_week_is_an_end() -> None:
+    days = FreezeSpec((), tuple(range(1, 7)), tz="Europe/Berlin")
+    monday = FreezeSpec((), (0,), start_min=1, end_min=1440, tz="Europe/Berlin")
+    assert frozen_until([days, monday], "b", berlin(20, 10)) == berlin(23, 0)
 
 
 CHANGES = {

@@ -97,7 +97,7 @@ def test_a_red_candidate_is_shown_under_its_own_version_and_blocks_nothing_that_
 def test_a_lock_a_freeze_and_an_operation_are_told_where_they_hold():
     lock = Lock("a", "max\x1b[2J", "no\u202edeploys", NOW.at, NOW.at + timedelta(hours=1))
     running = Operation(9, "promote", "a", "2", SHA, "max", "", Status.RUNNING, NOW.at, started_at=NOW.at)
-    freeze = FreezeSpec(("a",), (), 0, 1440)
+    freeze = FreezeSpec(("a",), (NOW.at.weekday(),), 0, 1440)
     state, _ = look(facts(on_a(), locks={"a": lock}, unfinished=(running,)), freezes=(freeze,))
     tier = state["tiers"][1]
     assert tier["status"] == "deploying"
@@ -105,6 +105,8 @@ def test_a_lock_a_freeze_and_an_operation_are_told_where_they_hold():
     assert tier["lock"]["actor"] == "max\\x1b[2J"
     assert tier["lock"]["reason"] == "no\\u202edeploys"
     assert tier["freeze"]["until"].endswith("Z")
+    endless, _ = look(facts(on_a()), freezes=(FreezeSpec(("a",), (), 0, 1440),))
+    assert endless["tiers"][1]["freeze"] == {"until": None}
     expired, _ = look(facts(on_a(), locks={"a": lock}), NOW.plus(7200))
     assert expired["tiers"][1]["lock"] is None
 

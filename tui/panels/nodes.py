@@ -76,7 +76,8 @@ def _notices(screen: Screen, tier: Tier) -> list[Row]:
             cell(f"locked by {lock.actor} since {moment(screen, lock.at)}{until}: {lock.reason}", "warn")
         )
     if tier.freeze:
-        made.append(cell(f"frozen until {moment(screen, tier.freeze.until)}", "warn"))
+        end = f"until {moment(screen, tier.freeze.until)}" if tier.freeze.until else "without end"
+        made.append(cell(f"frozen {end}", "warn"))
     if tier.detail:
         made.append(cell(tier.detail, "bad"))
     return made

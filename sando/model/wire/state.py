@@ -61,9 +61,9 @@ class Lock(Struct, frozen=True):
 
 
 class Freeze(Struct, frozen=True):
-    """A [[freeze]] window that holds now."""
+    """A [[freeze]] window that holds now; `until` is null where it has no end, but that sando.toml is changed."""
 
-    until: Stamp
+    until: Stamp | None
 
 
 class Hold(Struct, frozen=True):
