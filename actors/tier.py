@@ -162,7 +162,7 @@ class Tier(Actor):
         known = {s.n: s for s in self.state.stays}
         changed = [s for s in state.stays if known.get(s.n) is not s]
         self.site.store.save(*changed, *([state] if state is not self.state else []), *rows)
-        self.state = state
+        self.state = state.condensed() if len(state.stays) > len(known) else state
 
     # -- birth and children ------------------------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ def look(daemon: DaemonSpec, topology: Topology, holder: int | None) -> list[Fin
 
 
 def _books(store: Look) -> Books:
-    states = tuple(store.tier(name) for name in store.tier_names())
+    states = tuple(store.tier(name, whole=True) for name in store.tier_names())
     return Books(
         states=states,
         unfinished=tuple(store.unfinished()),

@@ -65,7 +65,7 @@ class Gating(Struct, frozen=True):
 
 
 class TierState(Struct, frozen=True):
-    """`stays` has every stay, oldest first; those not popped are the history, its last the current one.
+    """`stays`, oldest first: those not popped are the history, its last the current one; see `condensed` for the others.
 
     `tried` are the gate runs of the build tier's latest candidate that is not, or not yet, current.
     """
@@ -109,6 +109,20 @@ class TierState(Struct, frozen=True):
     def below(self, version: str) -> Stay | None:
         """The newest stay of `version` in the history under the current one."""
         return next((s for s in reversed(self.stack[:-1]) if s.version == version), None)
+
+    def condensed(self) -> "TierState":
+        """Without the stays that nothing is judged by: off the history, and neither the first nor the last of a version.
+
+        So a tier that goes back and forth for years is no larger than its versions. The store keeps them all.
+        """
+        first: dict[str, int] = {}
+        last: dict[str, int] = {}
+        for stay in self.stays:
+            first.setdefault(stay.version, stay.n)
+            last[stay.version] = stay.n
+        ends = {*first.values(), *last.values()}
+        kept = tuple(s for s in self.stays if not s.popped or s.n in ends)
+        return self if len(kept) == len(self.stays) else replace(self, stays=kept)
 
     def update(self, stay: Stay) -> "TierState":
         return replace(self, stays=tuple(stay if s.n == stay.n else s for s in self.stays))

@@ -191,13 +191,18 @@ class Reader:
     def tier_names(self) -> list[str]:
         return [row[0] for row in self._rows("SELECT name FROM tier")]
 
-    def tier(self, name: str, *, recent: int | None = None) -> TierState:
-        """A tier's state with its stays, the newest `recent` of its history only where that is enough."""
+    def tier(self, name: str, *, recent: int | None = None, whole: bool = False) -> TierState:
+        """A tier's state with its stays, as `condensed` leaves them.
+
+        `recent`: with the newest so many of its history, where that is enough; `whole`: with every stay that ever was.
+        """
         state = _first(self._values(TierState, "SELECT body FROM tier WHERE name = ?", name)) or TierState(
             name
         )
-        if recent is None:
+        if whole:
             stays = self._values(Stay, "SELECT body FROM stay WHERE tier = ? ORDER BY n DESC", name)
+        elif recent is None:
+            stays = self._values(Stay, _CONDENSED, name)
         else:
             sql = "SELECT body FROM stay WHERE tier = ? AND NOT popped ORDER BY n DESC LIMIT ?"
             stays = self._values(Stay, sql, name, recent)
@@ -211,6 +216,13 @@ class Reader:
 
     def locks(self) -> list[Lock]:
         return self._values(Lock, "SELECT body FROM lock ORDER BY tier")
+
+
+_CONDENSED = (
+    "SELECT body FROM stay WHERE tier = ?1 AND (NOT popped"
+    " OR n IN (SELECT min(n) FROM stay WHERE tier = ?1 GROUP BY version)"
+    " OR n IN (SELECT max(n) FROM stay WHERE tier = ?1 GROUP BY version)) ORDER BY n DESC"
+)
 
 
 def _first(values: Iterable[T]) -> T | None:

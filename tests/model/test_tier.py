@@ -1,5 +1,6 @@
 """The state of a tier: its history against a plain list, its marks, and what a stay keeps when it ends."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from hypothesis import settings
@@ -9,6 +10,8 @@ from msgspec.structs import replace
 
 from sando.model.clock import Instant
 from sando.model.gates import Approval, GateRun, Outcome
+from sando.model.retention import kept_of
+from sando.model.safety import arrivals
 from sando.model.stay import BurnReset, Stay
 from sando.model.tier import Half, Mark, NodeState, TierState
 from tests.model.samples import NOON, T0, release
@@ -145,12 +148,17 @@ def test_a_reset_of_another_tier_of_no_stay_or_of_a_stay_that_has_left_does_noth
     assert state.with_resets((reset(2, 300, "c"), reset(9, 300), reset(1, 300))) == state
 
 
+def current(state: TierState) -> Stay:
+    assert state.current
+    return state.current
+
+
 class History(RuleBasedStateMachine):
     """The real state beside a plain model: a list of (stay number, version) and dicts by stay number."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.state = TierState("b")
+        self.state = self.slim = TierState("b")
         self.now = T0
         self.stack: list[tuple[int, str]] = []
         self.marks: set[str] = set()
@@ -160,6 +168,11 @@ class History(RuleBasedStateMachine):
         self.left: dict[int, Stay] = {}
         self.gone: set[int] = set()
         self.count = self.operation = 0
+
+    def change(self, how: Callable[[TierState], TierState]) -> None:
+        """The same on the state as it is, and on the one that is condensed after every step."""
+        self.state = how(self.state)
+        self.slim = how(self.slim).condensed()
 
     def _leave(self) -> None:
         if self.stack:
@@ -175,7 +188,7 @@ class History(RuleBasedStateMachine):
     @rule(version=st.sampled_from(VERSIONS))
     def enter(self, version: str) -> None:
         self._leave()
-        self.state = self.state.enter(release(version), 7, self.now)
+        self.change(lambda s: s.enter(release(version), 7, self.now))
         self._arrive(version)
 
     @precondition(lambda self: self.state.previous)
@@ -186,7 +199,7 @@ class History(RuleBasedStateMachine):
         assert target
         self._leave()
         left = self.stack[-1][1]
-        self.state = self.state.pop_to(target, mark(left) if marks else None, self.now)
+        self.change(lambda s: s.pop_to(target, mark(left) if marks else None, self.now))
         while self.stack and self.stack[-1][0] >= target.n:
             self.gone.add(self.stack.pop()[0])
         if marks:
@@ -195,27 +208,25 @@ class History(RuleBasedStateMachine):
 
     @rule(version=st.sampled_from(VERSIONS))
     def mark(self, version: str) -> None:
-        self.state = self.state.marked(mark(version))
+        self.change(lambda s: s.marked(mark(version)))
         self.marks.add(version)
 
     @rule(version=st.sampled_from(VERSIONS))
     def lift(self, version: str) -> None:
-        self.state = self.state.lifted(version)
+        self.change(lambda s: s.lifted(version))
         self.marks.discard(version)
 
     @precondition(lambda self: self.stack)
     @rule(gate=st.sampled_from(["test", "smoke"]), outcome=st.sampled_from(list(Outcome)))
     def record(self, gate: str, outcome: Outcome) -> None:
-        assert self.state.current
         n, version = self.stack[-1]
-        self.state = self.state.update(self.state.current.record(passed(version, gate, outcome)))
+        self.change(lambda s: s.update(current(s).record(passed(version, gate, outcome))))
         self.gates[n][gate] = outcome
 
     @precondition(lambda self: self.stack)
     @rule(actor=st.sampled_from(["max", "eva"]), yes=st.booleans())
     def approve(self, actor: str, yes: bool) -> None:
-        assert self.state.current
-        self.state = self.state.update(self.state.current.approve(Approval("ok", actor, "", NOON, yes=yes)))
+        self.change(lambda s: s.update(current(s).approve(Approval("ok", actor, "", NOON, yes=yes))))
         words = self.words[self.stack[-1][0]]
         kept = {a: y for a, y in words.items() if y} if yes else {}
         self.words[self.stack[-1][0]] = {**kept, actor: yes}
@@ -226,7 +237,7 @@ class History(RuleBasedStateMachine):
         n = data.draw(st.integers(1, self.count))
         self.wait(1.0)
         self.operation += 1
-        self.state = self.state.with_resets((BurnReset("b", n, self.now, self.operation),))
+        self.change(lambda s: s.with_resets((BurnReset("b", n, self.now, self.operation),)))
         if n == self.stack[-1][0]:
             self.burnt[n] = 0.0
 
@@ -239,7 +250,8 @@ class History(RuleBasedStateMachine):
         if stay:
             assert stay.burn
             self.burnt[stay.n] += seconds
-            self.state = self.state.update(replace(stay, burn=stay.burn.advance(self.now)))
+            clock = stay.burn.advance(self.now)
+            self.change(lambda s: s.update(replace(current(s), burn=clock)))
 
     @invariant()
     def the_history_is_the_list(self) -> None:
@@ -250,6 +262,17 @@ class History(RuleBasedStateMachine):
         assert set(self.state.marks) == self.marks
         numbers = [s.n for s in self.state.stays]
         assert numbers == sorted(set(numbers))
+
+    @invariant()
+    def a_condensed_state_says_the_same_and_is_no_larger_than_its_history_and_its_versions(self) -> None:
+        for ask in (
+            lambda s: (s.stack, s.current, s.previous, s.marks, arrivals(s), kept_of(s, 3)),
+            lambda s: arrivals(replace(s, migrated_by=())),
+            *(lambda s, v=v: (s.judged(v), s.below(v)) for v in VERSIONS),
+        ):
+            assert ask(self.slim) == ask(self.state)
+        assert self.slim == self.state.condensed()
+        assert len(self.slim.stays) <= len(self.stack) + 2 * len(VERSIONS)
 
     @invariant()
     def what_was_popped_never_comes_back(self) -> None:

@@ -86,6 +86,17 @@ def test_a_tier_comes_back_as_it_was_with_its_stays_marks_and_nodes(store):
     assert store.tier_names() == ["a"]
 
 
+def test_a_tier_comes_back_without_the_stays_that_nothing_is_judged_by_and_whole_when_asked(store):
+    state = TierState("a").enter(release("1"), 1, INSTANT)
+    for n in range(10):
+        state = state.enter(release("2"), n, INSTANT)
+        state = state.pop_to(state.previous, None, INSTANT)
+    store.save(state, *state.stays)
+    assert store.tier("a", whole=True) == state
+    assert store.tier("a") == state.condensed()
+    assert [(s.n, s.version) for s in store.tier("a").stays] == [(1, "1"), (2, "2"), (20, "2"), (21, "1")]
+
+
 def test_a_burn_in_reset_of_another_transaction_is_seen_when_the_tier_is_read(store):
     state = TierState("a").enter(release("1"), 1, INSTANT)
     store.save(state, *state.stays)
