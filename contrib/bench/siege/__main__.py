@@ -27,6 +27,10 @@ SECRET = "sando_for-the-siege"
 QUIET = 500
 
 
+class Unready(Exception):
+    """An answer, and not the one that is meant: before the first state is composed that is a 503."""
+
+
 class Sando:
     """A sandod of its own with one token and one tier."""
 
@@ -56,7 +60,7 @@ class Sando:
     def answers(self) -> bool:
         try:
             self.ask()
-        except OSError:
+        except (OSError, Unready):
             return False
         return True
 
@@ -71,7 +75,7 @@ class Sando:
         finally:
             link.close()
         if answer.status != 200:
-            raise SystemExit(f"GET /state: {answer.status}")
+            raise Unready(f"GET /state: {answer.status}")
         return time.monotonic() - began
 
     def resident(self) -> float:
