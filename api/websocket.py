@@ -1,4 +1,4 @@
-"""GET /events as a WebSocket: replay, then live. simple_websocket speaks the protocol, one thread does the writing.
+"""GET /events as a WebSocket: replay, then live. `peer` speaks the protocol, one thread does the writing.
 
 A frame is encoded once for all subscribers; a client that does not read is dropped and slows nobody.
 """
@@ -6,11 +6,9 @@ A frame is encoded once for all subscribers; a client that does not read is drop
 import base64
 import binascii
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING
 
 import falcon
-import simple_websocket
-from simple_websocket.ws import LocalProtocolError, Ping
 
 from api.board import News
 from api.collaborators import Collaborators
@@ -21,8 +19,10 @@ from api.shown import event_bytes
 from api.streams import Stream
 from sando.model.errors import StoreUnavailable
 
+if TYPE_CHECKING:
+    from api.peer import Peer
+
 MOST_BUFFERED = 2**20
-MOST_INBOUND = 4096
 PING_S = 20.0
 AFTER_GREETING_S = 0.05
 STALLED_S = 10.0
@@ -35,67 +35,10 @@ def wanted(req: falcon.Request) -> bool:
     return req.method == "GET" and (req.get_header("Upgrade") or "").strip().lower() == "websocket"
 
 
-class _Outbox:
-    """Stands where simple_websocket expects a socket: collects what it wants to send."""
-
-    def __init__(self) -> None:
-        self.data = b""
-
-    def send(self, data: bytes) -> int:
-        self.data += data
-        return len(data)
-
-    def take(self) -> bytes:
-        data, self.data = self.data, b""
-        return data
-
-
-class _NoThread:
-    """simple_websocket starts a thread for each client; ours are all served by one."""
-
-    name = ""
-
-    def __init__(self, target: object) -> None:
-        pass
-
-    def start(self) -> None:
-        pass
-
-
-class Peer(simple_websocket.Server):  # type: ignore[misc]
-    """The protocol with one client, without thread and socket."""
-
-    pong_received: bool
-
-    def __init__(self, environ: dict[str, Any]) -> None:
-        self.outbox = _Outbox()
-        environ = {**environ, "werkzeug.socket": self.outbox}
-        super().__init__(environ, max_message_size=MOST_INBOUND, thread_class=_NoThread)
-
-    def hear(self, data: bytes) -> bool:
-        """Answers pings and closes, drops messages; False when the connection has ended."""
-        try:
-            self.ws.receive_data(data)
-            alive = bool(self._handle_events())
-        except LocalProtocolError:  # something after a close
-            return False
-        self.input_buffer.clear()
-        return alive and self.connected
-
-    def ping(self) -> bool:
-        """False when the ping before this one was never answered."""
-        answered, self.pong_received = self.pong_received, False
-        if answered:
-            self.outbox.send(self.ws.send(Ping()))
-        return bool(answered)
-
-    def bye(self, code: int, reason: str) -> None:
-        if self.connected:
-            self.close(code, reason)
-
-
-def greet(req: falcon.Request) -> Peer:
+def greet(req: falcon.Request) -> "Peer":
     """The handshake; nothing is sent yet. Raises Problem. No extension is offered on, so nothing is compressed."""
+    from api.peer import Peer  # noqa: PLC0415  (a twelfth of the start, for what nobody may ever ask)
+
     headers = {name: req.get_header(name) or "" for name in ("Connection", "Sec-WebSocket-Key")}
     tokens = {token.strip().lower() for token in headers["Connection"].split(",")}
     if "upgrade" not in tokens or req.env.get("SERVER_PROTOCOL") == "HTTP/1.0":
@@ -129,7 +72,7 @@ class Subscriber(Stream):
 
     subscriber = True
 
-    def __init__(self, line: Line, peer: Peer, given: Collaborators, since: int) -> None:
+    def __init__(self, line: Line, peer: "Peer", given: Collaborators, since: int) -> None:
         super().__init__(line)
         self._peer = peer
         self._given = given
