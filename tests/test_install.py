@@ -115,13 +115,22 @@ def test_an_upgrade_that_does_not_start_leads_back_to_the_version_before(said) -
     restarts = [line for line in told.splitlines() if line.startswith("systemctl restart")]
     assert restarts == [f"systemctl restart sandod.service: sandod is {which}" for which in ("new", "old")]
     assert "the new version did not start (journalctl -u sandod)" in told
-    assert "the old one is current" in told
+    assert told.splitlines()[-3:] == [
+        "the old one is current",
+        "the unit is of the old",
+        "# a line of one's own",
+    ]
+    assert "sandod.service: was not as sando made it; kept as" in said["upgrade"]
 
 
 def test_one_step_leads_to_the_version_before_if_it_takes_the_configuration(said) -> None:
     if refused_without_root(said):
         return
-    assert said["back"].splitlines()[-2:] == ["sandod 9.9.9", "the former one is kept"]
+    assert said["back"].splitlines()[-3:] == [
+        "sandod 9.9.9",
+        "the former one is kept",
+        "the unit is of the new",
+    ]
     assert "not done, systemd does not run here: systemctl restart sandod.service" in said["back"]
     assert "broken: unknown key" in said["broken"]
     assert "still the same" in said["broken"]

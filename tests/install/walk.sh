@@ -48,6 +48,10 @@ for name in setup.py pyproject.toml README.md LICENSE contrib/ /tree/*/__init__.
     cp -r "/tree/${name%/*}" /tmp/newer/
 done
 echo '__version__ = "9.9.9"' >> /tmp/newer/sando/__init__.py
+sed -i '/^\[Service\]/a Nice=1' /tmp/newer/contrib/systemd/sandod.service
+unit=/etc/systemd/system/sandod.service
+of_unit() { echo "the unit is of $(grep -q '^Nice=1' "$unit" && echo the new || echo the old)"; }
+echo "# a line of one's own" >>"$unit"
 /tmp/newer/contrib/systemd/install
 
 say failing # a systemd that runs, and in which the new version does not start
@@ -63,11 +67,14 @@ chmod 755 /usr/local/bin/systemctl
 ! FIRST=$first /tmp/newer/contrib/systemd/install --upgrade 2>&1
 rm -r /run/systemd/system /usr/local/bin/systemctl
 [ "$(readlink /opt/sando/current)" = "$first" ] && echo "the old one is current"
+of_unit
+tail -n 1 "$unit.before"
 
 say back
 /tmp/newer/contrib/systemd/install --back
 /usr/local/bin/sandod --version
 [ "$(readlink /opt/sando/previous)" = "$first" ] && echo "the former one is kept"
+of_unit
 
 say broken
 echo 'broken = 1' >>/etc/sando/daemon.toml
