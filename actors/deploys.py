@@ -229,9 +229,9 @@ class Deploys:
 
     def _node_events(self, before: Rollout | None, rollout: Rollout, operation: Operation) -> list[Event]:
         told = []
+        known = {plan.name: plan.status for plan in before.nodes} if before else {}
         for plan in rollout.nodes:
-            was = before.node(plan.name).status if before else "pending"
-            if plan.status != was and plan.status in {"ok", "reverted"}:
+            if plan.status != known.get(plan.name, "pending") and plan.status in {"ok", "reverted"}:
                 kind = "NodeDeployed" if plan.status == "ok" else "NodeReverted"
                 version = rollout.version if plan.status == "ok" else plan.former
                 told.append(self.tier.event(kind, operation, node=plan.name, version=version))

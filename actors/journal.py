@@ -13,6 +13,8 @@ from sando.model.topology import Topology
 FRESH_S = 60.0
 """A freeze begins and a lock ends without a commit: so often the snapshot is composed all the same."""
 BATCH = 10_000
+REST, REST_MOST_S = 4, 0.2
+"""After a snapshot that nobody waits for, so many times as long as it took: with hundreds of nodes it takes milliseconds."""
 
 
 class Journal(Actor):
@@ -32,7 +34,7 @@ class Journal(Actor):
         self.seq: int | None = None
         self.revision = -1
         self.unfinished: frozenset[int] = frozenset()
-        self.published_at = 0.0
+        self.published_at = self.took = 0.0
         self.waiting = False
 
     def handle(self, message: Any) -> None:
@@ -66,14 +68,14 @@ class Journal(Actor):
 
     def _waits(self) -> bool:
         """Whether this is told with what comes within the next moment: a snapshot costs more than the change it shows."""
-        left = self.published_at + self.site.together_s - self.site.clock().up
+        left = self.published_at + max(self.site.together_s, min(REST * self.took, REST_MOST_S)) - self.site.clock().up
         if left > 0 and not self.waiting:
             self.tick(left, "together")
             self.waiting = True
         return left > 0
 
     def _publish(self) -> None:
-        store = self.site.store
+        store, began = self.site.store, self.site.clock().up
         revision = store.revision
         with store.reading():
             events = tuple(store.events(self.seq or 0, BATCH))
@@ -86,7 +88,8 @@ class Journal(Actor):
             ended = self._ended(told | (self.unfinished - working))
         snapshot = compose(self.topology, facts, self.site.clock())
         self.seq, self.revision, self.unfinished = snapshot.seq, revision, working
-        self.published_at = self.site.clock().up
+        now = self.site.clock().up
+        self.published_at, self.took = now, now - began
         self.board.publish(snapshot, events, ended)
 
     def _facts(self) -> Facts:
