@@ -68,7 +68,11 @@ class Journal(Actor):
 
     def _waits(self) -> bool:
         """Whether this is told with what comes within the next moment: a snapshot costs more than the change it shows."""
-        left = self.published_at + max(self.site.together_s, min(REST * self.took, REST_MOST_S)) - self.site.clock().up
+        left = (
+            self.published_at
+            + max(self.site.together_s, min(REST * self.took, REST_MOST_S))
+            - self.site.clock().up
+        )
         if left > 0 and not self.waiting:
             self.tick(left, "together")
             self.waiting = True

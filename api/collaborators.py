@@ -123,8 +123,8 @@ class Collaborators:
     clock: Clock
     read_log: ReadLog
     manifest: Callable[[str], Manifest | None]
-    metrics: Callable[[], tuple[bytes, str]]
-    """The exposition of /metrics and its content type."""
+    metrics: Callable[[], tuple[bytes, str] | None]
+    """The exposition of /metrics and its content type; None: there is none yet."""
     listen: tuple[str, int]
     allowed_hosts: Callable[[], Collection[str]] = _no_hosts
     """Extra Host names, asked for each request: a reload may change them."""

@@ -158,7 +158,7 @@ ROUTES: tuple[Route, ...] = (
         {101: None, 200: wire.EventPage}, ("starting", "upgrade_required", "not_implemented", *_READS, *_STREAM),
         query.Events,
     ),
-    Route("GET", "/metrics", "read", state.metrics, "Prometheus", {200: _EXPOSITION}),
+    Route("GET", "/metrics", "read", state.metrics, "Prometheus", {200: _EXPOSITION}, ("starting",)),
     Route("GET", "/healthz", "open", state.healthz, "liveness; needs no token", {200: wire.Health}),
     Route("GET", "/openapi.json", "read", document, "all of this, for programs", {200: JSON}),
 )  # fmt: skip

@@ -35,7 +35,7 @@ State = Mapping[str, Any]
 
 
 class Metrics:
-    """`observe` each event once, in order; `rebuild` starts over from the stored ones; `expose` at each scrape.
+    """`count` what is past, once, and `observe` each event from then on, at the same time if need be; `expose` at each scrape.
 
     `state` gives the structure of GET /state (None until there is one); `subscribers` and `inboxes`
     are asked at each scrape and must not block. `pushed_at` knows when a version was pushed.
@@ -53,17 +53,22 @@ class Metrics:
         self._pushed_at = pushed_at
         self._scraped = _Scraped(state, clock, subscribers, inboxes)
         self.registry = CollectorRegistry()
-        self._start_over()
+        self._make_counters()
+        self._counting = False
 
-    def rebuild(self, events: Iterable[Event]) -> None:
-        """Counters from zero, over everything that the store has kept."""
-        self._start_over()
+    def expect(self) -> None:
+        """Nothing is exposed from here on until `count` is done: counters that jump would be taken for what happened now."""
+        self._counting = True
+
+    def count(self, events: Iterable[Event]) -> None:
+        """Everything that the store has kept, on whatever thread."""
         for event in events:
             self.observe(event)
+        self._counting = False
 
-    def expose(self) -> tuple[bytes, str]:
-        """The body of GET /metrics and its content type."""
-        return generate_latest(self.registry), CONTENT_TYPE_PLAIN_0_0_4
+    def expose(self) -> tuple[bytes, str] | None:
+        """The body of GET /metrics and its content type; None while the past is counted."""
+        return None if self._counting else (generate_latest(self.registry), CONTENT_TYPE_PLAIN_0_0_4)
 
     def observe(self, event: Event) -> None:
         match event.type:
@@ -80,7 +85,7 @@ class Metrics:
 
     # -- counters ---------------------------------------------------------------------------------------------
 
-    def _start_over(self) -> None:
+    def _make_counters(self) -> None:
         registry = CollectorRegistry()
         registry.register(self._scraped)
 

@@ -30,7 +30,12 @@ def _matches(wanted: str | None, etag: str) -> bool:
 
 
 def metrics(call: Plain) -> Answer:
-    body, kind = call.given.metrics()
+    exposition = call.given.metrics()
+    if exposition is None:
+        raise problem(
+            503, "starting", "sandod still counts what its store has kept", "scrape again in a moment"
+        )
+    body, kind = exposition
     return 200, kind, body
 
 

@@ -4,7 +4,6 @@ import gc
 import hashlib
 import logging
 import secrets
-from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from api.shown import event_bytes
 from sando import config
 from sando.daemon import crew, itself, remarks
 from sando.daemon.instance import OnlyOne
+from sando.daemon.past import Past
 from sando.daemon.service import Loops, Service
 from sando.daemon.signals import Signals
 from sando.failpoints import reached
@@ -87,6 +87,7 @@ class Daemon:
             inboxes=crew.inboxes,
             pushed_at=self._pushed_at,
         )
+        self.past = Past(self.store, self.metrics)
         self.work = Workbench(daemon, self.keepers, self._read, self._adopt)
         self.timer = Timer()
         self.runner = Runner()
@@ -157,13 +158,6 @@ class Daemon:
     def _pushed_at(self, version: str) -> datetime | None:
         release = self.store.release(version)
         return release.pushed_at if release else None
-
-    def _past(self) -> Iterator[Event]:
-        """Every event that the store has kept, in order."""
-        seq = 0
-        while batch := self.store.events(seq, 10_000):
-            yield from batch
-            seq = batch[-1].seq
 
     def _count(self, news: News) -> None:
         for event in news.events:
@@ -244,8 +238,8 @@ class Daemon:
         reached("start.prepared")
         now = read_clock().at
         self.notifiers.adopt(self.spec.notify)  # a new one hears of this start already
-        self.store.save(Event("DaemonStarted", now, data={"version": sando.__version__}))
-        self.metrics.rebuild(self._past())
+        (told,) = self.store.save(Event("DaemonStarted", now, data={"version": sando.__version__}))
+        self.metrics.expect()
         self.board.subscribe(self._count)
         about = {"version": sando.__version__, "started_at": stamp(now), "draining": False}
         self.root = Root.start(
@@ -256,6 +250,7 @@ class Daemon:
         repo = self.topology.repo
         self.watch = RefWatch(repo.bare_path, repo.branch, self._branch_moved)
         self.service.start()
+        self.past.count(told.seq)
         log.info("sandod %s listens on http://%s:%s", sando.__version__, self.spec.host, self.server.port)
 
     def _branch_moved(self) -> None:
@@ -277,6 +272,7 @@ class Daemon:
         self.service.close()
         if self.watch is not None:
             self.watch.close()
+        self.past.close()
         self.timer.close()
         left = self.runner.close(5.0)
         if left:

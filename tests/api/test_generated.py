@@ -38,6 +38,7 @@ MALFORMED = {"bad_json", "bad_field", "unsupported_media_type", "too_large", "me
 OURS = {
     ("expires", "lies in the past"): "a schema cannot say what time it is",
     ("expires", "RFC3339"): "RFC 3339 has a second 60, and a year 0, which datetime has not",
+    ("cursor", "another name"): "it knows nothing of two parameters that exclude each other",
 }
 
 

@@ -147,11 +147,17 @@ def test_labels_stay_bounded_whatever_an_event_says():
     assert seen[("sando_actor_restarts_total", "tier")] == 1
 
 
-def test_a_rebuild_starts_from_zero_and_counts_what_is_stored():
+def test_nothing_is_exposed_before_the_past_is_counted_beside_what_happens():
     gauge = Gauge(STATE)
     event = an_event(1, "BuildOk", data={})
-    gauge.metrics.observe(event)
-    gauge.metrics.rebuild([event, event])
+    gauge.metrics.expect()
+
+    def past():
+        yield event
+        assert gauge.metrics.expose() is None
+        gauge.metrics.observe(an_event(2, "BuildOk", data={}))
+
+    gauge.metrics.count(past())
     seen = gauge.read()
     assert seen[("sando_builds_total", "ok")] == 2
     assert seen[("sando_tier_info", "a", "0.8.2", "ab")] == 1
