@@ -3,10 +3,11 @@
 import pytest
 from msgspec.structs import replace
 
+from sando.client.shapes import Operations
 from tests.tui import golden
-from tests.tui.samples import MM, STATE, A, B, after, asked, on, opened, text_of
+from tests.tui.samples import FAILED, MM, STATE, A, B, after, asked, on, opened, text_of
 from tui.model.keys import TABLE
-from tui.model.messages import Arrived, Resized
+from tui.model.messages import Arrived, HistoryPage, Resized
 from tui.panels.frame import Column, Flex, cell, table
 from tui.panels.picture import draw
 from tui.rows import Segment, between, fitted, width
@@ -97,6 +98,44 @@ def test_a_long_answer_is_told_whole_and_a_very_long_one_is_cut_with_a_sign():
     lines = [line for line in text_of(endless).splitlines() if line.startswith(" word")]
     assert len(lines) == 3
     assert lines[-1].endswith("…")
+
+
+WENT_BACK = replace(FAILED, version="0.8.2+g1a2b3c4", actor="anonymous", kind="promote")
+
+
+def history_screen(*operations, width: int):
+    return after(on("a", width=width), "h", HistoryPage(1, Operations(operations, None)))
+
+
+def history_of(*operations, width: int) -> str:
+    return text_of(history_screen(*operations, width=width))
+
+
+@pytest.mark.parametrize("status", ["failed", "errored", "aborted", "interrupted"])
+def test_the_history_says_how_an_operation_ended_and_that_it_was_rolled_back(status):
+    shown = history_of(replace(WENT_BACK, status=status), width=120)
+    assert f" {status}, rolled back " in shown
+    stayed = history_of(replace(WENT_BACK, status=status, rolled_back=False), width=120)
+    assert f" {status}  " in stayed
+    assert "rolled back" not in stayed
+
+
+@pytest.mark.parametrize(
+    ("status", "short"),
+    [
+        ("failed", "failed, back"),
+        ("errored", "errored, back"),
+        ("aborted", "aborted, back"),
+        ("interrupted", "interr…, back"),
+    ],
+)
+def test_where_there_is_little_room_it_says_both_shorter(status, short):
+    assert f" {short} " in history_of(replace(WENT_BACK, status=status), width=80)
+
+
+def test_the_title_of_a_log_says_that_its_operation_was_rolled_back():
+    screen = after(history_screen(WENT_BACK, width=120), "enter")
+    assert f"Log of promote 42 of {WENT_BACK.version} by anonymous, failed, rolled back" in text_of(screen)
 
 
 # -- tables and rows --------------------------------------------------------------------------------------------------

@@ -5,13 +5,14 @@ from sando.model.clock import span
 from tui import text as t
 from tui.glyphs import MARK, NONE
 from tui.model.screen import History, Screen
-from tui.panels.frame import Cell, Column, cell, framed, table
+from tui.panels.frame import Cell, Column, Flex, cell, framed, table
 from tui.panels.header import moment
+from tui.panels.nodes import standing
 from tui.rows import Row, Segment, Style, lit
 
 COLUMNS = (
-    Column("", 1, 1), Column("WHEN", 12, 12), Column("ID", 3, 9), Column("WHAT", 5, 8), Column("VERSION", 7, 24),
-    Column("STATUS", 9, 12), Column("TOOK", 4, 8), Column("WHO", 8, 16), Column("WHY", 10, 200, takes_rest=True),
+    Column("", 1, 1), Column("WHEN", 12, 12), Column("ID", 3, 9), Column("WHAT", 7, 8), Column("VERSION", 7, 24),
+    Column("STATUS", 13, 24), Column("TOOK", 4, 8), Column("WHO", 6, 16), Column("WHY", 8, 200, takes_rest=True),
 )  # fmt: skip
 _STATUS: dict[str, Style] = {
     "succeeded": "ok", "failed": "bad", "errored": "bad", "running": "busy", "queued": "busy", "superseded": "dim",
@@ -43,13 +44,24 @@ def _words(history: History, first: int, room: int) -> str:
 
 
 def _row(screen: Screen, operation: Operation, *, chosen: bool) -> list[Cell]:
-    status = "rolled back" if operation.rolled_back else operation.status
     return [
         cell(MARK if chosen else "", "accent"), cell(moment(screen, operation.created_at), "dim"), cell(str(operation.id), "dim"),
         cell(operation.kind), cell(operation.version or (operation.sha or "")[:7] or NONE, "strong"),
-        cell(status, "bad" if operation.rolled_back else _STATUS.get(operation.status, "warn")),
+        _status(operation),
         cell(_took(operation), "dim"), cell(operation.actor), cell(_why(operation)),
     ]  # fmt: skip
+
+
+def _status(operation: Operation) -> Cell:
+    """Where there is little room, the going back is said shorter, and never left out."""
+    whole, style = standing(operation), _STATUS.get(operation.status, "warn")
+    if not operation.rolled_back:
+        return cell(whole, style)
+
+    def made(room: int) -> Row:
+        return cell(whole if t.cells(whole) <= room else f"{t.cut(operation.status, room - 6)}, back", style)
+
+    return Flex(t.cells(whole), made)
 
 
 def _took(operation: Operation) -> str:

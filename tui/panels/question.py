@@ -12,7 +12,7 @@ from tui.panels import planned
 from tui.panels.footer import caret
 from tui.panels.frame import framed
 from tui.panels.header import moment
-from tui.panels.nodes import doing, lasted
+from tui.panels.nodes import doing, lasted, standing
 from tui.panels.planned import paragraph
 from tui.rows import Row, Segment
 
@@ -136,7 +136,7 @@ def _running(screen: Screen, question: Question) -> str:
     if operation is None:
         return ""
     if operation.ended:
-        return f"{doing(operation)} has ended: {operation.status}"
+        return f"{doing(operation)} has ended: {standing(operation)}"
     stops = (
         " It stops at the next node, and its nodes go back as after a failure."
         if operation.kind == "promote"
