@@ -495,7 +495,13 @@ def cleared_by(answer: Admission | Refusal) -> dict[str, str]:
 def test_what_clears_a_hurdle_is_a_thing_so_that_it_reads_after_whatever_a_face_puts_before_it() -> None:
     out = replace(B, nodes=tuple(replace(n, out=True) for n in NODES))
     wrong = decided(
-        target("1.0.0", half="1.5.0"), release=None, marks=BAD, busy=BUSY, lock=LOCK, frozen_until=NOON, spec=out
+        target("1.0.0", half="1.5.0"),
+        release=None,
+        marks=BAD,
+        busy=BUSY,
+        lock=LOCK,
+        frozen_until=NOON,
+        spec=out,
     )
     assert cleared_by(wrong) == {
         "release": "POST /rebuild with its sha",

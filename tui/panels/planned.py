@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sando.client.shapes import Change, Check, Plan, PlannedNode
 from tui import text as t
+from tui.model.commands import in_keys
 from tui.model.screen import Question, Screen
 from tui.panels.header import moment
 from tui.panels.nodes import way_back
@@ -57,8 +58,8 @@ def _check(screen: Screen, check: Check, width: int, known: str = "") -> list[Ro
 
 
 def _local(screen: Screen, text: str) -> str:
-    """Times as the clock on the wall shows them."""
-    return _STAMP.sub(lambda found: moment(screen, datetime.fromisoformat(found[0])), text)
+    """Times as the clock on the wall shows them, requests as the keys that make them."""
+    return _STAMP.sub(lambda found: moment(screen, datetime.fromisoformat(found[0])), in_keys(text))
 
 
 def _list(label: str, text: str, width: int, style: Style = "plain") -> list[Row]:
