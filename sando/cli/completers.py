@@ -82,7 +82,7 @@ def _line(text: str | None) -> str:
     """A commit's subject is somebody else's: one line of plain characters for the shell to show."""
     from tui.text import cut  # noqa: PLC0415
 
-    return cut(text or "", 60).replace("\\", "/").replace(",", ";")
+    return cut(text or "", 60).replace("\\", "/")
 
 
 tiers = _names(_tiers)

@@ -75,6 +75,17 @@ def test_several_are_listed(flow, shell):
     terminal.press("sando log ", "tab", "tab").see(r"\b1\b", r"\b2\b", r"\b3\b")
 
 
+@pytest.mark.parametrize("shell", ["fish", "zsh"], indirect=True)
+def test_what_is_said_of_each_comes_whole_with_its_commas(flow, shell):
+    """bash shows no descriptions."""
+    terminal = shell(flow.url)
+    terminal.press("sando re", "tab", "tab").see(r"Say no to what runs on a tier; a confirm lifts it\.",
+                                                  r"What was built; with VERSION, what is known of it\.")  # fmt: skip
+    terminal.press("ctrl-u", "sando log ", "tab", "tab").see(
+        r"build of 2\.0, succeeded", r"promote of 1\.0-rc, succeeded"
+    )
+
+
 def test_with_nobody_there_it_is_quiet(shell):
     terminal = shell("http://127.0.0.1:1")
     terminal.press("sando promote stag", "tab").press("x").see(r"sando promote stagx")
