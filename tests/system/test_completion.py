@@ -25,7 +25,10 @@ def flow(tmp_path_factory):
     """Tiers `staging` and `production`, versions 1.0-rc and 2.0, operations 1 to 3."""
     root = tmp_path_factory.mktemp("completion") / "ws"
     root.mkdir()
-    gates = 'gates = [ { kind = "manual_confirm", name = "yes-from-a-person" } ]\n'
+    gates = (
+        'gates = [ { kind = "command", name = "smoke-of-ours", command = "true" }, '
+        '{ kind = "manual_confirm", name = "smiled-at-by-a-person" } ]\n'
+    )
     made = Workspace(root).configure(tier("staging", 1, gates), tier("production")).start()
     made.bring("1.0-rc", "staging")
     made.green("2.0")
@@ -58,7 +61,7 @@ WORDS = [
     ("sando promote stag", r"sando promote staging "),
     ("sando promote staging 1.", r"sando promote staging 1\.0-rc "),
     ("sando lock al", r"sando lock all "),
-    ("sando gate run staging yes", r"sando gate run staging yes-from-a-person "),
+    ("sando gate run staging sm", r"sando gate run staging smoke-of-ours "),
     ("sando rollback production --abort", r"sando rollback production --abort-running "),
 ]
 
