@@ -100,6 +100,46 @@ def test_a_long_answer_is_told_whole_and_a_very_long_one_is_cut_with_a_sign():
     assert lines[-1].endswith("…")
 
 
+UNTRIED = {"0.8.2": "unknown"}
+TOLD = "it was not tried whether 0.8.2 runs on the newer schema"
+
+
+@pytest.mark.parametrize(
+    ("migrations", "told"),
+    [(("0042_drop.sql",), True), (None, True), ((), False)],
+    ids=["some", "who knows", "none"],
+)
+def test_a_way_back_that_nobody_tried_is_told_only_where_there_may_be_migrations(migrations, told):
+    there = replace(golden.PLAN, migrations=migrations, rollback_safe=UNTRIED)
+    assert (TOLD in text_of(asked(on("a", width=120, height=40), "p", there))) is told
+    back = replace(golden.BACK, migrations_back=migrations, rollback_safe=UNTRIED)
+    assert (TOLD in text_of(asked(on("a", width=120, height=40), "R", back))) is told
+    known = replace(there, rollback_safe={"0.8.2": "no"})
+    assert "0.8.2 does not run on the newer schema" in text_of(
+        asked(on("a", width=120, height=40), "p", known)
+    )
+
+
+REHEARSAL = replace(MM.gates[1], facts={"migrations": [{"name": "0042_drop.sql", "seconds": 0.1}]})
+FLOWS = {
+    "migrations were rehearsed": ((REHEARSAL,), True),
+    "a command applied them": ((replace(REHEARSAL, facts={"restore_ok": True}),), True),
+    "the rehearsal is red": ((replace(REHEARSAL, outcome="failed", facts={}),), True),
+    "the backup has them all": ((replace(REHEARSAL, facts={"migrations": []}),), False),
+    "there are none": ((replace(REHEARSAL, facts={}),), False),
+    "the first rehearsal runs": ((replace(REHEARSAL, outcome="running", facts={}),), False),
+    "nobody rehearses": ((MM.gates[0],), False),
+}
+
+
+@pytest.mark.parametrize(("gates", "told"), FLOWS.values(), ids=FLOWS)
+def test_a_tier_tells_of_a_way_back_that_nobody_tried_only_where_migrations_are_rehearsed(gates, told):
+    state = replace(STATE, tiers=(replace(MM, gates=gates), replace(A, rollback_safe=UNTRIED), B))
+    assert (f"way back: {TOLD}" in text_of(on("a", state=state, width=120, height=40))) is told
+    known = replace(state, tiers=(state.tiers[0], A, B))
+    assert "way back: 0.8.2 runs on the newer schema" in text_of(on("a", state=known, width=120, height=40))
+
+
 WENT_BACK = replace(FAILED, version="0.8.2+g1a2b3c4", actor="anonymous", kind="promote")
 
 

@@ -195,6 +195,8 @@ def _facts(screen: Screen, tier: Tier) -> list[Row]:
     if tier.promotable.to and tier.current_version:
         made.append(_way_on(tier))
     for version, safe in tier.rollback_safe.items():
+        if safe not in {"yes", "no"} and not _migrates(screen):
+            continue
         words, style = way_back(version, safe)
         made.append(cell(f"way back: {words}", "dim" if style == "plain" else style))
     if tier.marked_bad:
@@ -203,6 +205,16 @@ def _facts(screen: Screen, tier: Tier) -> list[Row]:
     if first and first.name == tier.name and (told := _backup(screen)):
         made.append(told)
     return made
+
+
+def _migrates(screen: Screen) -> bool:
+    """Some tier rehearses migrations, and its latest rehearsal was of some, as far as it says."""
+    gates = (g for tier in (screen.state.tiers if screen.state else ()) for g in tier.gates)
+    rehearsals = [g for g in gates if g.kind == "migration_dry_run"]
+    return any(
+        g.outcome in {"failed", "errored"} or (g.facts and g.facts.get("migrations") != [])
+        for g in rehearsals
+    )
 
 
 def way_back(version: str, safe: str) -> tuple[str, Style]:

@@ -84,8 +84,12 @@ def goes_out(question: Question, plan: Plan, width: int) -> list[Row]:
 
 
 def _way_back(plan: Plan, width: int) -> list[Row]:
+    """What nobody tried is worth a line only where there may be migrations."""
     made: list[Row] = []
+    moved = plan.migrations if plan.act == "promote" else plan.migrations_back
     for old, safe in plan.rollback_safe.items():
+        if safe not in {"yes", "no"} and moved == ():
+            continue
         words, style = way_back(old, safe)
         label = "" if made else "way back" if plan.act == "promote" else "schema"
         made += [
