@@ -120,7 +120,7 @@ def test_a_way_back_that_nobody_tried_is_told_only_where_there_may_be_migrations
     )
 
 
-REHEARSAL = replace(MM.gates[1], facts={"migrations": [{"name": "0042_drop.sql", "seconds": 0.1}]})
+REHEARSAL = MM.gates[1]
 FLOWS = {
     "migrations were rehearsed": ((REHEARSAL,), True),
     "a command applied them": ((replace(REHEARSAL, facts={"restore_ok": True}),), True),
