@@ -140,6 +140,16 @@ def test_a_tier_tells_of_a_way_back_that_nobody_tried_only_where_migrations_are_
     assert "way back: 0.8.2 runs on the newer schema" in text_of(on("a", state=known, width=120, height=40))
 
 
+def test_where_no_node_lacks_it_none_is_said_to_be_brought_to_it():
+    told = "only the nodes that lack it are brought to it"
+    repair = replace(golden.PLAN, kind="repair", to="0.8.3")
+    assert told in text_of(asked(on("a"), "p", repair))
+    current = replace(
+        repair, ready=False, code="already_current", detail="0.8.3 is current on every node of tier a"
+    )
+    assert told not in text_of(asked(on("a"), "p", current))
+
+
 WENT_BACK = replace(FAILED, version="0.8.2+g1a2b3c4", actor="anonymous", kind="promote")
 
 
@@ -171,6 +181,17 @@ def test_the_history_says_how_an_operation_ended_and_that_it_was_rolled_back(sta
 )
 def test_where_there_is_little_room_it_says_both_shorter(status, short):
     assert f" {short} " in history_of(replace(WENT_BACK, status=status), width=80)
+
+
+def test_why_is_told_whole_of_the_one_that_is_selected_where_its_row_has_no_room():
+    why = replace(WENT_BACK, error="a-1: start: the probe stayed red for 30s: exit status 1\nlast lines")
+    shown = history_of(
+        why, replace(why, id=41, error="b-1: it is gone and does not come back", reason=""), width=80
+    )
+    assert "again; a-1: start: the probe stayed red for 30s: exit status 1" in shown
+    assert "does not come back" not in shown
+    assert shown.count("again") == 2
+    assert history_of(why, width=200).count("again") == 1
 
 
 def test_the_title_of_a_log_says_that_its_operation_was_rolled_back():
