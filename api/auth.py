@@ -20,6 +20,7 @@ OPEN = frozenset({"/healthz"})
 """Exact paths that need no token; everything else does, also what does not exist."""
 _RANK = {"open": 0, "read": 1, "build": 2, "operate": 3}
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::([0-9]{1,5}))?", re.ASCII)
+_ABSOLUTE = re.compile(r"https?://([^/?#]*)", re.ASCII | re.IGNORECASE)
 _ORIGIN = re.compile(r"(https?)://([^/\s]+)", re.ASCII)
 _WHO = "sando.who"
 _HOW = "send `Authorization: Bearer TOKEN`"
@@ -113,7 +114,7 @@ class Guard:
         self._listen = _plain(collaborators.listen[0])
 
     def check(self, req: falcon.Request) -> None:
-        _check_target(req)
+        _take_target(req)
         port = self._check_host(req)
         if "HTTP_ORIGIN" in req.env:
             self._check_origin(req, req.env["HTTP_ORIGIN"], port)
@@ -183,7 +184,12 @@ def _bad_host(given: str) -> Problem:
     )
 
 
-def _check_target(req: falcon.Request) -> None:
-    """`GET http://other/…` names a host of its own beside the header; we are no proxy."""
-    if not req.env.get("REQUEST_URI", "/").startswith("/"):
-        raise problem(400, "bad_request", "the request target must be a path")
+def _take_target(req: falcon.Request) -> None:
+    """`GET http://host/…` names a host of its own, which counts instead of the header's (RFC 9112 3.2.2)."""
+    target = req.env.get("REQUEST_URI", "/")
+    if target.startswith("/"):
+        return
+    found = _ABSOLUTE.match(target)
+    if found is None:
+        raise problem(400, "bad_request", "the request target must be a path, or a URL of sandod")
+    req.env["HTTP_HOST"] = found[1]

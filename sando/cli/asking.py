@@ -41,7 +41,7 @@ def drawn(found: Plan, size: int) -> list[Row]:
 def _way(found: Plan, size: int) -> list[Row]:
     source = f"   from tier {found.source}" if found.source else ""
     made: list[Row] = [(Segment(way(found.from_, found.to), "strong"), Segment(source, "dim"))]
-    if found.kind == "repair":
+    if found.kind == "repair" and found.ready:
         made += paragraph("only the nodes that lack it are brought to it", size, "warn")
     if found.kind == "pointer":
         made += paragraph("no node is touched: only what counts as built goes back", size)

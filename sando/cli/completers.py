@@ -62,9 +62,13 @@ def _tiers_or_all(ctx: Context) -> Iterator[tuple[str, str]]:
 
 
 def _gates(ctx: Context) -> Iterator[tuple[str, str]]:
+    """Those that can be run."""
+    from sando.model.topology import PASSIVE  # noqa: PLC0415
+
     for found in _every_tier():
         if found["name"] == ctx.params.get("tier"):
-            yield from ((g.get("name") or g["kind"], g["outcome"]) for g in found["gates"])
+            active = (g for g in found["gates"] if g["kind"] not in PASSIVE)
+            yield from ((g.get("name") or g["kind"], g["outcome"]) for g in active)
 
 
 def _versions(_ctx: Context) -> Iterator[tuple[str, str]]:
@@ -82,7 +86,7 @@ def _line(text: str | None) -> str:
     """A commit's subject is somebody else's: one line of plain characters for the shell to show."""
     from tui.text import cut  # noqa: PLC0415
 
-    return cut(text or "", 60).replace("\\", "/").replace(",", ";")
+    return cut(text or "", 60).replace("\\", "/")
 
 
 tiers = _names(_tiers)

@@ -8,6 +8,24 @@ from sando.cli.errors import Command
 from sando.cli.output import raw
 
 SHELLS = ("bash", "zsh", "fish")
+_FISH = """\
+function _sando_completion
+    for line in (env %(complete_var)s=fish_complete COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) %(prog_name)s)
+        set -l found (string split --max 1 "," $line)
+        switch $found[1]
+            case dir
+                __fish_complete_directories $found[2]
+            case file
+                __fish_complete_path $found[2]
+            case plain
+                echo $found[2]
+        end
+    end
+end
+
+complete --no-files --command %(prog_name)s --arguments "(_sando_completion)"
+"""
+"""Click's own asks the same, and cuts what is said of a word at its first comma."""
 
 
 @click.command(cls=Command)
@@ -24,7 +42,9 @@ def completion(shell: str) -> None:
 
 
 def script(shell: str) -> str:
-    """Click's own, for this program."""
+    """Click's own, for this program; fish has ours."""
+    if shell == "fish":
+        return _FISH % {"complete_var": COMPLETING, "prog_name": "sando"}
     kind = get_completion_class(shell)
     if kind is None:
         raise AssertionError(f"click knows {shell}")

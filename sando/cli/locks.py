@@ -1,5 +1,6 @@
 """`sando lock` and `sando unlock`."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,19 +12,28 @@ from sando.cli.output import document, say
 from sando.cli.session import given, session
 from sando.cli.wording import when
 
+_DATE = re.compile(r"\d{8}")
+
 
 class Expiry(click.ParamType[datetime]):
-    """`2h`, or a time with its zone."""
+    """`2h` from now, or a time; one without a zone is of the clock here."""
 
     name = "expiry"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        text = str(value)
         try:
-            at = datetime.fromisoformat(text)
-        except ValueError:
-            return datetime.now(UTC) + timedelta(seconds=options.DURATION.convert(text, param, ctx))
-        return at if at.tzinfo else at.astimezone()
+            return _end(str(value))
+        except (ValueError, OverflowError):
+            forms = "write how long (30m, 2h, 1d) or when (2026-11-27T10:00:00Z)"
+            self.fail(f"{value!r} is no end of a lock; {forms}", param, ctx)
+
+
+def _end(text: str) -> datetime:
+    seconds = options.seconds(text)
+    if seconds is not None and not _DATE.fullmatch(text):
+        return datetime.now(UTC) + timedelta(seconds=seconds)
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.astimezone()
 
 
 @click.command(cls=Command)
@@ -31,7 +41,9 @@ class Expiry(click.ParamType[datetime]):
 @click.option(
     "--reason", "-m", required=True, metavar="TEXT", help="Why: whoever is held up by it reads this."
 )
-@click.option("--expires", type=Expiry(), metavar="WHEN", help="2h, 1d, or a time: 2026-11-24T18:00.")
+@click.option(
+    "--expires", type=Expiry(), metavar="WHEN", help="30m, 2h, 1d, or a time: 2026-11-27T10:00:00Z."
+)
 @options.key
 @options.as_json
 def lock(tier: str, reason: str, expires: datetime | None, key: str | None, as_json: bool) -> None:

@@ -13,16 +13,22 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)?", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
+def seconds(text: str) -> float | None:
+    """`90`, `90s`, `15m`, `2h`, `1d`; None where it is no duration."""
+    found = _DURATION.fullmatch(text)
+    return float(found[1]) * _UNITS[found[2] or "s"] if found else None
+
+
 class Duration(click.ParamType[float]):
     """`90`, `90s`, `15m`, `2h`, `1d`: seconds."""
 
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found = _DURATION.fullmatch(str(value))
-        if not found:
+        found = seconds(str(value))
+        if found is None:
             self.fail(f"{value!r} is no duration; write 90, 90s, 15m, 2h or 1d", param, ctx)
-        return float(found[1]) * _UNITS[found[2] or "s"]
+        return found
 
 
 class Name(click.ParamType[str]):

@@ -6,27 +6,9 @@ from datetime import datetime
 from sando.client.shapes import Check, Operation
 from sando.model.clock import span
 from tui.glyphs import ARROW
+from tui.model import commands
 from tui.rows import Segment, Style
 
-_READS = {"releases": "releases", "state": "status", "events": "events"}
-_PATHS = (
-    (r"POST /(promote|rollback|confirm|reject|lock)/([a-z][a-z0-9-]*)", r"sando \1 \2"),
-    (r"POST /gates/([a-z][a-z0-9-]*)/([a-z][a-z0-9_-]*)/run", r"sando gate run \1 \2"),
-    (r"POST /operations/(\d+)/abort", r"sando abort \1"),
-    (r"GET /operations/(\d+)/log", r"sando log \1"),
-    (r"DELETE /lock/([a-z][a-z0-9-]*)", r"sando unlock \1"),
-    (r"POST /backup/fetch", "sando backup"),
-    (r"POST /(rebuild|reload)\b", r"sando \1"),
-    (r"(?:GET )?/operations/(\d+)\b", r"operation \1"),
-    (r"GET /operations\b", "sando history"),
-    (r"GET /(releases|state|events)\b", lambda found: f"sando {_READS[found[1]]}"),
-    (r"(?<![\w./])/state\b", "sando status"),
-    (r"(?<![\w./])/operations\b", "sando history"),
-    (r"`(force|hotfix|abort_running|override_freeze|reset_burn_in)`(?:: true)?", lambda found: f"--{_flag(found[1])}"),
-    (r"(?:a )?`reason`", "--reason"),
-    (r"\bor hotfix\b", "or --hotfix"),
-    (r"\b(abort_running|override_freeze|reset_burn_in)\b", lambda found: f"--{_flag(found[1])}"),
-)  # fmt: skip
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z")
 _VERDICT: dict[str, Style] = {"blocked": "bad", "warning": "warn", "ok": "ok"}
 STATUS: dict[str, Style] = {
@@ -35,15 +17,9 @@ STATUS: dict[str, Style] = {
 }  # fmt: skip
 
 
-def _flag(name: str) -> str:
-    return name.replace("_", "-")
-
-
 def in_commands(text: str) -> str:
     """Requests of the API that a sentence names, as the commands that make them; times as clocks here show them."""
-    for pattern, put in _PATHS:
-        text = re.sub(pattern, put, text)
-    return _STAMP.sub(lambda found: when(datetime.fromisoformat(found[0])), text)
+    return _STAMP.sub(lambda found: when(datetime.fromisoformat(found[0])), commands.in_commands(text))
 
 
 def check_line(check: Check) -> tuple[Segment, Segment]:
@@ -51,7 +27,7 @@ def check_line(check: Check) -> tuple[Segment, Segment]:
     said = (
         check.detail if check.detail.startswith(name) else f"{name}: {check.detail}" if check.detail else name
     )
-    until = f"; clears with {in_commands(check.clears)}" if check.clears and check.verdict != "ok" else ""
+    until = f"; to clear it: {in_commands(check.clears)}" if check.clears and check.verdict != "ok" else ""
     return Segment(f"{check.verdict:<9}", _VERDICT.get(check.verdict, "plain")), Segment(
         f"{in_commands(said)}{until}"
     )

@@ -18,6 +18,7 @@ class Gate(Struct, frozen=True):
     required_s: float | None = None
     elapsed_s: float | None = None
     ready_at: datetime | None = None
+    facts: dict[str, Any] = {}
 
 
 class Node(Struct, frozen=True):

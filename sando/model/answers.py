@@ -10,7 +10,10 @@ from sando.model.operation import Operation
 
 
 class Check(Struct, frozen=True):
-    """One precondition with its verdict; `clears` says when or by what it would turn, and is empty where it holds."""
+    """One precondition with its verdict; `clears` says when or by what it would turn, and is empty where it holds.
+
+    It names things (a time, a request, an option, an end), so that it reads after whatever a face puts before it.
+    """
 
     check: str
     verdict: Literal["ok", "blocked", "warning"]

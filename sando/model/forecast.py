@@ -188,7 +188,7 @@ def _kept(to: str | None, survey: Survey) -> tuple[Ruling, ...]:
     if survey.problem is None or to is None:
         return ()
     told = f"{to} in the store is not what was built ({survey.problem[1]}): a node that lacks it cannot get it again"
-    return (warns("release", told, "POST /rebuild with its sha, and force"),)
+    return (warns("release", told, "POST /rebuild with its sha, and `force`"),)
 
 
 def _gates(state: TierState) -> tuple[Ruling, ...]:
@@ -211,7 +211,7 @@ def _node(node: NodeState, *, back: bool) -> Ruling | None:
     if not node.reachable:
         so = "it would be left out" if back else "its preflight would fail before anything is switched"
         told = f"{node.name} could not be reached when it was last looked at{why}; {so}"
-        return warns(check, told, "when it is reachable again; or out = true on it, and POST /reload")
+        return warns(check, told, "its return, or `out = true` on it and POST /reload")
     if node.version != node.observed:
         return warns(
             check,

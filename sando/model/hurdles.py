@@ -28,7 +28,7 @@ def a_release(vouched: Vouched, release: Release | None) -> tuple[Ruling, ...]:
     if release is None and vouched.refusal and vouched.refusal.code == "unknown_version":
         return ()
     if release is None:
-        return (bars("release", _gone(vouched.version)),)
+        return (bars("release", _gone(vouched.version), "POST /rebuild with its sha"),)
     told = f"{vouched.version} was built from {release.sha[:7]} at {stamp(release.built_at)}"
     return (holds("release", told),)
 
@@ -45,9 +45,8 @@ def _gone(version: str) -> Refusal:
 def a_good_release(version: str, code: str, problem: str) -> Ruling:
     """Its folder was looked at, and is not what was built."""
     detail = f"the release {version} in the store is not what was built: {problem}"
-    return bars(
-        "release", Refusal(409, code, detail, "build it again: POST /rebuild with its sha, and `force`")
-    )
+    clears = "POST /rebuild with its sha, and `force`"
+    return bars("release", Refusal(409, code, detail, f"build it again: {clears}"), clears)
 
 
 def something_new(
@@ -68,6 +67,7 @@ def something_new(
             f"{version} is current on every node of tier {tier}",
             "`force` deploys it again",
         ),
+        "`force`",
     )
 
 
@@ -83,7 +83,7 @@ def no_mark(version: str, marks: Mapping[str, tuple[Mark, ...]], *, force: bool,
     if repair:
         return warns("marks", told)
     hint = "`force` deploys it all the same and lifts the mark"
-    return bars("marks", Refusal(409, "version_marked_bad", told, hint))
+    return bars("marks", Refusal(409, "version_marked_bad", told, hint), "`force`")
 
 
 def no_other_half(tier: str, state: TierState, version: str) -> Ruling:
@@ -101,13 +101,19 @@ def no_other_half(tier: str, state: TierState, version: str) -> Ruling:
             f"some nodes of tier {tier} are on {half.version}, others on {state.current_version}: {version} has to wait",
             f"promote {half.version} again to resume, or roll back tier {tier} to make it whole",
         ),
+        f"a promotion of {half.version}, which resumes it, or POST /rollback/{tier}",
     )
 
 
 def not_busy(tier: str, busy: Operation | None) -> Ruling:
     if busy is None:
         return holds("busy", f"nothing holds tier {tier}")
-    return bars("busy", tier_busy(tier, busy))
+    return bars("busy", tier_busy(tier, busy), its_end(busy))
+
+
+def its_end(busy: Operation) -> str:
+    """What clears a tier that is held; a rollback cannot be aborted."""
+    return "its end" if busy.kind == "rollback" else f"its end, or POST /operations/{busy.id}/abort"
 
 
 def tier_busy(tier: str, busy: Operation) -> Refusal:
@@ -115,7 +121,7 @@ def tier_busy(tier: str, busy: Operation) -> Refusal:
         409,
         "tier_busy",
         f"{busy.kind} {busy.id} of {busy.version} by {busy.actor} runs on tier {tier} (step {busy.step or 'start'})",
-        f"wait for /operations/{busy.id}, or abort it",
+        f"wait for /operations/{busy.id}" + ("" if busy.kind == "rollback" else ", or abort it"),
         busy,
     )
 
@@ -148,5 +154,10 @@ def no_freeze(tier: str, until: datetime | None, *, overridden: bool) -> Ruling:
 def some_node(tier: str, nodes: tuple[str, ...], *, in_service: bool) -> Ruling:
     if in_service:
         return holds("nodes", f"goes to {', '.join(nodes) or 'no node: each has it'}")
+    return every_node_is_out(tier)
+
+
+def every_node_is_out(tier: str) -> Ruling:
     hint = "take `out = true` from at least one node of it in sando.toml, then POST /reload"
-    return bars("nodes", Refusal(409, "no_nodes", f"every node of tier {tier} is left out", hint))
+    refusal = Refusal(409, "no_nodes", f"every node of tier {tier} is left out", hint)
+    return bars("nodes", refusal, "a node of it without `out = true` in sando.toml, and POST /reload")

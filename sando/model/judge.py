@@ -129,12 +129,13 @@ def _told(tier: str, view: GateView) -> str:
 
 def _clears(tier: str, view: GateView) -> str:
     if view.kind == "burn_in":
-        when = stamp(view.ready_at) if view.ready_at else f"when the active gates of {tier} are green"
-        return f"{when} or hotfix"
+        if view.ready_at:
+            return f"{stamp(view.ready_at)} or hotfix"
+        return f"{span(view.required_s or 0)} on tier {tier} with its active gates green, or hotfix"
     if view.kind == "manual_confirm":
         return f"POST /confirm/{tier}"
     if view.outcome is Outcome.RUNNING:
-        return "when it has ended"
+        return "the end of its run"
     return f"POST /gates/{tier}/{view.name}/run"
 
 

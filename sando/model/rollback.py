@@ -4,7 +4,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sando.model.answers import Refusal, Ruling, bars, first_refusal, holds, warns
-from sando.model.hurdles import tier_busy
+from sando.model.hurdles import every_node_is_out, its_end, tier_busy
 from sando.model.operation import Operation
 from sando.model.promotion import lacking
 from sando.model.safety import Pairs, Way
@@ -78,7 +78,7 @@ def weigh_back(
         return WayBack(
             (warns("busy", told), ruled(spec.name, way, to, force=wish.force, rehearsed=rehearsed)), way=way
         )
-    free = bars("busy", _busy(spec.name, busy)) if busy else holds("busy", f"nothing holds tier {spec.name}")
+    free = _busy(spec.name, busy) if busy else holds("busy", f"nothing holds tier {spec.name}")
     plan = plan_rollback(spec, state, wish.version)
     if isinstance(plan, Refusal):
         return WayBack((free, bars("target", plan)))
@@ -91,13 +91,13 @@ def weigh_back(
     return WayBack((free, target, _nodes(spec.name, plan), schema), plan, way)
 
 
-def _busy(tier: str, running: Operation) -> Refusal:
+def _busy(tier: str, running: Operation) -> Ruling:
     """At 3 a.m. the next step is what counts: a rollback may stop a promotion, but not another rollback."""
     refusal = tier_busy(tier, running)
     if running.kind != "promote":
-        return refusal
+        return bars("busy", refusal, its_end(running))
     hint = f"`abort_running`: true stops it at its next node; or wait for /operations/{running.id}"
-    return replace(refusal, hint=hint)
+    return bars("busy", replace(refusal, hint=hint), "`abort_running`, or its end")
 
 
 def _where_to(tier: str, plan: RollbackPlan) -> str:
@@ -109,8 +109,7 @@ def _where_to(tier: str, plan: RollbackPlan) -> str:
 def _nodes(tier: str, plan: RollbackPlan) -> Ruling:
     if plan.nodes:
         return holds("nodes", f"goes to {', '.join(plan.nodes)}")
-    hint = "take `out = true` from at least one node of it in sando.toml, then POST /reload"
-    return bars("nodes", Refusal(409, "no_nodes", f"every node of tier {tier} is left out", hint))
+    return every_node_is_out(tier)
 
 
 def plan_rollback(spec: TierSpec, state: TierState, version: str | None) -> RollbackPlan | Refusal:

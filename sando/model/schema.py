@@ -45,7 +45,7 @@ def ruled(tier: str, way: Way | None, target: str | None, *, force: bool, rehear
         return warns(CHECK, f"{told}; `force` goes back to {target} all the same")
     hint = "promote a version that runs on it; or `force` goes back all the same (no migration is undone)"
     detail = f"tier {tier} cannot go back to {target}: {told}"
-    return bars(CHECK, Refusal(409, "schema_incompatible", detail, hint), "force, or another version")
+    return bars(CHECK, Refusal(409, "schema_incompatible", detail, hint), "`force`, or another version")
 
 
 def coming_again(state: TierState, version: str, pairs: Pairs, *, rehearsed: bool) -> tuple[Ruling, ...]:

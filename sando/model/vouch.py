@@ -59,7 +59,7 @@ def vouch(
             "source",
             "blocked",
             f"{version} was never on tier {spec.name}",
-            clears=f"bring it to {spec.name} first",
+            clears=f"its arrival on tier {spec.name}",
         )
         # A gate that is run there now would run for another version: it clears nothing.
         checks = (never, *(replace(c, clears=never.clears) for c in checks))

@@ -91,10 +91,13 @@ os._exit(0)
 ' "$1" "$url$2" "$3"
 }
 
-# ask METHOD PATH SECONDS: sets `answer` (one line, no control characters, \" made harmless) and `code`.
+# What JSON writes with a backslash, as one character each that no answer has: its control characters are taken out.
+slash=$(printf '\001') quote=$(printf '\002') feed=$(printf '\003')
+
+# ask METHOD PATH SECONDS: sets `answer` (one line) and `code`.
 ask() {
     answer=$(fetch "$@" 2>/dev/null | head -c 65536 | tr -d '\000-\037\177' |
-        sed -e 's/\\\\/\//g' -e "s/\\\\\"/'/g")
+        sed -e 's/\\\\/'"$slash"'/g' -e 's/\\"/'"$quote"'/g' -e 's/\\n/'"$feed"'/g' -e 's/\\[rt]/ /g' -e 's/\\\//\//g')
     code=${answer##* HTTP=}
     case $code in
     [0-9][0-9][0-9]) answer=${answer% HTTP=*} ;;
@@ -102,7 +105,7 @@ ask() {
     esac
 }
 
-# field KEY: sets `value` to the first value of that key in `answer`, empty when it has none or null.
+# field KEY: sets `value` to the first value of that key in `answer`, empty when it has none or null; of a text its first line.
 field() {
     value=''
     case $answer in
@@ -110,8 +113,16 @@ field() {
     esac
     value=${value#"${value%%[! ]*}"}
     case $value in
-    '"'*) value=${value#?} value=${value%%'"'*} ;;
+    '"'*) value=${value#?} value=${value%%'"'*} && plain ;;
     *) value=${value%%[!0-9]*} ;;
+    esac
+}
+
+# plain: the first line of `value`, with its quotes and backslashes. Nothing here runs it: it is printed as it is.
+plain() {
+    value=${value%%"$feed"*}
+    case $value in
+    *["$slash$quote"]*) value=$(printf %s "$value" | tr '\001\002' '\\"') ;;
     esac
 }
 

@@ -126,8 +126,24 @@ def test_a_chunked_body_is_read_up_to_the_limit_and_refused_above_it(room, serve
         (b"/state", b"", 403),
         (b"/state", b"Host: localhost\r\nHost: evil.example\r\n", 403),
         (b"/state", b"Host: localhost\r\nHost: localhost\r\n", 403),
-        (b"http://localhost/state", b"Host: localhost\r\n", 400),
-        (b"http://evil.example/state", b"Host: localhost\r\n", 400),
+        (b"http://localhost/state", b"Host: localhost\r\n", 200),
+        (b"HTTP://LocalHost:80/state?", b"Host: localhost\r\n", 200),
+        (
+            b"http://localhost/state",
+            b"Host: evil.example\r\n",
+            200,
+        ),  # RFC 9112 3.2.2: the target's host counts
+        (b"http://evil.example/state", b"Host: localhost\r\n", 403),
+        (b"http://evil.example?/state", b"Host: localhost\r\n", 403),
+        (b"http://localhost@evil.example/state", b"Host: localhost\r\n", 403),
+        (b"http://evil.example@localhost/state", b"Host: localhost\r\n", 403),
+        (b"http://evil.example\\@localhost/state", b"Host: localhost\r\n", 403),
+        (b"http://local\thost/state", b"Host: localhost\r\n", 403),
+        (b"http:///state", b"Host: localhost\r\n", 403),
+        (b"http://localhost//state", b"Host: localhost\r\n", 404),
+        (b"http://localhost", b"Host: localhost\r\n", 404),
+        (b"ftp://localhost/state", b"Host: localhost\r\n", 400),
+        (b"http:/state", b"Host: localhost\r\n", 400),
         (b"//state", b"Host: localhost\r\n", 404),
         (b"/state/", b"Host: localhost\r\n", 404),
         (b"/%2fstate", b"Host: localhost\r\n", 404),
@@ -145,6 +161,13 @@ def test_a_promotion_hides_behind_no_double_slash(room, server):
     answer = read_all(ask(server, "//promote/a", "POST", b"{}", Connection="close"))
     assert answer.startswith(b"HTTP/1.1 404")
     assert room.told == []
+
+
+@pytest.mark.parametrize(("host", "status", "told"), [(b"evil.example", 403, 0), (b"localhost", 202, 1)])
+def test_an_act_is_done_only_where_its_target_names_a_host_of_ours(room, server, host, status, told):
+    head = b"POST http://" + host + b"/promote/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    assert exchange(server, head)[0] == status
+    assert len(room.told) == told
 
 
 def test_head_sends_no_body(server):

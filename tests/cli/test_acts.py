@@ -241,14 +241,30 @@ def test_a_lock_has_a_reason_and_an_end_with_a_zone(puppet, run):
     assert puppet.asked[-1].body == {"reason": "audit", "expires": "2026-11-24T18:00:00+01:00"}
 
 
-def test_a_lock_may_end_after_a_while(puppet, run):
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("90", 90), ("90s", 90), ("30m", 1800), ("2h", 7200), ("1.5h", 5400), ("1d", 86400)]
+)
+def test_a_lock_may_end_after_a_while(puppet, run, said, seconds):
     from datetime import UTC, datetime, timedelta
 
     puppet.answers["POST", "/lock/a"] = Answer(body={"locked": ["a"]})
     before = datetime.now(UTC)
-    run("lock", "a", "-m", "audit", "--expires", "2h")
+    run("lock", "a", "-m", "audit", "--expires", said)
     until = datetime.fromisoformat(puppet.asked[-1].body["expires"])
-    assert timedelta(hours=2, seconds=-1) <= until - before < timedelta(hours=2, minutes=1)
+    assert timedelta(seconds=seconds - 1) <= until - before < timedelta(seconds=seconds + 60)
+
+
+@pytest.mark.parametrize(
+    "said", ["tomorrow", "", "2026-13-01", "2w", "-1h", "99999999999d", "2026-11-27 10h"]
+)
+def test_an_end_that_cannot_be_read_is_refused_with_the_forms_that_can(puppet, run, said):
+    ran = run("lock", "a", "-m", "audit", "--expires", said)
+    assert ran.code == 2
+    assert (
+        f"{said!r} is no end of a lock; write how long (30m, 2h, 1d) or when (2026-11-27T10:00:00Z)"
+        in ran.err
+    )
+    assert not puppet.asked
 
 
 @pytest.mark.parametrize(("lifted", "said"), [(["a"], "unlocked: a\n"), ([], "nothing was locked\n")])

@@ -159,8 +159,8 @@ def test_what_blocks_is_listed_in_the_words_of_the_command_line(puppet, run):
     assert ran.err.splitlines() == [
         "sando: gates_not_passed is so",
         "  do something else",
-        "  blocked  burn_in: 3h of 24h; clears with hotfix",
-        "  blocked  manual_confirm: pending on tier a; clears with sando confirm a",
+        "  blocked  burn_in: 3h of 24h; to clear it: hotfix",
+        "  blocked  manual_confirm: pending on tier a; to clear it: sando confirm a",
     ]
 
 

@@ -101,7 +101,7 @@ def test_one_option_means_the_same_in_every_command():
         (["promote", "a", "--key", "世界"], "is no key"),
         (["abort", "last"], "'last' is not a valid"),
         (["lock", "a"], "--reason"),
-        (["lock", "a", "-m", "x", "--expires", "soon"], "'soon' is no duration"),
+        (["lock", "a", "-m", "x", "--expires", "soon"], "'soon' is no end of a lock"),
         (["plan", "confirm", "a"], "No such command 'confirm'"),
     ],
 )

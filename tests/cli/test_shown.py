@@ -19,7 +19,7 @@ HOSTILE = "\x1b[31mred\x1b]52;c;YQ==\x07\r\n\u202eevil\x9b2J\x00"
 
 WORDS = [
     ("POST /confirm/a", "sando confirm a"),
-    ("clears with POST /promote/b-2 or not", "clears with sando promote b-2 or not"),
+    ("to clear it: POST /promote/b-2 or not", "to clear it: sando promote b-2 or not"),
     ("POST /gates/a/boot_smoke/run", "sando gate run a boot_smoke"),
     ("POST /rebuild with its sha, and `force`", "sando rebuild with its sha, and --force"),
     ("POST /backup/fetch", "sando backup"),

@@ -149,11 +149,17 @@ def test_names_come_from_sandod(named):
     assert words(completers.gates, tier="a") == ["smoke"]
 
 
+def test_only_gates_that_can_be_run_are_offered_to_be_run(named):
+    kinds = ("boot_smoke", "burn_in", "command", "manual_confirm")
+    named.tiers[1]["gates"] = [{"kind": kind, "name": f"the-{kind}", "outcome": "pending"} for kind in kinds]
+    assert words(completers.gates, tier="a") == ["the-boot_smoke", "the-command"]
+
+
 def test_descriptions_hold_nothing_that_a_shell_would_take_for_its_own(named):
     import click
 
     helps = [str(i.help) for i in completers.versions(click.Context(click.Command("x")), None, "")]
-    assert not any(c in "".join(helps) for c in "\x1b\n,\\")
+    assert not any(c in "".join(helps) for c in "\x1b\n\\")
 
 
 @pytest.mark.parametrize(

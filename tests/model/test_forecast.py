@@ -154,6 +154,8 @@ def test_a_node_that_is_away_fails_a_promotion_and_is_left_out_of_a_rollback() -
     state = on("1", "2").with_node(node_on("n1", "2", reachable=False))
     assert "preflight would fail" in detail(promotion(state, "3"), "node:n1")
     assert "left out" in detail(rollback(state), "node:n1")
+    away = next(c for c in rollback(state).checks if c.check == "node:n1")
+    assert away.clears == "its return, or `out = true` on it and POST /reload"
 
 
 def test_gates_that_run_would_be_aborted() -> None:
@@ -289,4 +291,6 @@ def test_a_rollback_that_stops_a_promotion_first_says_so() -> None:
 def test_a_release_that_the_store_lost_is_a_warning_for_a_way_back() -> None:
     plan = rollback(on("1", "2"), survey=replace(WAY, problem=("release_missing", "it is gone")))
     assert plan.ready
-    assert verdicts(plan)["release"] == "warning"
+    assert [(c.verdict, c.clears) for c in plan.checks if c.check == "release"] == [
+        ("warning", "POST /rebuild with its sha, and `force`")
+    ]

@@ -145,7 +145,7 @@ def test_the_refusal_lists_every_blocking_gate_with_its_outcome_and_what_would_c
     ("smoke", "clears"),
     [
         (None, "POST /gates/a/boot_smoke/run"),
-        (Outcome.RUNNING, "when it has ended"),
+        (Outcome.RUNNING, "the end of its run"),
         (Outcome.FAILED, "POST /gates/a/boot_smoke/run"),
     ],
 )
@@ -155,7 +155,7 @@ def test_a_gate_that_is_not_green_says_what_clears_it_and_burn_in_waits_for_it(
     answer = asked(source(smoke))
     assert isinstance(answer, Vouched)
     assert answer.checks[0].clears == clears
-    assert answer.checks[1].clears == "when the active gates of a are green or hotfix"
+    assert answer.checks[1].clears == "1d on tier a with its active gates green, or hotfix"
 
 
 def test_a_rerun_that_turns_red_revokes_an_earlier_green() -> None:
@@ -485,6 +485,38 @@ def test_the_first_refusal_of_the_table_is_the_one_that_is_told() -> None:
         assert refused(decided(**facts))[1] == code
         facts.update(right)
     assert isinstance(decided(**facts), Admission)
+
+
+def cleared_by(answer: Admission | Refusal) -> dict[str, str]:
+    assert isinstance(answer, Refusal)
+    return {c.check: c.clears for c in answer.blocking}
+
+
+def test_what_clears_a_hurdle_is_a_thing_so_that_it_reads_after_whatever_a_face_puts_before_it() -> None:
+    out = replace(B, nodes=tuple(replace(n, out=True) for n in NODES))
+    wrong = decided(
+        target("1.0.0", half="1.5.0"),
+        release=None,
+        marks=BAD,
+        busy=BUSY,
+        lock=LOCK,
+        frozen_until=NOON,
+        spec=out,
+    )
+    assert cleared_by(wrong) == {
+        "release": "POST /rebuild with its sha",
+        "marks": "`force`",
+        "mixed": "a promotion of 1.5.0, which resumes it, or POST /rollback/b",
+        "busy": "its end, or POST /operations/44/abort",
+        "lock": "2026-11-23T13:00:00.000Z or DELETE /lock/b",
+        "freeze": "2026-11-23T12:00:00.000Z or override_freeze with a reason",
+        "nodes": "a node of it without `out = true` in sando.toml, and POST /reload",
+    }
+    assert cleared_by(decided(target("2.0.0"))) == {"current": "`force`"}
+    assert cleared_by(decided(target(), busy=replace(BUSY, kind="rollback"))) == {"busy": "its end"}
+    never = asked(source(), "3.0.0")
+    assert isinstance(never, Vouched)
+    assert {c.clears for c in never.checks} == {"its arrival on tier a"}
 
 
 def test_already_current_is_told_before_a_lock_or_a_busy_tier() -> None:

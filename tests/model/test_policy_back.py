@@ -223,7 +223,11 @@ def test_the_first_reason_is_told_with_all_that_stand_against_it() -> None:
     way = weighed(on("1", "2"), Return(), Holder(BACK), PAIRS, spec=out)
     assert refused(way.verdict) == (409, "tier_busy")
     assert isinstance(way.verdict, Refusal)
-    assert [c.check for c in way.verdict.blocking] == ["busy", "nodes", "rollback_safe"]
+    assert [(c.check, c.clears) for c in way.verdict.blocking] == [
+        ("busy", "its end"),
+        ("nodes", "a node of it without `out = true` in sando.toml, and POST /reload"),
+        ("rollback_safe", "`force`, or another version"),
+    ]
 
 
 def test_where_every_node_is_left_out_there_is_no_way_back() -> None:
@@ -247,7 +251,10 @@ def test_a_promotion_is_stopped_first_where_that_is_asked_for_and_the_target_is_
     way = weighed(on("1", "2"), Return(abort_running=True), Holder(RUNNING))
     assert (way.verdict, way.plan) == (None, None)
     assert verdicts(way) == {"busy": "warning", "rollback_safe": "ok"}
-    assert refused(weighed(on("1", "2"), Return(), Holder(RUNNING)).verdict) == (409, "tier_busy")
+    held = weighed(on("1", "2"), Return(), Holder(RUNNING)).verdict
+    assert refused(held) == (409, "tier_busy")
+    assert isinstance(held, Refusal)
+    assert held.blocking[0].clears == "`abort_running`, or its end"
 
 
 @pytest.mark.parametrize(

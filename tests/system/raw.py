@@ -151,7 +151,7 @@ def odd_target(random: Random) -> Raw:
         "//evil.example/state", "/state#x", "/state?#", "/sta\x00te", "ht tp://x/", "http:///state", "/state\x7f", "/[",
     ))  # fmt: skip
     method = random.choice(("GET", "POST", "CONNECT"))
-    return raw("odd target", method, target, 200, 400, 404, 405, 422, path=None)
+    return raw("odd target", method, target, 200, 400, 403, 404, 405, 422, path=None)
 
 
 # -- headers ---------------------------------------------------------------------------------------------------------

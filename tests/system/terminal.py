@@ -22,6 +22,7 @@ WRAPPED = (
     'trap : INT QUIT; echo "before=$(stty -g)."; {command}; code=$?; echo "after=$(stty -g). code=$code."'
 )
 PATIENCE_S = 30.0
+HAND_S = 0.06
 KEYS = {
     "up": "\x1b[A", "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D", "home": "\x1b[1~", "end": "\x1b[4~",
     "page-up": "\x1b[5~", "page-down": "\x1b[6~", "escape": "\x1b", "enter": "\r", "tab": "\t", "backspace": "\x7f",
@@ -108,9 +109,11 @@ class Terminal:
     # -- what a person does ------------------------------------------------------------------------------------
 
     def press(self, *keys: str) -> Self:
-        """Names, or text that is typed."""
+        """Names, or text that is typed. A hand leaves a moment before it answers; what is faster is taken for a paste."""
+        self._child.delaybeforesend = HAND_S if keys[0] == "y" else None
         for key in keys:
             self._child.send(KEYS.get(key, key))
+            self._child.delaybeforesend = None
         return self
 
     def paste(self, text: str) -> Self:

@@ -34,6 +34,32 @@ def test_a_deploy_that_went_back_is_5(sandod, begin):
     assert sandod.links("a", 2) == ["1.0", "1.0"]
 
 
+def test_every_exit_code_of_the_contract_comes_from_a_real_sandod_with_its_document(sandod, begin, tmp_path):
+    """SPEC 16; 5 and an abort have tests of their own."""
+    always = '\n[[freeze]]\ntiers = ["c"]\nhours = "00:00-24:00"\n'
+    confirm = 'gates = [ { kind = "manual_confirm" } ]\n'
+    cli = begin(tier("a", 2, SICK + 'on_failure = "halt"\n' + confirm), tier("c"), always)
+    assert cli.json("promote", "a", "--wait")["status"] == "succeeded"  # 0
+    sandod.green("1.1")
+    sandod.spoil("a-2", "1.1")
+    halted = cli.json("promote", "a", "--wait", code=1)
+    assert (halted["status"], halted["rolled_back"]) == ("failed", False)
+    assert cli.json("rollback", "a", "--wait")["version"] == "1.0"  # it is made whole
+    assert cli.json("promote", "nowhere", "--wait", code=2)["code"] == "unknown_tier"
+    assert cli.run("promote", "--wait", "--json").code == 2
+    assert cli.json("promote", "c", "--wait", code=3)["code"] == "gates_not_passed"
+    assert cli.json("confirm", "a")["outcome"] == "passed"
+    assert cli.json("promote", "c", "--wait", code=4)["code"] == "frozen"
+    assert cli.json("lock", "c", "-m", "audit", "--expires", "30m")["locked"] == ["c"]
+    assert cli.json("promote", "c", "--override-freeze", "-m", "now", "--wait", code=4)["code"] == "locked"
+    assert cli.json("unlock", "c")["unlocked"] == ["c"]
+    assert cli.json("promote", "c", "--override-freeze", "-m", "now", "--wait")["status"] == "succeeded"
+    assert cli.json("abort", "999", code=2)["code"] == "not_found"
+    sandod.stop()
+    assert cli.json("promote", "c", "--wait", code=6)["code"] == "unreachable"
+    assert cli.json("status", code=6)["code"] == "unreachable"
+
+
 def test_a_promotion_that_runs_is_busy_for_others_and_ends_when_it_is_aborted(sandod, begin, tmp_path):
     cli = begin(tier("a", 2, sandod.waiting("before_switch")))
     with cli.start(tmp_path, "promote", "a", "--wait", "--json") as running:

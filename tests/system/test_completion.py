@@ -25,7 +25,10 @@ def flow(tmp_path_factory):
     """Tiers `staging` and `production`, versions 1.0-rc and 2.0, operations 1 to 3."""
     root = tmp_path_factory.mktemp("completion") / "ws"
     root.mkdir()
-    gates = 'gates = [ { kind = "manual_confirm", name = "yes-from-a-person" } ]\n'
+    gates = (
+        'gates = [ { kind = "command", name = "smoke-of-ours", command = "true" }, '
+        '{ kind = "manual_confirm", name = "smiled-at-by-a-person" } ]\n'
+    )
     made = Workspace(root).configure(tier("staging", 1, gates), tier("production")).start()
     made.bring("1.0-rc", "staging")
     made.green("2.0")
@@ -58,7 +61,7 @@ WORDS = [
     ("sando promote stag", r"sando promote staging "),
     ("sando promote staging 1.", r"sando promote staging 1\.0-rc "),
     ("sando lock al", r"sando lock all "),
-    ("sando gate run staging yes", r"sando gate run staging yes-from-a-person "),
+    ("sando gate run staging sm", r"sando gate run staging smoke-of-ours "),
     ("sando rollback production --abort", r"sando rollback production --abort-running "),
 ]
 
@@ -73,6 +76,17 @@ def test_each_word_is_completed_by_what_there_is(flow, shell):
 def test_several_are_listed(flow, shell):
     terminal = shell(flow.url)
     terminal.press("sando log ", "tab", "tab").see(r"\b1\b", r"\b2\b", r"\b3\b")
+
+
+@pytest.mark.parametrize("shell", ["fish", "zsh"], indirect=True)
+def test_what_is_said_of_each_comes_whole_with_its_commas(flow, shell):
+    """bash shows no descriptions."""
+    terminal = shell(flow.url)
+    terminal.press("sando re", "tab", "tab").see(r"Say no to what runs on a tier; a confirm lifts it\.",
+                                                  r"What was built; with VERSION, what is known of it\.")  # fmt: skip
+    terminal.press("ctrl-u", "sando log ", "tab", "tab").see(
+        r"build of 2\.0, succeeded", r"promote of 1\.0-rc, succeeded"
+    )
 
 
 def test_with_nobody_there_it_is_quiet(shell):

@@ -1,5 +1,6 @@
 """What the pusher sees and waits for: a push is never lost, never hurt, and short; and `-o follow` shows the build."""
 
+import json
 import signal
 import subprocess
 import time
@@ -87,6 +88,15 @@ def test_a_push_that_follows_a_red_build_says_so_and_still_succeeds(sandod):
     assert "this is wrong" in text
     assert f"build 1 of {sha[:7]} failed: " in text
     assert sandod.clone.git("ls-remote", "origin", "main").startswith(sha)
+
+
+def test_what_a_red_build_says_last_has_its_quotes_and_backslashes(sandod):
+    command = r"""printf "%s\n" 'it is "no"'; exit 7"""
+    gates = f'[ {{ kind = "command", command = {json.dumps(command)} }} ]'
+    sandod.configure(mm=f'[[tier]]\nname = "mm"\nprovisioned = true\ngates = {gates}\n').start()
+    sha = sandod.commit("1.0")
+    text, _ = following(sandod).communicate(timeout=60)
+    assert f"build 1 of {sha[:7]} failed: `{command}` ended with exit status 7" in text
 
 
 def test_other_branches_tags_and_deletions_build_nothing(sandod):

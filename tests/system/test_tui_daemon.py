@@ -96,7 +96,7 @@ def test_a_version_goes_out_and_back_by_keys_alone(flow):
         screen.press("p").see(
             "1.0 → 1.1",
             "was marked bad on tier a by",
-            "blocked +marks; to clear it: .force. deploys it",
+            "blocked +marks; to clear it: f .force.",
             "f force",
         )
         screen.press("f").see("with force", "y promote 1.1")

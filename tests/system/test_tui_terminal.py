@@ -369,6 +369,16 @@ def test_keys_that_came_before_their_question_was_seen_agree_to_nothing(opened, 
     assert untouched(flow) == before
 
 
+def test_pasted_text_that_no_terminal_marks_does_not_answer_a_question_that_was_read(opened, flow):
+    before = untouched(flow)
+    opened.press("j", "R").see("y roll back to 1.0")
+    for text in ("yes", "say", "my key:\ty", "y" * 50):
+        opened.press("\x0c" + text).see("strike it alone", "y roll back to 1.0")
+        opened.press("i", "ctrl-u", "enter").see("reason +none")
+    opened.press("escape").miss("Roll back tier")
+    assert untouched(flow) == before
+
+
 def test_enter_and_the_other_keys_leave_a_question_open_and_undone(opened, flow):
     before = untouched(flow)
     opened.press("j", "R").see("y roll back to 1.0")

@@ -42,9 +42,10 @@ BURNING = Gate(
 )
 WAITING = Gate("manual_confirm", "manual_confirm", "pending")
 
+REHEARSED = {"migrations": [{"name": "0042_drop_legacy.sql", "seconds": 0.1}]}
 MM = Tier(
     "mm", status="steady", current_version="0.8.4", previous_version="0.8.3", sha=SHA, since=ago(hours=1),
-    gates=(gate("cargo_test", seconds=41.0), gate("migration_dry_run", seconds=12.5), gate("boot_smoke")),
+    gates=(gate("cargo_test", seconds=41.0), gate("migration_dry_run", seconds=12.5, facts=REHEARSED), gate("boot_smoke")),
     promotable=Promotable(True, "a"),
 )  # fmt: skip
 A = Tier(

@@ -3,10 +3,11 @@
 import pytest
 from msgspec.structs import replace
 
+from sando.client.shapes import Operations
 from tests.tui import golden
-from tests.tui.samples import MM, STATE, A, B, after, asked, on, opened, text_of
+from tests.tui.samples import FAILED, MM, STATE, A, B, after, asked, on, opened, text_of
 from tui.model.keys import TABLE
-from tui.model.messages import Arrived, Resized
+from tui.model.messages import Arrived, HistoryPage, Resized
 from tui.panels.frame import Column, Flex, cell, table
 from tui.panels.picture import draw
 from tui.rows import Segment, between, fitted, width
@@ -97,6 +98,105 @@ def test_a_long_answer_is_told_whole_and_a_very_long_one_is_cut_with_a_sign():
     lines = [line for line in text_of(endless).splitlines() if line.startswith(" word")]
     assert len(lines) == 3
     assert lines[-1].endswith("…")
+
+
+UNTRIED = {"0.8.2": "unknown"}
+TOLD = "it was not tried whether 0.8.2 runs on the newer schema"
+
+
+@pytest.mark.parametrize(
+    ("migrations", "told"),
+    [(("0042_drop.sql",), True), (None, True), ((), False)],
+    ids=["some", "who knows", "none"],
+)
+def test_a_way_back_that_nobody_tried_is_told_only_where_there_may_be_migrations(migrations, told):
+    there = replace(golden.PLAN, migrations=migrations, rollback_safe=UNTRIED)
+    assert (TOLD in text_of(asked(on("a", width=120, height=40), "p", there))) is told
+    back = replace(golden.BACK, migrations_back=migrations, rollback_safe=UNTRIED)
+    assert (TOLD in text_of(asked(on("a", width=120, height=40), "R", back))) is told
+    known = replace(there, rollback_safe={"0.8.2": "no"})
+    assert "0.8.2 does not run on the newer schema" in text_of(
+        asked(on("a", width=120, height=40), "p", known)
+    )
+
+
+REHEARSAL = MM.gates[1]
+FLOWS = {
+    "migrations were rehearsed": ((REHEARSAL,), True),
+    "a command applied them": ((replace(REHEARSAL, facts={"restore_ok": True}),), True),
+    "the rehearsal is red": ((replace(REHEARSAL, outcome="failed", facts={}),), True),
+    "the backup has them all": ((replace(REHEARSAL, facts={"migrations": []}),), False),
+    "there are none": ((replace(REHEARSAL, facts={}),), False),
+    "the first rehearsal runs": ((replace(REHEARSAL, outcome="running", facts={}),), False),
+    "nobody rehearses": ((MM.gates[0],), False),
+}
+
+
+@pytest.mark.parametrize(("gates", "told"), FLOWS.values(), ids=FLOWS)
+def test_a_tier_tells_of_a_way_back_that_nobody_tried_only_where_migrations_are_rehearsed(gates, told):
+    state = replace(STATE, tiers=(replace(MM, gates=gates), replace(A, rollback_safe=UNTRIED), B))
+    assert (f"way back: {TOLD}" in text_of(on("a", state=state, width=120, height=40))) is told
+    known = replace(state, tiers=(state.tiers[0], A, B))
+    assert "way back: 0.8.2 runs on the newer schema" in text_of(on("a", state=known, width=120, height=40))
+
+
+def test_where_no_node_lacks_it_none_is_said_to_be_brought_to_it():
+    told = "only the nodes that lack it are brought to it"
+    repair = replace(golden.PLAN, kind="repair", to="0.8.3")
+    assert told in text_of(asked(on("a"), "p", repair))
+    current = replace(
+        repair, ready=False, code="already_current", detail="0.8.3 is current on every node of tier a"
+    )
+    assert told not in text_of(asked(on("a"), "p", current))
+
+
+WENT_BACK = replace(FAILED, version="0.8.2+g1a2b3c4", actor="anonymous", kind="promote")
+
+
+def history_screen(*operations, width: int):
+    return after(on("a", width=width), "h", HistoryPage(1, Operations(operations, None)))
+
+
+def history_of(*operations, width: int) -> str:
+    return text_of(history_screen(*operations, width=width))
+
+
+@pytest.mark.parametrize("status", ["failed", "errored", "aborted", "interrupted"])
+def test_the_history_says_how_an_operation_ended_and_that_it_was_rolled_back(status):
+    shown = history_of(replace(WENT_BACK, status=status), width=120)
+    assert f" {status}, rolled back " in shown
+    stayed = history_of(replace(WENT_BACK, status=status, rolled_back=False), width=120)
+    assert f" {status}  " in stayed
+    assert "rolled back" not in stayed
+
+
+@pytest.mark.parametrize(
+    ("status", "short"),
+    [
+        ("failed", "failed, back"),
+        ("errored", "errored, back"),
+        ("aborted", "aborted, back"),
+        ("interrupted", "interr…, back"),
+    ],
+)
+def test_where_there_is_little_room_it_says_both_shorter(status, short):
+    assert f" {short} " in history_of(replace(WENT_BACK, status=status), width=80)
+
+
+def test_why_is_told_whole_of_the_one_that_is_selected_where_its_row_has_no_room():
+    why = replace(WENT_BACK, error="a-1: start: the probe stayed red for 30s: exit status 1\nlast lines")
+    shown = history_of(
+        why, replace(why, id=41, error="b-1: it is gone and does not come back", reason=""), width=80
+    )
+    assert "again; a-1: start: the probe stayed red for 30s: exit status 1" in shown
+    assert "does not come back" not in shown
+    assert shown.count("again") == 2
+    assert history_of(why, width=200).count("again") == 1
+
+
+def test_the_title_of_a_log_says_that_its_operation_was_rolled_back():
+    screen = after(history_screen(WENT_BACK, width=120), "enter")
+    assert f"Log of promote 42 of {WENT_BACK.version} by anonymous, failed, rolled back" in text_of(screen)
 
 
 # -- tables and rows --------------------------------------------------------------------------------------------------

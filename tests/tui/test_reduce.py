@@ -317,7 +317,7 @@ def test_a_refusal_of_the_act_stays_in_its_question_and_is_noted_where_that_is_c
     assert (open_still.overlay.phase, open_still.overlay.problem) == ("refused", problem)
     closed = after(sent, "escape", Answered(1, problem=problem))
     assert closed.note
-    assert closed.note.text == "tier a is locked by max — DELETE /lock/a lifts it"
+    assert closed.note.text == "tier a is locked by max — L (unlock) on tier a lifts it"
 
 
 @pytest.mark.parametrize(

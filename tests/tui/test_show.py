@@ -3,12 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
-from tests.tui.samples import NOON, STATE, event
+from tests.tui.samples import NOON, PLAN, STATE, event
 from tui.app import show as module
+from tui.app.pace import CALM_S
 from tui.app.show import FRAME_S, Show
-from tui.model.effects import AskPlan, Refresh
-from tui.model.messages import Arrived, Feed, Heard, Key
+from tui.model.effects import AskPlan, Refresh, Send
+from tui.model.messages import Arrived, Feed, Heard, Key, Planned
 
 
 class Clock:
@@ -35,10 +37,13 @@ class Window:
         self.size: tuple[int, int] | None = None
         self.unfinished = False
         self.waited: list[float] = []
+        self.waits_at_most: float | None = None
 
     def wait(self, seconds: float) -> None:
+        """Keys that are there end it at once, or after `waits_at_most`."""
         self.waited.append(seconds)
-        self.clock.seconds += max(0.0, seconds)
+        limit = self.waits_at_most if self.waits_at_most is not None else seconds
+        self.clock.seconds += min(max(0.0, seconds), limit)
 
     def strokes(self) -> list:
         return self.keys.pop(0) if self.keys else []
@@ -138,6 +143,100 @@ def test_what_is_wanted_is_done_and_what_is_the_terminals_own_is_not_asked_for(s
     stage.turns(1)
     assert stage.show.leaving
     assert stage.wanted[-1] == AskPlan(1, "promote", "a")
+
+
+# -- what answers a question ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def question(stage):
+    """A lock of tier a, with its reason, that is on the screen and waits for a `y`."""
+    for keys in ("j", "L", "audit", ["enter"]):
+        stage.window.keys = [[Key(key)] for key in keys]
+        stage.turns(len(keys))
+        stage.clock.seconds += 1
+    stage.turns(1)
+    assert stage.show.screen.overlay.seen
+    stage.wanted.clear()
+    return stage
+
+
+def sent(stage) -> list:
+    return [wanted for wanted in stage.wanted if isinstance(wanted, Send)]
+
+
+def note(stage) -> str:
+    return stage.show.screen.note.text if stage.show.screen.note else ""
+
+
+def test_one_lone_y_answers_a_question(question):
+    question.window.keys = [[Key("y")]]
+    question.turns(3)
+    assert [one.path for one in sent(question)] == ["/lock/a"]
+
+
+@pytest.mark.parametrize("text", ["yes", "say", "yy", "ny", "y\t", "sorry, not today"])
+def test_what_comes_in_one_read_answers_nothing(question, text):
+    question.window.keys = [[Key(char) for char in text if char not in "n\t"] + [Key("tab")]]
+    question.turns(40)
+    assert not sent(question)
+    assert "strike it alone" in note(question)
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.001, 0.01, 0.02])
+@pytest.mark.parametrize("text", ["yes", "say", "yy", "sorry, not today"])
+def test_what_comes_key_by_key_faster_than_a_hand_answers_nothing(question, text, gap):
+    for char in text:
+        question.window.keys = [[Key(char)] if char != "n" else [Key("tab")]]
+        question.window.waits_at_most = gap
+        question.turns(1)
+    question.window.waits_at_most = None
+    question.turns(40)
+    assert not sent(question)
+    assert "strike it alone" in note(question)
+
+
+def test_a_y_after_a_moment_answers_although_a_rush_came_before(question):
+    question.window.keys = [[Key("y"), Key("y")]]
+    question.turns(1)
+    question.clock.seconds += CALM_S
+    question.window.keys = [[Key("y")]]
+    question.turns(3)
+    assert len(sent(question)) == 1
+
+
+def test_a_y_counts_for_the_question_that_it_was_struck_at(stage):
+    """While it is known to be alone, the plan may come anew and be painted: that one nobody has read."""
+    stage.window.keys = [[Key("j")], [Key("p")]]
+    stage.turns(2)
+    stage.clock.seconds += 1
+    stage.show.post(Planned(1, plan=PLAN))
+    stage.turns(2)
+    assert stage.show.screen.overlay.seen
+    stage.window.keys = [[Key("y")]]
+    stage.show.turn()
+    stage.show.post(Planned(1, plan=replace(PLAN, migrations=("0043_worse.sql",))))
+    stage.window.waits_at_most = 0.001
+    stage.turns(2)
+    assert stage.show.screen.overlay.plan.migrations == ("0043_worse.sql",)
+    stage.turns(100)
+    assert not sent(stage)
+    assert "stood as it does now" in note(stage)
+
+
+def test_a_y_that_is_typed_is_text_however_fast_it_comes(question):
+    question.window.keys = [
+        [Key("i")],
+        [Key("ctrl-u")],
+        [Key("y")],
+        [Key("y"), Key("e")],
+        [Key("y")],
+        [],
+        [Key("s")],
+    ]
+    question.turns(12)
+    assert question.show.screen.typing.text == "yyeys"
+    assert not sent(question)
 
 
 def test_a_new_size_is_painted_whole(stage):

@@ -14,6 +14,7 @@ from sando.work import hook
 from tests.work.pushing import Clone, git
 
 SHA = "1a2b3c4" + "0" * 33
+HOSTILE = r"""a " and a ' and \\ \" \\n \\\\ $(touch x) `touch x`; touch x; %s%n * ~ "$HOME" /"""
 STARTED = {
     "id": 42,
     "kind": "build",
@@ -122,7 +123,10 @@ def test_a_push_starts_a_build_and_says_so_in_one_line(bare, clone, daemon):
         (200, STARTED, "build 42 of 1a2b3c4 started"),
         (200, {"code": "already_built", "sha": SHA, "version": "0.8.2", "operation": 7}, "1a2b3c4 is built already (0.8.2)"),
         (200, {"code": "already_built", "sha": SHA}, "1a2b3c4 is built already"),
-        (503, {"status": 503, "detail": 'the "store" is full: C:\\n', "code": "x"}, "sandod did not take {new}: the 'store' is full: C:/n"),
+        (503, {"status": 503, "detail": 'the "store" is full: C:\\n', "code": "x"}, 'sandod did not take {new}: the "store" is full: C:\\n'),
+        (503, {"detail": HOSTILE}, "sandod did not take {new}: " + HOSTILE),
+        (503, {"detail": "first\nsecond\n"}, "sandod did not take {new}: first"),
+        (503, {"detail": "a\ttab, a \x1b[2J"}, r"sandod did not take {new}: a tab, a \u001b[2J"),
         (409, b"<html>", "sandod did not take {new}: HTTP 409"),
         (401, {"detail": "no"}, "sandod refuses the hook (401); the push is safe, see "),
         (403, {"detail": "no"}, "sandod refuses the hook (403); the push is safe, see "),
@@ -136,7 +140,8 @@ def test_every_answer_becomes_one_line_and_the_push_succeeds(bare, clone, daemon
     hook.install(str(bare), url=daemon.url, branch="main")
     new = clone.git("rev-parse", "HEAD")[:7]
     [shown] = said(clone.push())
-    assert shown.startswith("sando: " + line.format(new=new, url=daemon.url))
+    assert shown.startswith("sando: " + line.replace("{new}", new).replace("{url}", daemon.url))
+    assert not (bare / "x").exists()
     assert git("rev-parse", "main", cwd=bare)[:7] == new
 
 
@@ -371,6 +376,10 @@ def test_a_pusher_who_follows_sees_the_log_and_the_outcome(bare, clone, daemon, 
     ("end", "line"),
     [
         (
+            {"status": "failed", "error": f"{HOSTILE}\nits last lines"},
+            f"build 42 of 1a2b3c4 failed: {HOSTILE}",
+        ),
+        (
             {"status": "failed", "error": "`cargo build` ended"},
             "build 42 of 1a2b3c4 failed: `cargo build` ended",
         ),
@@ -378,11 +387,14 @@ def test_a_pusher_who_follows_sees_the_log_and_the_outcome(bare, clone, daemon, 
         ({"status": "errored", "error": None}, "build 42 of 1a2b3c4 errored"),
     ],
 )
-def test_a_pusher_who_follows_learns_of_every_end(bare, clone, daemon, end, line):
+@pytest.mark.parametrize("fetcher", ["curl", "python3"])
+def test_a_pusher_who_follows_learns_of_every_end(bare, clone, daemon, tmp_path, end, line, fetcher):
     daemon.answers["GET", "/operations/42/log?follow=1&visible=1"] = (200, b"x\n")
     daemon.answers["GET", "/operations/42?wait=30"] = (200, STARTED | end)
     hook.install(str(bare), url=daemon.url, branch="main")
-    assert said(clone.git("push", "-o", "follow", "origin", "main"))[-1] == f"sando: {line}"
+    output = clone.git("push", "-o", "follow", "origin", "main", env=tools(tmp_path, fetcher))
+    assert said(output)[-1] == f"sando: {line}"
+    assert not (bare / "x").exists()
 
 
 def test_who_follows_a_build_that_was_over_before_the_hook_asked_sees_its_output_all_the_same(

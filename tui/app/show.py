@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Protocol
 
 from tui.app.keyboard import Stroke
+from tui.app.pace import CALM_S, Pace, rushed
 from tui.model.effects import Effect, Leave, Repaint
 from tui.model.messages import Message, Painted, Resized, Tick
 from tui.model.reduce import reduce
-from tui.model.screen import Screen
+from tui.model.screen import Overlay, Screen
 from tui.panels.picture import Picture, draw
 
 FRAME_S = 0.1
@@ -54,6 +55,8 @@ class Show:
         self._hasty = True
         self._whole = True
         self._painted_at = 0.0
+        self._pace = Pace()
+        self._struck_at: Overlay | None = None
 
     def begin(self, size: tuple[int, int], do: Callable[[Effect], None]) -> None:
         self._do = do
@@ -67,7 +70,7 @@ class Show:
     def turn(self) -> None:
         self._window.wait(self._patience())
         self._tick()
-        for stroke in self._window.strokes():  # before all else: they were struck at what is on the screen
+        for stroke in self._strokes():  # before all else: they were struck at what is on the screen
             self._hasty = True
             self._hear(stroke)
         if size := self._window.resized():
@@ -86,8 +89,20 @@ class Show:
         self._painted_at = now
         self._hear(Painted(picture.extents))
 
+    def _strokes(self) -> list[Stroke]:
+        """An answer is kept back until it is known to be alone; it counts for the question that it was struck at."""
+        kept = self._pace.keeps
+        strokes = self._pace.struck(self._window.strokes(), time.monotonic())
+        if self._pace.keeps and not kept:
+            self._struck_at = self.screen.overlay
+        elif kept and strokes and self.screen.overlay != self._struck_at:
+            return [rushed(strokes[0]), *strokes[1:]]
+        return strokes
+
     def _patience(self) -> float:
-        """Until the clock has to be moved, what has changed may be shown, or an Escape is one."""
+        """Until the clock has to be moved, what has changed may be shown, or a key is what it seems to be."""
+        if self._pace.keeps:
+            return CALM_S
         if self._window.unfinished:
             return ESCAPE_S
         if self._dirty:

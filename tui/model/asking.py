@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from sando.client.shapes import Event, Operation, Plan, Problem, Tier
+from tui.model.commands import in_keys
 from tui.model.effects import AskOperation, AskPlan, Effect, Refresh, Send
 from tui.model.messages import Answered, Planned
 from tui.model.screen import Act, Question, Screen, Typing, in_flight
@@ -67,7 +68,7 @@ def offered(question: Question) -> tuple[str, ...]:
         return ()
     helps = {
         "hotfix": any("hotfix" in c.clears for c in plan.checks if c.verdict == "blocked"),
-        "force": any("`force`" in f"{c.clears} {plan.hint}" for c in plan.checks if c.verdict == "blocked"),
+        "force": any(c.clears.startswith("`force`") for c in plan.checks if c.verdict == "blocked"),
         "override_freeze": plan.code == "frozen",
         "abort_running": plan.code == "tier_busy",
     }
@@ -213,7 +214,7 @@ def answered(screen: Screen, told: Answered) -> Step:
 
 
 def in_words(problem: Problem) -> str:
-    return f"{problem.detail or problem.code}{f' — {problem.hint}' if problem.hint else ''}"
+    return in_keys(f"{problem.detail or problem.code}{f' — {problem.hint}' if problem.hint else ''}")
 
 
 def cancel(screen: Screen) -> Step:

@@ -21,9 +21,10 @@ class Resized(Struct, frozen=True):
 
 
 class Key(Struct, frozen=True):
-    """A character, or a name like `up`; see `keys`."""
+    """A character, or a name like `up`; see `keys`. `rushed`: it came among others, as pasted text does, and answers nothing."""
 
     name: str
+    rushed: bool = False
 
 
 class Pasted(Struct, frozen=True):

@@ -24,14 +24,17 @@ from tui.model.messages import (
     Tick,
 )
 from tui.model.screen import Help, Question, Screen, Size
-from tui.model.steps import Step, stay
+from tui.model.steps import Step, noted, stay
 
 NOTE_S = 1.0
 """A note is read this long at least before a key takes it away."""
+RUSHED = "that y came among other keys, or before the question stood as it does now: strike it alone"
 
 
 def reduce(screen: Screen, told: Message) -> Step:
     match told:
+        case Key(_, rushed=True) if keys.place(screen) == "question":
+            return stay(noted(_read(screen), RUSHED))
         case Key(name):
             return keys.struck(_read(screen), name)
         case Pasted(text):

@@ -5,21 +5,24 @@ from sando.model.clock import span
 from tui import text as t
 from tui.glyphs import MARK, NONE
 from tui.model.screen import History, Screen
-from tui.panels.frame import Cell, Column, cell, framed, table
+from tui.panels.frame import Cell, Column, Flex, cell, framed, table
 from tui.panels.header import moment
+from tui.panels.nodes import standing
 from tui.rows import Row, Segment, Style, lit
 
 COLUMNS = (
-    Column("", 1, 1), Column("WHEN", 12, 12), Column("ID", 3, 9), Column("WHAT", 5, 8), Column("VERSION", 7, 24),
-    Column("STATUS", 9, 12), Column("TOOK", 4, 8), Column("WHO", 8, 16), Column("WHY", 10, 200, takes_rest=True),
+    Column("", 1, 1), Column("WHEN", 12, 12), Column("ID", 3, 9), Column("WHAT", 7, 8), Column("VERSION", 7, 24),
+    Column("STATUS", 13, 24), Column("TOOK", 4, 8), Column("WHO", 6, 16), Column("WHY", 8, 200, takes_rest=True),
 )  # fmt: skip
+DETAIL = 3
+"""Rows at the bottom that are kept free for what is said of the selected one, so that nothing moves when it is."""
 _STATUS: dict[str, Style] = {
     "succeeded": "ok", "failed": "bad", "errored": "bad", "running": "busy", "queued": "busy", "superseded": "dim",
 }  # fmt: skip
 
 
 def panel(screen: Screen, history: History, size: tuple[int, int]) -> list[Row]:
-    room = max(1, size[1] - 3)
+    room = max(1, size[1] - 3 - DETAIL)
     every = history.operations
     first = min(max(0, history.at - room // 2), max(0, len(every) - room))
     title = f"History of tier {history.tier}"
@@ -29,8 +32,20 @@ def panel(screen: Screen, history: History, size: tuple[int, int]) -> list[Row]:
     heading, *rows = table(
         COLUMNS, [_row(screen, o, chosen=o == every[history.at]) for o in part], size[0] - 4
     )
-    shown = [lit(row) if o == every[history.at] else row for row, o in zip(rows, part, strict=True)]
-    return framed(title, [heading, *shown], size, right=_words(history, first, room), focused=True)
+    chosen = history.at - first
+    below = _detail(part[chosen], rows[chosen], size[0] - 4)
+    rows[chosen] = lit(rows[chosen])
+    shown = [heading, *rows, *((),) * (room - len(rows)), *below]
+    return framed(title, shown, size, right=_words(history, first, room), focused=True)
+
+
+def _detail(operation: Operation, row: Row, width: int) -> list[Row]:
+    """Why, of the one that is selected, where its row has no room for it."""
+    if not "".join(s.text for s in row).rstrip().endswith(t.CUT):
+        return []
+    first, *rest = t.wrap(_why(operation), width)
+    lines = [first, t.cut(" ".join(rest), width)] if rest else [first]
+    return [(), *((Segment(line),) for line in lines)]
 
 
 def _words(history: History, first: int, room: int) -> str:
@@ -43,13 +58,24 @@ def _words(history: History, first: int, room: int) -> str:
 
 
 def _row(screen: Screen, operation: Operation, *, chosen: bool) -> list[Cell]:
-    status = "rolled back" if operation.rolled_back else operation.status
     return [
         cell(MARK if chosen else "", "accent"), cell(moment(screen, operation.created_at), "dim"), cell(str(operation.id), "dim"),
         cell(operation.kind), cell(operation.version or (operation.sha or "")[:7] or NONE, "strong"),
-        cell(status, "bad" if operation.rolled_back else _STATUS.get(operation.status, "warn")),
+        _status(operation),
         cell(_took(operation), "dim"), cell(operation.actor), cell(_why(operation)),
     ]  # fmt: skip
+
+
+def _status(operation: Operation) -> Cell:
+    """Where there is little room, the going back is said shorter, and never left out."""
+    whole, style = standing(operation), _STATUS.get(operation.status, "warn")
+    if not operation.rolled_back:
+        return cell(whole, style)
+
+    def made(room: int) -> Row:
+        return cell(whole if t.cells(whole) <= room else f"{t.cut(operation.status, room - 6)}, back", style)
+
+    return Flex(t.cells(whole), made)
 
 
 def _took(operation: Operation) -> str:

@@ -5,7 +5,7 @@ from tui import text as t
 from tui.model.reading import lines_of
 from tui.model.screen import LogView, Screen
 from tui.panels.frame import framed
-from tui.panels.nodes import doing
+from tui.panels.nodes import doing, standing
 from tui.rows import Row, Segment, Style
 
 _STATUS: dict[str, Style] = {
@@ -28,7 +28,7 @@ def panel(_screen: Screen, log: LogView, size: tuple[int, int]) -> list[Row]:
     shown = [_line(line, log, size[0] - 4) for line in every[top : top + room]]
     below = max(0, len(every) - top - room)
     title = (
-        f"Log of {doing(log.operation)}, {log.operation.status}"
+        f"Log of {doing(log.operation)}, {standing(log.operation)}"
         if log.operation
         else f"Log of tier {log.tier}"
     )

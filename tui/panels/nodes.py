@@ -98,6 +98,11 @@ def doing(operation: Operation) -> str:
     return f"{operation.kind} {operation.id}{f' of {what}' if what else ''}{by}{step}"
 
 
+def standing(operation: Operation) -> str:
+    """How it stands or ended, and that it went back: neither is said for the other."""
+    return f"{operation.status}, rolled back" if operation.rolled_back else operation.status
+
+
 def lasted(screen: Screen, operation: Operation) -> str:
     began = operation.started_at
     return f", for {span(max(0.0, (screen.daemon_now - began).total_seconds()))}" if began else ""
@@ -191,6 +196,8 @@ def _facts(screen: Screen, tier: Tier) -> list[Row]:
     if tier.promotable.to and tier.current_version:
         made.append(_way_on(tier))
     for version, safe in tier.rollback_safe.items():
+        if safe not in {"yes", "no"} and not _migrates(screen):
+            continue
         words, style = way_back(version, safe)
         made.append(cell(f"way back: {words}", "dim" if style == "plain" else style))
     if tier.marked_bad:
@@ -199,6 +206,16 @@ def _facts(screen: Screen, tier: Tier) -> list[Row]:
     if first and first.name == tier.name and (told := _backup(screen)):
         made.append(told)
     return made
+
+
+def _migrates(screen: Screen) -> bool:
+    """Some tier rehearses migrations, and its latest rehearsal was of some, as far as it says."""
+    gates = (g for tier in (screen.state.tiers if screen.state else ()) for g in tier.gates)
+    rehearsals = [g for g in gates if g.kind == "migration_dry_run"]
+    return any(
+        g.outcome in {"failed", "errored"} or (g.facts and g.facts.get("migrations") != [])
+        for g in rehearsals
+    )
 
 
 def way_back(version: str, safe: str) -> tuple[str, Style]:

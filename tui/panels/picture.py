@@ -71,7 +71,7 @@ def _panels(screen: Screen, room: tuple[int, int]) -> tuple[list[Row], Extents]:
         lower = [(*a, *b) for a, b in zip(about, events.panel(screen, sizes[1]), strict=True)]
     else:
         wanted = len(nodes.lines(screen, columns - 4)) + 2
-        middle = max(3, min(wanted, rest // 2))
+        middle = max(3, min(wanted, rest * 3 // 5))
         sizes = (columns, middle), (columns, rest - middle)
         about, bottom = nodes.panel(screen, sizes[0])
         lower = [*about, *events.panel(screen, sizes[1])]

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sando.client.shapes import Change, Check, Plan, PlannedNode
 from tui import text as t
+from tui.model.commands import in_keys
 from tui.model.screen import Question, Screen
 from tui.panels.header import moment
 from tui.panels.nodes import way_back
@@ -57,8 +58,8 @@ def _check(screen: Screen, check: Check, width: int, known: str = "") -> list[Ro
 
 
 def _local(screen: Screen, text: str) -> str:
-    """Times as the clock on the wall shows them."""
-    return _STAMP.sub(lambda found: moment(screen, datetime.fromisoformat(found[0])), text)
+    """Times as the clock on the wall shows them, requests as the keys that make them."""
+    return _STAMP.sub(lambda found: moment(screen, datetime.fromisoformat(found[0])), in_keys(text))
 
 
 def _list(label: str, text: str, width: int, style: Style = "plain") -> list[Row]:
@@ -83,8 +84,12 @@ def goes_out(question: Question, plan: Plan, width: int) -> list[Row]:
 
 
 def _way_back(plan: Plan, width: int) -> list[Row]:
+    """What nobody tried is worth a line only where there may be migrations."""
     made: list[Row] = []
+    moved = plan.migrations if plan.act == "promote" else plan.migrations_back
     for old, safe in plan.rollback_safe.items():
+        if safe not in {"yes", "no"} and moved == ():
+            continue
         words, style = way_back(old, safe)
         label = "" if made else "way back" if plan.act == "promote" else "schema"
         made += [

@@ -12,7 +12,7 @@ from tui.panels import planned
 from tui.panels.footer import caret
 from tui.panels.frame import framed
 from tui.panels.header import moment
-from tui.panels.nodes import doing, lasted
+from tui.panels.nodes import doing, lasted, standing
 from tui.panels.planned import paragraph
 from tui.rows import Row, Segment
 
@@ -72,7 +72,7 @@ def _what(screen: Screen, question: Question, width: int) -> list[Row]:
             return paragraph(_running(screen, question), width)
         case "lock":
             return paragraph(
-                "no promotion may go into it until the lock is lifted; rollbacks and builds may", width
+                "until it is lifted no promotion may go into it; rollbacks and builds go on", width
             )
         case "unlock":
             lock = screen.tier.lock if screen.tier else None
@@ -94,7 +94,7 @@ def _way(question: Question, width: int) -> list[Row]:
     way = (Segment(t.clean(plan.from_ or NONE)), Segment(f" {ARROW} "), Segment(t.clean(question.version or NONE), "strong"),
            Segment(source, "dim"))  # fmt: skip
     made: list[Row] = [way]
-    if plan.kind == "repair":
+    if plan.kind == "repair" and plan.ready:
         made += paragraph("only the nodes that lack it are brought to it", width, "warn")
     if plan.kind == "pointer":
         made += paragraph("no node is touched: only what counts as built goes back", width)
@@ -136,7 +136,7 @@ def _running(screen: Screen, question: Question) -> str:
     if operation is None:
         return ""
     if operation.ended:
-        return f"{doing(operation)} has ended: {operation.status}"
+        return f"{doing(operation)} has ended: {standing(operation)}"
     stops = (
         " It stops at the next node, and its nodes go back as after a failure."
         if operation.kind == "promote"

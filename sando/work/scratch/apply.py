@@ -4,13 +4,13 @@ import time
 from typing import NamedTuple
 
 from sando.model.names import visible
-from sando.work.keeper import FOLDER
 from sando.work.scratch.client import Client, told
 from sando.work.scratch.complaint import Complaint
 from sando.work.scratch.job import Job
 from sando.work.scratch.judge import Unreadable
 from sando.work.scratch.migrations import Migration, Migrations, Unfit
 from sando.work.scratch.questions import literal
+from sando.work.scratch.said import known_as
 from sando.work.scratch.script import Script
 
 _TABLE = """CREATE TABLE IF NOT EXISTS _sqlx_migrations (
@@ -87,7 +87,8 @@ def _apply(client: Client, file: Migration, todo: Pending, job: Job) -> None:
         raise Unfit(f"{visible(file.name)} line {error.line}: {error.why}") from error
     at_once = not file.in_transaction
     text = script.at_once() if at_once else script.one_by_one()
-    path = client.file("migration.sql", text.decode("utf-8", "surrogateescape"))
+    shown = known_as(file.name)
+    path = client.file(shown, text.decode("utf-8", "surrogateescape"))
     words = ["-f", path, *_record(client, file)]
     if file.in_transaction:
         words = ["-c", "BEGIN", *words, "-c", "COMMIT"]
@@ -99,11 +100,7 @@ def _apply(client: Client, file: Migration, todo: Pending, job: Job) -> None:
     why = told(said)
     if not isinstance(why, Complaint) or why.says_nothing_of_the_sql:
         raise job.cannot(f"{visible(file.name)} could not be tried: {why or ended}")
-    line = (
-        script.place(why.line, why.place, at_once=at_once)
-        if why.file.endswith(path.removeprefix(FOLDER))
-        else 0
-    )
+    line = script.place(why.line, why.place, at_once=at_once) if why.file == shown else 0
     raise Unfit(f"{visible(file.name)}{f' line {line}' if line else ''}: {why}{_hint(why, todo)}")
 
 

@@ -53,13 +53,15 @@ def seekable(dump: Dump, folder: Path, job: Job) -> Iterator[int]:
 def prepare(scratch: Scratch, dump: Dump, fd: int, job: Job) -> list[str]:
     """Make what it needs, and answer the words for pg_restore. WorkError (errored) where it cannot be read or provided."""
     wholeness.check(dump, fd, job)
-    entries = [line for line in scratch.client.read_archive(["-l"], fd) if _ENTRY.match(line)]
-    wanted = _look(scratch, fd, [e for e in entries if _of(e, "EXTENSION")], Extensions()).found
+    entries = [line for line in scratch.client.read_archive(["-l"], fd, dump.path.name) if _ENTRY.match(line)]
+    wanted = _look(scratch, dump, fd, [e for e in entries if _of(e, "EXTENSION")], Extensions()).found
     provided = extensions.provide(scratch, wanted, job)
     roles = extensions.Roles(scratch)
-    for role in _look(scratch, fd, [e for e in entries if _of(e, "POLICY")], Roles()).found:
+    for role in _look(scratch, dump, fd, [e for e in entries if _of(e, "POLICY")], Roles()).found:
         roles.need(role)
-    everything = _look(scratch, fd, [e for e in entries if _of(e, "PUBLICATION -")], Publications()).found
+    everything = _look(
+        scratch, dump, fd, [e for e in entries if _of(e, "PUBLICATION -")], Publications()
+    ).found
     made = {f"EXTENSION - {name} " for name in provided.extensions} | {
         f"SCHEMA - {name} " for name in provided.schemas
     }
@@ -71,11 +73,11 @@ def prepare(scratch: Scratch, dump: Dump, fd: int, job: Job) -> list[str]:
     ]  # fmt: skip
 
 
-def _look(scratch: Scratch, fd: int, entries: list[str], judge: J) -> J:
+def _look(scratch: Scratch, dump: Dump, fd: int, entries: list[str], judge: J) -> J:
     """What a judge finds in the SQL of these entries."""
     if entries:
         listed = scratch.client.file("look", "\n".join(entries) + "\n")
-        text = "\n".join(scratch.client.read_archive(["-L", listed, "-f", "-"], fd))
+        text = "\n".join(scratch.client.read_archive(["-L", listed, "-f", "-"], fd, dump.path.name))
         lexer = Lexer(judge)
         lexer.feed(text.encode())
         lexer.end()

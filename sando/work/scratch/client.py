@@ -21,6 +21,7 @@ from sando.work.scratch.complaint import Complaint, complaint
 from sando.work.scratch.job import Job
 from sando.work.scratch.programs import Programs
 from sando.work.scratch.questions import SETTINGS
+from sando.work.scratch.said import Said, known_as, renamed
 
 SESSION = "session"
 _GRACE_S = 1.0
@@ -76,23 +77,29 @@ class Client:
         ended, said = self.wait(self._spawn(words, answer), answer, 0)
         answer.path.unlink(missing_ok=True)
         if not ended.ok:
-            raise self._job.cannot(f"{self._name()}: {told(said) or ended}")
+            why = renamed(str(told(said) or ended).encode()).decode()
+            raise self._job.cannot(f"{self._name()}: {why}")
         return [line for line in said if line]
 
-    def psql(self, words: Sequence[str], *, restricted: bool, stdin: int | None = None) -> Running:
-        """Start psql on somebody's SQL; its output goes to the log. Restricted, it runs no backslash command of it."""
+    def psql(
+        self, words: Sequence[str], *, restricted: bool, stdin: int | None = None, name: str = ""
+    ) -> Said:
+        """Start psql on somebody's SQL; its output goes to the log. Restricted, it runs no backslash command of it.
+
+        `name` is what the file that is its stdin is called there.
+        """
         prelude = self.guard + "".join(f"\\unset {name}\n" for name in _VARIABLES)
         if restricted:
             prelude += f"\\restrict {secrets.token_hex(16)}\n"
         first = ["-o", os.devnull, "-f", self.file("prelude.sql", prelude)]
-        return self._spawn([*self._psql(), *first, *words], self._job.log, stdin, confined=True)
+        return self._telling([*self._psql(), *first, *words], stdin, name, confined=True)
 
-    def pg_restore(self, words: Sequence[str], stdin: int) -> Running:
+    def pg_restore(self, words: Sequence[str], stdin: int, name: str) -> Said:
         """Start pg_restore into the database; the archive is its stdin, under a name that it can open again."""
         argv = [self.programs.path("pg_restore"), "-d", self.place.database, *words, "/proc/self/fd/0"]
-        return self._spawn(argv, self._job.log, stdin)
+        return self._telling(argv, stdin, name)
 
-    def read_archive(self, words: Sequence[str], stdin: int) -> list[str]:
+    def read_archive(self, words: Sequence[str], stdin: int, name: str) -> list[str]:
         """What pg_restore says of an archive without any database; WorkError (errored) where it cannot read it."""
         answer = OpLog(self.folder / "answer", 256 * 2**20)
         answer.path.unlink(missing_ok=True)
@@ -100,10 +107,11 @@ class Client:
         ended, said = self.wait(self._spawn(argv, answer, stdin), answer, 0)
         answer.path.unlink(missing_ok=True)
         if not ended.ok:
+            said = [renamed(line.encode(), known_as(name)).decode() for line in said]
             raise self._job.cannot(f"the backup cannot be read: {told(said) or ended}")
         return said
 
-    def wait(self, running: Running, log: OpLog, offset: int) -> tuple[Exit, list[str]]:
+    def wait(self, running: Running | Said, log: OpLog, offset: int) -> tuple[Exit, list[str]]:
         """Wait for its end within the job's time: how it ended, and its output in the log from `offset`."""
         drop = self._job.cancel.on_cancel(lambda: running.ask_end(_GRACE_S))
         try:
@@ -133,6 +141,11 @@ class Client:
     def _psql(self) -> list[str]:
         quiet = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose"]
         return [self.programs.path("psql"), *quiet]
+
+    def _telling(self, argv: Sequence[str], stdin: int | None, name: str, *, confined: bool = False) -> Said:
+        """What it says goes to the log of the job by way of a file of its own."""
+        own = OpLog(self.folder / f"{secrets.token_hex(4)}-said")
+        return Said(self._spawn(argv, own, stdin, confined=confined), own, self._job.log, known_as(name))
 
     def _spawn(
         self, argv: Sequence[str], log: OpLog, stdin: int | None = None, *, confined: bool = False

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from sando.model.clock import span
 from sando.model.errors import WorkError
-from sando.work.running import Exit, Running
+from sando.work.running import Exit
 from sando.work.scratch import archive, extensions
 from sando.work.scratch.client import lines, told
 from sando.work.scratch.complaint import Complaint
@@ -23,6 +23,7 @@ from sando.work.scratch.job import Job
 from sando.work.scratch.judge import Unreadable
 from sando.work.scratch.lexer import Lexer
 from sando.work.scratch.opening import Scratch
+from sando.work.scratch.said import Said
 from sando.work.scratch.scouts import Extensions
 from sando.work.scratch.sieve import Sieve
 
@@ -106,7 +107,7 @@ def _plain(scratch: Scratch, dump: Dump, job: Job) -> str:
     roles = extensions.Roles(scratch)
     sieve = Sieve(provided.extensions, provided.schemas, roles.need, by_hand=dump.kind.by_hand)
     reading, offset = Reading(dump), job.log.size()
-    with _psql(scratch) as (psql, pipe):
+    with _psql(scratch, dump) as (psql, pipe):
         feed = _Feed(psql, pipe, job, _Progress(job, dump, lambda: reading.done))
         try:
             _stream(reading, Lexer(sieve), feed, job)
@@ -153,7 +154,7 @@ def _unreadable(dump: Dump, error: Unreadable, sieve: Sieve, job: Job) -> WorkEr
 
 
 @contextmanager
-def _psql(scratch: Scratch) -> Iterator[tuple[Running, int]]:
+def _psql(scratch: Scratch, dump: Dump) -> Iterator[tuple[Said, int]]:
     """A restricted psql and the pipe that feeds it; in a cluster of our own all of it is one transaction."""
     read, write = os.pipe()
     try:
@@ -161,7 +162,7 @@ def _psql(scratch: Scratch) -> Iterator[tuple[Running, int]]:
             fcntl(write, F_SETPIPE_SZ, _PIPE_BYTES)
         os.set_blocking(write, False)
         words = ["-f", "-", *(["--single-transaction"] if scratch.admin else [])]
-        psql = scratch.client.psql(words, restricted=True, stdin=read)
+        psql = scratch.client.psql(words, restricted=True, stdin=read, name=dump.path.name)
     except BaseException:
         os.close(write)
         raise
@@ -182,7 +183,7 @@ class _HungUp(Exception):
 class _Feed:
     """Writes to psql as fast as it reads, and stays able to be stopped."""
 
-    def __init__(self, psql: Running, pipe: int, job: Job, progress: _Progress) -> None:
+    def __init__(self, psql: Said, pipe: int, job: Job, progress: _Progress) -> None:
         self._psql = psql
         self._pipe = pipe
         self._job = job
@@ -194,6 +195,7 @@ class _Feed:
         rest = memoryview(data)
         while rest:
             self._progress.look()
+            self._psql.pass_on()
             self._job.left()
             try:
                 rest = rest[os.write(self._pipe, rest) :]
@@ -217,7 +219,7 @@ def _archive(scratch: Scratch, dump: Dump, job: Job) -> str:
         digest = pool.submit(_digest, dump, job)
         words = archive.prepare(scratch, dump, fd, job)
         offset = job.log.size()
-        running = scratch.client.pg_restore(words, fd)
+        running = scratch.client.pg_restore(words, fd, dump.path.name)
         try:
             ended = _wait(running, job, _Progress(job, dump))
         finally:
@@ -238,7 +240,7 @@ def _digest(dump: Dump, job: Job) -> str:
 # -- both --------------------------------------------------------------------------------------------------------------
 
 
-def _wait(running: Running, job: Job, progress: _Progress) -> Exit:
+def _wait(running: Said, job: Job, progress: _Progress) -> Exit:
     drop = job.cancel.on_cancel(lambda: running.ask_end(0.0))
     try:
         while (ended := running.wait(min(_LOOK_S, job.left()))) is None:

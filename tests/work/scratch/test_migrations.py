@@ -1,16 +1,19 @@
 """Migrations in sqlx's manner: read, compared with what the backup says is applied, and applied, one by one."""
 
 import hashlib
+import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sando.model.errors import WorkError
+from sando.model.errors import Cancelled, WorkError
+from sando.work.log import tail
 from sando.work.scratch import apply, migrations
 from sando.work.scratch.judge import Unreadable
 from sando.work.scratch.migrations import Migration, Unfit
 from sando.work.scratch.script import Script
+from tests.work.wild import until
 
 STEP = "migration_dry_run"
 
@@ -247,6 +250,38 @@ def test_one_that_does_not_apply_is_told_by_file_line_sqlstate_and_words(scratch
     with pytest.raises(Unfit, match=match):
         run(scratch, versioned(text), job)
     assert scratch.client.ask("SELECT count(*) FROM _sqlx_migrations;") == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("0042_drop.sql", "0042_drop.sql"),
+        ("7_a b:3: é.sql", "7_a b_3_ é.sql"),
+        ("-.sql", "_.sql"),
+        ("1_\n\x1b[2J.sql", "1___[2J.sql"),
+    ],
+)
+def test_the_log_calls_a_migration_by_its_name(scratch, job, name, shown):
+    """psql itself only knows where the folder's descriptor leads."""
+    found = migrations.Migrations((Migration(name, b"SELECT 1;\n\nSELECT 1/0;"),), versioned=False)
+    with pytest.raises(Unfit, match=r"line 3: 22012: division by zero"):
+        run(scratch, found, job)
+    log = job.log.path.read_text()
+    assert log.startswith(f"psql:{shown}:3: ERROR:  22012: division by zero\n")
+    assert "/proc/" not in log
+
+
+def test_what_a_migration_says_is_in_the_log_while_it_runs(scratch, job):
+    """And once, whatever comes after it."""
+    text = "DO $$ BEGIN RAISE WARNING 'half way'; END $$; SELECT pg_sleep(600);"
+    stopping = threading.Thread(
+        target=lambda: (until(lambda: "half way" in tail(job.log.path)), job.cancel.cancel())
+    )
+    stopping.start()
+    with pytest.raises(Cancelled):
+        run(scratch, versioned(text), job)
+    stopping.join()
+    assert tail(job.log.path).count("half way") == 1
 
 
 def test_one_that_fails_takes_back_what_it_did(scratch, job):

@@ -333,6 +333,27 @@ def test_a_dump_that_the_server_refuses_names_the_line_and_what_it_said(server, 
         assert rows.largest(scratch.client) == {}
 
 
+def test_the_log_calls_the_backup_by_its_name(server, shop, open_private, job, tmp_path):
+    text = server.dump(shop).replace(b"CREATE TABLE", b"CREATE TABEL", 1)
+    (tmp_path / "shop nightly.sql").write_bytes(text)
+    with open_private() as scratch:
+        refused(scratch, tmp_path / "shop nightly.sql", job, "does not restore: line [0-9]+: 42601")
+    log = job.log.path.read_text()
+    assert re.search(r"(?m)^psql:shop nightly\.sql:[0-9]+: ERROR:  42601: ", log)
+    assert "/proc/" not in log
+    assert "<stdin>" not in log
+
+
+def test_an_archive_that_cannot_be_read_is_called_by_its_name(server, shop, open_private, job, tmp_path):
+    (tmp_path / "shop.dump").write_bytes(server.dump(shop, "-Fc"))
+    with open_private() as scratch:
+        text = (tmp_path / "shop.dump").read_bytes()
+        for keep in (6, 400, 3000, len(text) - 100):
+            (tmp_path / "shop.dump").write_bytes(text[:keep])
+            said = refused(scratch, tmp_path / "shop.dump", job, "the backup ")
+            assert "/proc/" not in said + tail(job.log.path)
+
+
 def test_a_psql_that_cannot_be_restricted_is_not_used_on_plain_dumps(server, open_private, job, tmp_path):
     (tmp_path / "backup").write_bytes(server.dump("prod"))
     with open_private() as scratch:
