@@ -138,8 +138,8 @@ class Admissions:
     def _no_release(self, ask: Admit, code: str, problem: str) -> None:
         store = self.tier.site.store
         release = store.release(ask.vouched.version)
-        if code == "release_missing" and release and release.present:
-            store.save(replace(release, present=False))  # so that a push of its sha builds it again
+        if code == "release_missing" and release and release.at_hand:
+            store.save(replace(release, lost=True))  # so that a push of its sha builds it again
         ruling = a_good_release(ask.vouched.version, code, problem)
         self.tier.publish(ask.wish.reply, first_refusal([ruling]))
 
@@ -173,8 +173,8 @@ class Admissions:
             number, "promote", release.version, release.sha, wish.actor, wish.reason, details
         )
         told: list[Any] = [tier.event("DeployStart", operation, data=self.deploys.about(rollout, operation))]
-        if not release.present:  # its folder was put back
-            told.append(replace(release, present=True))
+        if not release.at_hand:  # its folder was put back
+            told.append(replace(release, present=True, lost=False))
         if wish.hotfix:
             told.append(
                 tier.event(

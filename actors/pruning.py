@@ -88,7 +88,7 @@ class Pruning:
             case Done(removed) if removed:
                 gone = [r for r in removed if self.supervisor.site.store.release(r.version) == r]
                 data: dict[str, object] = {"versions": [r.version for r in gone], "where": "store"}
-                rows = [replace(r, present=False) for r in gone]
+                rows = [replace(r, present=False, lost=False) for r in gone]
                 self.supervisor.site.store.save(
                     *rows, Event("Pruned", self.supervisor.site.clock().at, data=data)
                 )

@@ -53,7 +53,7 @@ class Requests:
                 self.build.site.store.save(Fact(TIP, commit.sha))
             return self.build.publish(wish.reply, Accepted(same, 200, "already_building"))
         release = next(
-            (r for r in self.build.site.store.releases(sha=commit.sha) if r.green and r.present), None
+            (r for r in self.build.site.store.releases(sha=commit.sha) if r.green and r.at_hand), None
         )
         if release and not wish.force:
             return self._return_to(wish, release, at_tip=at_tip)

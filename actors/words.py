@@ -12,6 +12,7 @@ from sando.model.clock import stamp
 from sando.model.events import Event
 from sando.model.forecast import bare
 from sando.model.gates import Approval
+from sando.model.judge import approved
 from sando.model.policy import confirmable, vouch
 from sando.model.record import Fact
 from sando.model.stay import Stay
@@ -58,10 +59,12 @@ class Words:
             "ManualConfirm" if yes else "Rejected", now, tier=self.tier.name, version=stay.version, sha=stay.sha,
             actor=word.actor, data={"gate": gate.name, "reason": word.reason},
         )  # fmt: skip
+        stay = stay.approve(approval)
+        outcome, message = approved(gate, stay)
         said = wire.Confirmation(
-            self.tier.name, stay.version, gate.name, "passed" if yes else "failed", word.actor, word.reason, stamp(now)
+            self.tier.name, stay.version, gate.name, outcome, word.actor, word.reason, stamp(now), message
         )  # fmt: skip
-        self.tier.become(self.tier.state.update(stay.approve(approval)), told, *word.reply.keep(Told(said)))
+        self.tier.become(self.tier.state.update(stay), told, *word.reply.keep(Told(said)))
         self.tier.publish(word.reply, Told(said))
 
     def _current(self) -> Stay:

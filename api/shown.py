@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from sando.model import wire
 from sando.model.answers import Refusal
@@ -42,7 +43,7 @@ def event_bytes(value: Event) -> bytes:
 
 
 def release(value: Release) -> wire.Release:
-    return _as(wire.Release, value)
+    return _as(wire.Release, replace(value, present=value.at_hand))
 
 
 def manifest(value: Manifest) -> wire.Manifest:

@@ -39,7 +39,7 @@ def _detail(given: Collaborators, topology: Topology, release: Release) -> wire.
     last = {t.name: store.last_stay(t.name, version) for t in topology.tiers}
     stays = {name: stay for name, stay in last.items() if stay}
     tried = tuple(reversed(store.gate_runs(release.operation)))
-    manifest = given.manifest(version) if release.present else None
+    manifest = given.manifest(version) if release.at_hand else None
     return wire.ReleaseDetail(
         **msgspec.structs.asdict(shown.release(release)),
         manifest=shown.manifest(manifest) if manifest else None,

@@ -14,6 +14,7 @@ from sando.cli.wording import first_line, in_commands, seconds, when
 from sando.client.caller import Refused
 from sando.client.shapes import Gate, Node, Problem, State, Tier
 from sando.model.clock import span
+from sando.model.freeze import FOREVER
 from sando.model.names import nearest
 from tui.glyphs import ARROW, AWAY, FAILED, NONE, PASSED, PENDING, RUNNING, UP, WAITING
 from tui.rows import Segment, Style
@@ -116,7 +117,7 @@ def _sign(gate: Gate) -> tuple[str, Style]:
 
 
 def _until(end: datetime | None) -> str:
-    return f"until {when(end)}" if end else "without end"
+    return "without end" if end == FOREVER else f"until {when(end)}"
 
 
 def _notes(tier: Tier, *, named: bool) -> Iterator[tuple[Segment, ...]]:

@@ -224,6 +224,7 @@ class Daemon:
 
     def _prepare(self) -> None:
         self.work.prepare(self.topology)
+        self.store.count_from(self.work.last_log())
         self._held.enter_context(OnlyOne([Path(self.topology.repo.bare_path, "sando", "lock")]))
         host = f"[{self.spec.host}]" if ":" in self.spec.host else self.spec.host
         url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '[::]'} else host}:{self.server.port}"  # noqa: S104

@@ -9,6 +9,7 @@ from sando.model.gates import GateRun, Outcome
 from sando.model.names import visible
 from sando.model.operation import Operation
 from sando.model.release import Release
+from sando.model.retention import kept_of
 from sando.model.stay import Stay
 from sando.model.tier import TierState
 from sando.model.topology import Topology
@@ -165,6 +166,7 @@ def shelved(books: Books, folders: Iterable[Folder], root: str) -> Iterator[Find
     """Every release that is said to be there is, whole; every folder belongs to a release."""
     found = {f.version: f for f in folders}
     building = any(o.kind == "build" for o in books.unfinished)
+    needed = {version for state in books.states for version in kept_of(state, 0)}
     for release in books.releases:
         folder = found.pop(release.version, None)
         subject = f"release {visible(release.version)}"
@@ -172,6 +174,11 @@ def shelved(books: Books, folders: Iterable[Folder], root: str) -> Iterator[Find
             yield Finding(
                 "release", subject, f"{root}/{release.version} is gone", _lost(release), f"{root}/{release.version}"
             )  # fmt: skip
+        elif folder is not None and not release.present and release.version in needed:
+            detail = f"{folder.path} is there, is recorded as removed, and a tier stands on it or may go back to it"
+            yield Finding(
+                "folder", subject, detail, "promote it anywhere: what is there is recorded then", folder.path
+            )
         elif folder is not None and not release.present:
             detail = f"{folder.path} is there, and retention has removed it"
             yield Finding("folder", subject, detail, REPAIR, folder.path, safe=True)

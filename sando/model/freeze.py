@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from sando.model.topology import FreezeSpec
 
-FOREVER = datetime.max.replace(tzinfo=UTC)
+FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 """When a freeze ends whose windows leave no gap."""
 
 _AHEAD = timedelta(weeks=5)

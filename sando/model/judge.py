@@ -1,6 +1,7 @@
 """The gates of a tier as they stand for a stay, what each would need, and whom a person's word is for (SPEC 4, 5, 8)."""
 
 from datetime import datetime, timedelta
+from typing import Literal
 
 from msgspec import Struct
 
@@ -79,21 +80,24 @@ def _burn_view(gate: GateSpec, stay: Stay, now: Instant, *, green: bool) -> Gate
     )
 
 
-def _confirm_view(gate: GateSpec, stay: Stay) -> GateView:
+def approved(gate: GateSpec, stay: Stay) -> tuple[Literal["passed", "failed", "pending"], str]:
+    """What the words of people make of a manual_confirm, and whose they are."""
     words = [a for a in stay.approvals if a.gate == gate.name]
     yes = {a.actor for a in words if a.yes}
     last = words[-1] if words else None
     if last and not last.yes:
-        outcome, message = (
-            Outcome.FAILED,
-            f"rejected by {last.actor}" + (f": {last.reason}" if last.reason else ""),
-        )
-    elif len(yes) >= gate.min_approvals:
-        outcome, message = Outcome.PASSED, "confirmed by " + ", ".join(sorted(yes))
-    else:
-        outcome = Outcome.PENDING
-        message = f"{len(yes)} of {gate.min_approvals} approvals" if gate.min_approvals > 1 or yes else ""
-    return GateView(gate.name, gate.kind, outcome, stay.version, last.at if last else None, message=message)
+        return "failed", f"rejected by {last.actor}" + (f": {last.reason}" if last.reason else "")
+    if len(yes) >= gate.min_approvals:
+        return "passed", "confirmed by " + ", ".join(sorted(yes))
+    return "pending", f"{len(yes)} of {gate.min_approvals} approvals" if gate.min_approvals > 1 or yes else ""
+
+
+def _confirm_view(gate: GateSpec, stay: Stay) -> GateView:
+    last = next((a for a in reversed(stay.approvals) if a.gate == gate.name), None)
+    outcome, message = approved(gate, stay)
+    return GateView(
+        gate.name, gate.kind, Outcome(outcome), stay.version, last.at if last else None, message=message
+    )
 
 
 def active_green(spec: TierSpec, stay: Stay) -> bool:

@@ -73,7 +73,7 @@ def weigh(
     repair = version == state.current_version and state.half is None and not force
     lacks = lacking(spec, state)
     nodes = lacks if repair else _to_visit(spec, state, wish, version)
-    overridden = wish.override_freeze and bool(wish.reason)
+    overridden = wish.override_freeze and bool(wish.reason.strip())
     rulings = (
         *hurdles.the_word_of_the_source(vouched, repair=repair),
         *hurdles.a_release(vouched, release),

@@ -50,7 +50,8 @@ class Release(Struct, frozen=True):
     """A built version as the store knows it; `digest` is the sha256 of its manifest's file list.
 
     `green` turns true once, when the build tier's active gates passed, and never back: the version
-    belongs to this sha from then on. `present` is false once retention removed its folder.
+    belongs to this sha from then on. `present` is false once retention removed its folder; `lost`: it was looked for and
+    was not there, which says nothing for good, since somebody may put it back.
     """
 
     version: str
@@ -66,6 +67,12 @@ class Release(Struct, frozen=True):
     bytes: int = 0
     green: bool = False
     present: bool = True
+    lost: bool = False
+
+    @property
+    def at_hand(self) -> bool:
+        """As far as anybody knows its folder is there."""
+        return self.present and not self.lost
 
 
 def name_release(declared: str, sha: str, taken: dict[str, str]) -> str:

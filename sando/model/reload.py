@@ -52,8 +52,22 @@ def compare(
     return Change(
         added=tuple(t.name for t in new.tiers if old.tier(t.name) is None),
         removed=tuple(t.name for t in old.tiers if new.tier(t.name) is None),
-        changed=tuple(t.name for t in both if new.tier(t.name) != t),
+        changed=tuple(t.name for t in both if new.tier(t.name) != t or _moved(t.name, old, new)),
     )
+
+
+def _moved(name: str, old: Topology, new: Topology) -> bool:
+    """Another one of those that are in both files comes before it now."""
+
+    def before(these: Topology, those: Topology) -> str | None:
+        found = None
+        for tier in these.tiers:
+            if tier.name == name:
+                break
+            found = tier.name if those.tier(tier.name) else found
+        return found
+
+    return before(old, new) != before(new, old)
 
 
 def sections(old: Topology, new: Topology) -> tuple[str, ...]:

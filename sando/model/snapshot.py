@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from sando.model import wire
 from sando.model.backup import LastGood, Restored, backup_shown
 from sando.model.clock import Instant, span, stamp, stamp_of
-from sando.model.freeze import FOREVER, frozen_until
+from sando.model.freeze import frozen_until
 from sando.model.harmless import harmless
 from sando.model.names import visible
 from sando.model.operation import Operation
@@ -227,7 +227,7 @@ def _lock(lock: Lock) -> wire.Lock:
 
 
 def _freeze(until: datetime | None) -> wire.Freeze | None:
-    return wire.Freeze(stamp(until) if until != FOREVER else None) if until else None
+    return wire.Freeze(stamp(until)) if until else None
 
 
 def _hold(rollouts: Mapping[int, Rollout], holder: Operation | None) -> wire.Hold | None:

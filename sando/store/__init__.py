@@ -38,6 +38,9 @@ LOOKED_THROUGH = 64 * 2**20
 PAGES_KIB = 256
 """Of the file, in memory, for each connection: SQLite's own 2 MB times twenty threads is what a daemon grows by in a year."""
 
+BUSY_MS = 2500
+"""How long a save waits for another program's lock: less than an answer may take, so that it says what came of it."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -49,7 +52,7 @@ class Store(Reader):
         pragmas = {
             "journal_mode": "wal",
             "synchronous": synchronous,
-            "busy_timeout": 5000,
+            "busy_timeout": BUSY_MS,
             "foreign_keys": 1,
             "cache_size": -PAGES_KIB,
         }
@@ -108,6 +111,11 @@ class Store(Reader):
     def close(self) -> None:
         """Closes this thread's connection."""
         self._db.close()
+
+    def count_from(self, last: int) -> None:
+        """No operation gets a number up to this one: something of it is left, though the store knows it not (a copy was put back)."""
+        with self._numbering:
+            self._ids = itertools.count(max(next(self._ids), last + 1))
 
     # -- writing -------------------------------------------------------------------------------------------
 

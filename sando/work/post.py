@@ -106,7 +106,9 @@ class Post:
             ended, text = self.host.run(
                 command,
                 cwd=release_path(self.host, version),
-                env=self.env(version, self.task.previous),
+                env=self.env(
+                    version, self.task.previous if version == self.task.version else self.task.version
+                ),
                 log=None,
                 cancel=self.cancel,
                 timeout=timeout,

@@ -54,6 +54,10 @@ class Workbench:
     def log_path(self, operation: int) -> str:
         return f"{self.workdir}/logs/{operation}.log"
 
+    def last_log(self) -> int:
+        """The highest number that an operation's log has; 0: there is none."""
+        return max((number for number, _ in _logs(Path(self.workdir, "logs"))), default=0)
+
     def prepare(self, topology: Topology) -> None:
         """Folders and repository at start; what a dead daemon left half-made is swept."""
         for folder in (self.workdir, f"{self.workdir}/logs", self.release_root):

@@ -75,10 +75,12 @@ def test_a_version_that_has_left_is_judged_by_its_last_stay(stage: Stage) -> Non
 def test_approvals_count_distinct_people(stage_of: Callable[..., Stage]) -> None:
     stage = stage_of(topology(tier("a", 1, gate("manual_confirm", min_approvals=2)), tier("b", 1)))
     up_to(stage, "a", "1.0")
-    stage.told(Confirm("a", actor="max"))
-    stage.told(Confirm("a", actor="max"))
-    assert outcome(stage) == "pending"
-    stage.told(Confirm("a", actor="eva"))
+    for _ in range(2):
+        told = stage.told(Confirm("a", actor="max"))
+        assert (told["outcome"], told["message"]) == ("pending", "1 of 2 approvals")
+        assert outcome(stage) == "pending"
+    told = stage.told(Confirm("a", actor="eva"))
+    assert (told["outcome"], told["message"]) == ("passed", "confirmed by eva, max")
     assert outcome(stage) == "passed"
 
 

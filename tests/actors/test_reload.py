@@ -57,6 +57,13 @@ def test_a_new_tier_and_a_new_node_are_there_at_once(stage: Stage) -> None:
     assert stage.world.adopted == 1
 
 
+def test_tiers_that_change_places_are_told(stage: Stage) -> None:
+    declare(stage, tier("b", 2), tier("a", 1, SMOKE))
+    assert stage.told(Reload())["changed"] == ["a", "b"]
+    assert names(stage) == ["mm", "b", "a"]
+    assert stage.told(Reload())["changed"] == []
+
+
 def test_a_tier_between_two_others_is_their_new_predecessor(stage: Stage) -> None:
     up_to(stage, "b", "1.0")
     declare(stage, tier("a", 1, SMOKE), tier("x", 1), tier("b", 2))

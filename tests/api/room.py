@@ -68,7 +68,7 @@ def usual_answer(message) -> Answer:
         case m.Confirm(tier, version) | m.Reject(tier, version):
             outcome = "passed" if isinstance(message, m.Confirm) else "failed"
             said = wire.Confirmation(
-                tier, version or "0.8.2", "manual_confirm", outcome, message.actor, "", at
+                tier, version or "0.8.2", "manual_confirm", outcome, message.actor, "", at, ""
             )
             return Told(said)
         case m.LockTier(tier, reason):

@@ -434,6 +434,7 @@ def test_a_lock_holds_until_it_expires() -> None:
     [
         (Wish("b"), False),
         (Wish("b", override_freeze=True), False),
+        (Wish("b", override_freeze=True, reason=" \t"), False),
         (Wish("b", reason="the fair"), False),
         (Wish("b", force=True, hotfix=True, reason="x"), False),
         (Wish("b", override_freeze=True, reason="the fair"), True),

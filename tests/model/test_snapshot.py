@@ -106,7 +106,7 @@ def test_a_lock_a_freeze_and_an_operation_are_told_where_they_hold():
     assert tier["lock"]["reason"] == "no\\u202edeploys"
     assert tier["freeze"]["until"].endswith("Z")
     endless, _ = look(facts(on_a()), freezes=(FreezeSpec(("a",), (), 0, 1440),))
-    assert endless["tiers"][1]["freeze"] == {"until": None}
+    assert endless["tiers"][1]["freeze"] == {"until": "9999-12-31T00:00:00.000Z"}
     expired, _ = look(facts(on_a(), locks={"a": lock}), NOW.plus(7200))
     assert expired["tiers"][1]["lock"] is None
 

@@ -128,6 +128,14 @@ def test_numbers_of_operations_go_on_after_a_restart(store, tmp_path):
     again.close()
 
 
+def test_numbers_go_on_past_what_is_left_of_operations_that_the_store_does_not_know(store):
+    first = store.new_operation_id()
+    store.count_from(first + 10)
+    assert store.new_operation_id() == first + 11
+    store.count_from(3)
+    assert store.new_operation_id() == first + 12
+
+
 def test_releases_are_paged_newest_first_and_only_green_ones_take_their_name(store):
     store.save(release("1"), release("2", "b" * 40, green=False), release("3", "c" * 40))
     page, after = store.release_page(limit=2)

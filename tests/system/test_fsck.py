@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import stat
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,31 @@ def test_a_release_that_is_gone_changed_or_unknown_is_found(flow):
     assert (store / "9.9").is_dir(), "nothing is removed unasked"
     assert found(flow, "--repair")[0] == 1
     assert (store / "9.9").is_dir(), "nor is what somebody may miss"
+
+
+def test_a_release_that_was_missed_and_put_back_is_not_taken_for_one_that_was_pruned(flow):
+    folder, away = flow.root / "releases" / "1.1", flow.root / "away"
+    folder.rename(away)
+    assert flow.post("/promote/a", {"version": "1.1", "force": True}).code == (409, "release_missing")
+    assert flow.get("/releases/1.1").body["present"] is False
+    flow.stop()
+    assert found(flow) == (1, [("release", "release 1.1")]), "it is still missed"
+    away.rename(folder)
+    assert found(flow, "--repair") == (0, [])
+    assert (folder / "server").is_file()
+    flow.start()
+    assert flow.post("/promote/a?wait=30", {"version": "1.1", "force": True}).status == 200
+    assert flow.get("/releases/1.1").body["present"] is True
+
+
+def test_what_a_tier_stands_on_is_never_repaired_away(flow):
+    flow.stop()
+    with closing(sqlite3.connect(flow.root / "sando.db")) as store, store:
+        store.execute(
+            "UPDATE release SET body = json_set(body, '$.present', json('false')) WHERE version = '1.1'"
+        )
+    assert found(flow, "--repair") == (1, [("folder", "release 1.1")])
+    assert (flow.root / "releases" / "1.1" / "server").is_file()
 
 
 def test_leftovers_are_found_and_repaired_on_request(flow):

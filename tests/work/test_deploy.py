@@ -441,9 +441,11 @@ def test_a_revert_puts_the_former_release_back_and_restarts_it_with_the_names_tu
     shop.deploy("1.0")
     shop.deploy("2.0", previous="1.0")
     facts = shop.do(
-        Step.REVERT, "2.0", former="1.0", previous="1.0", restart=SHOW, probe=Probe(command="true")
-    )
-    assert facts == NodeFacts(current="1.0", has_release=True, green=True, detail="true: green")
+        Step.REVERT, "2.0", former="1.0", previous="1.0", restart=SHOW,
+        probe=Probe(command="echo $SANDO_VERSION after $SANDO_PREVIOUS"),
+    )  # fmt: skip
+    assert facts.detail.endswith("green: 1.0 after 2.0")
+    assert (facts.current, facts.has_release, facts.green) == ("1.0", True, True)
     assert shop.names() == "releases/1.0"
     assert "SANDO_PREVIOUS=2.0\n" in shop.log
     assert f"SANDO_RELEASE={shop.root}/releases/1.0\nSANDO_TIER=a\nSANDO_VERSION=1.0\n" in shop.log

@@ -2,6 +2,7 @@
 
 from sando.client.shapes import Gate, Node, NodeReport, Operation, Tier
 from sando.model.clock import span
+from sando.model.freeze import FOREVER
 from tui.glyphs import AWAY, NONE, UP
 from tui.model.screen import Screen, in_flight
 from tui.model.told import seconds_of, size_of
@@ -76,8 +77,9 @@ def _notices(screen: Screen, tier: Tier) -> list[Row]:
             cell(f"locked by {lock.actor} since {moment(screen, lock.at)}{until}: {lock.reason}", "warn")
         )
     if tier.freeze:
-        end = f"until {moment(screen, tier.freeze.until)}" if tier.freeze.until else "without end"
-        made.append(cell(f"frozen {end}", "warn"))
+        end = tier.freeze.until
+        frozen = "without end" if end == FOREVER else f"until {moment(screen, end)}"
+        made.append(cell(f"frozen {frozen}", "warn"))
     if tier.detail:
         made.append(cell(tier.detail, "bad"))
     return made

@@ -8,15 +8,16 @@ from sando.model.wire.stamp import Stamp
 
 
 class Confirmation(Struct, frozen=True):
-    """A person's word was recorded on the version that is current."""
+    """A person's word was recorded on the version that is current; `outcome` is what the gate says now."""
 
     tier: str
     version: str
     gate: str
-    outcome: Literal["passed", "failed"]
+    outcome: Literal["passed", "failed", "pending"]
     actor: str
     reason: str
     at: Stamp
+    message: str
 
 
 class Locked(Struct, frozen=True):

@@ -61,9 +61,9 @@ class Lock(Struct, frozen=True):
 
 
 class Freeze(Struct, frozen=True):
-    """A [[freeze]] window that holds now; `until` is null where it has no end, but that sando.toml is changed."""
+    """A [[freeze]] window that holds now; `until` is of the year 9999 where the windows leave no gap."""
 
-    until: Stamp | None
+    until: Stamp
 
 
 class Hold(Struct, frozen=True):
