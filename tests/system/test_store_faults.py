@@ -8,17 +8,21 @@ import contextlib
 import errno
 import itertools
 import os
+import secrets
 import sqlite3
+import time
 
 import pytest
 
 from tests.system import faults as fault_tools
 from tests.system.cycle import Cycle
 from tests.system.faults import Faults
+from tests.system.manager import Manager, watched
 from tests.system.sandod import ENDED, until
 
 fault = fault_tools.fault
 SOME = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
+MINUTE_S = 60.0
 
 
 def nths():
@@ -155,3 +159,65 @@ def test_a_store_that_another_program_locks_refuses_in_time_and_goes_on(cycle):
     cycle.sandod.ask("DELETE", "/lock/b")
     cycle.check()
     cycle.live()
+
+
+@pytest.fixture
+def manager(cycle):
+    """systemd's end: it waits for pings as long as the shipped unit says."""
+    address = f"@sando-{os.getpid()}-{secrets.token_hex(4)}"
+    listening = Manager(address)
+    watched(cycle.sandod, 60)
+    cycle.sandod.env["NOTIFY_SOCKET"] = address
+    yield listening
+    cycle.sandod.finish()
+    listening.close()
+
+
+def refused_for(sandod, seconds):
+    """Every command, again and again, as long as that; each waits for the store before it is refused."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for path, body in COMMANDS:
+            answer = sandod.post(path, body)
+            assert answer.code in {(503, "store_unavailable"), (503, "outcome_unknown")}, (path, answer)
+            assert sandod.get("/state").status == 200
+
+
+@pytest.mark.timeout(300)
+def test_a_store_that_is_locked_for_a_minute_loses_neither_the_build_that_ends_nor_the_push_that_comes(
+    cycle, manager
+):
+    cycle.begin()
+    cycle.live()
+    cycle.promote()
+    sandod, before = cycle.sandod, cycle.sandod.tier("a")
+    built, _ = sandod.push("70.0", build=sandod.stop_at("build"))
+    sandod.reached("build")
+    with contextlib.closing(sqlite3.connect(sandod.root / "sando.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        sandod.go("build")
+        pushed, said = sandod.push("71.0")
+        assert "sando:" in said
+        refused_for(sandod, MINUTE_S)
+        assert sandod.state()["build"]["sha"] == built, "its end could not be told"
+        assert sandod.tier("a")["current_version"] == before["current_version"]
+        other.rollback()
+    sandod.ask(
+        "DELETE", "/lock/b"
+    )  # the last one may have come through just now: nobody was told that it did not
+    back = until(lambda: _settled(sandod.post("/rollback/a?wait=30")), what="for R to work again")
+    assert back.status == 200, back
+    assert sandod.tier("a")["current_version"] == before["previous_version"]
+    assert sandod.link("a-1") == before["previous_version"]
+    sandod.wait_event("BuildOk", sha=pushed)
+    first = next(o for o in sandod.operations() if o["sha"] == built)
+    assert first["status"] in {"succeeded", "superseded"}, first
+    cycle.check()
+    assert "no ping for the watchdog" not in sandod.log.read_text(), "to wait for the store is no hang"
+    assert manager.words("WATCHDOG")
+    cycle.live()
+
+
+def _settled(answer):
+    """Not the refusal of a command that had still waited for the store before it."""
+    return answer if answer.status != 503 else None
