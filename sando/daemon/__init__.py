@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sando
 from sando import config, logs
-from sando.daemon import copy, fsck, itself, stacks, token
+from sando.daemon import copy, fsck, itself, rights, stacks, token
 from sando.daemon.instance import OnlyOne
 from sando.daemon.life import Daemon, load_topology
 from sando.daemon.lost import refuse_lost
@@ -46,6 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         logs.set_up(daemon.log_format)
         os.umask(0o022)  # what is private says so itself; nodes and their services must be able to read
         sys.setswitchinterval(SWITCH_S)
+        rights.refuse_foreign(daemon)
         with OnlyOne(_locks(daemon)):
             reached("start.locked")
             refuse_lost(daemon)
