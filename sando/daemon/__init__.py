@@ -20,6 +20,7 @@ from sando.failpoints import reached
 from sando.model.errors import ConfigError, SandoError
 from sando.model.topology import DaemonSpec
 from sando.sd import Notify
+from sando.work.hosts.ssh.twins import twins
 
 DEFAULT_CONFIG = "/etc/sando/daemon.toml"
 SWITCH_S = 0.0005
@@ -100,8 +101,9 @@ def _check(path: str) -> int:
     problems, warnings = config.check(path)
     for line in problems:
         print(line, file=sys.stderr)  # noqa: T201
-    for line in warnings:
+    daemon = None if problems else config.load_daemon(path)
+    for line in (*warnings, *(twins(load_topology(daemon)) if daemon else ())):
         print(f"warning: {line}", file=sys.stderr)  # noqa: T201
-    if not problems:
-        print(f"{path}: ok, and so is {config.load_daemon(path).topology_path}")  # noqa: T201
+    if daemon:
+        print(f"{path}: ok, and so is {daemon.topology_path}")  # noqa: T201
     return 1 if problems else 0
