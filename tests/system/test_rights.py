@@ -123,3 +123,25 @@ def test_a_config_file_that_may_not_be_read_is_named_with_its_owner_and_its_mode
     for text in (said, checks):
         assert f"{path}:1: file: cannot be read" in text
         assert f"belongs to uid {os.geteuid()} and has mode 000" in text
+
+
+def test_a_folder_that_a_build_left_to_another_user_does_not_block_the_next_build(sandod):
+    if os.geteuid():
+        return
+    sandod.before = PLAIN
+    sandod.configure(tier("a")).start()
+    sandod.green("1.0", build="mkdir -p cache/deep; echo x > cache/deep/file")
+    checkout = sandod.root / "work" / "checkout"
+    for folder in (checkout / "server" / "cache", checkout / "server" / "cache" / "deep"):
+        os.chown(folder, NOBODY, NOBODY)
+    sandod.commit("1.1")
+    sandod.clone.push("main")
+    sandod.wait_event("BuildOk", version="1.1")
+    (aside,) = (sandod.root / "work").glob("checkout.aside-*")
+    number = sandod.state()["tiers"][0]["gates"][0]["operation"]
+    assert f"it is in {aside} now" in sandod.get(f"/operations/{number}/log").body
+    assert (aside / "server/cache/deep/file").exists(), "what nobody may remove is still there"
+    assert not (aside / "server/VERSION").exists(), "and nothing else"
+    sandod.green("1.2")
+    assert len(list((sandod.root / "work").glob("checkout.aside-*"))) == 1
+    assert sandod.post("/promote/a?wait=60").status == 200
