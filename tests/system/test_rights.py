@@ -130,10 +130,14 @@ def test_a_folder_that_a_build_left_to_another_user_does_not_block_the_next_buil
         return
     sandod.before = PLAIN
     sandod.configure(tier("a")).start()
-    sandod.green("1.0", build="mkdir -p cache/deep; echo x > cache/deep/file")
+    sandod.commit("1.0", build=f"mkdir -p cache/deep; echo x > cache/deep/file; {sandod.stop_at('made')}")
+    sandod.clone.push("main")
+    sandod.reached("made")
     checkout = sandod.root / "work" / "checkout"
     for folder in (checkout / "server" / "cache", checkout / "server" / "cache" / "deep"):
         os.chown(folder, NOBODY, NOBODY)
+    sandod.go("made")
+    sandod.wait_event("BuildOk", version="1.0")
     sandod.commit("1.1")
     sandod.clone.push("main")
     sandod.wait_event("BuildOk", version="1.1")
