@@ -35,6 +35,9 @@ __all__ = ["Store", "StoreRefusedError"]
 LOOKED_THROUGH = 64 * 2**20
 """A file up to this size is checked by SQLite at each start (0.1 s); a larger one by `sandod fsck`."""
 
+HEADER = 100
+"""Bytes at the beginning of every file of SQLite."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -53,6 +56,8 @@ class Store(Reader):
         """Creates, checks or upgrades the schema; StoreRefusedError where the file is none of ours, or damaged."""
         try:
             Path(self.path).touch(mode=0o600)  # its journals get the same mode from SQLite
+            if 0 < Path(self.path).stat().st_size < HEADER:  # which SQLite takes for an empty one
+                raise sqlite3.DatabaseError("it was cut off")
             self._db.connect(reuse_if_open=True)
             version = self._db.pragma("user_version")
             self._refuse(version)
