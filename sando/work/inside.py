@@ -21,6 +21,8 @@ def find(root: Path, path: str | PurePath, step: str, key: str) -> Path:
     try:
         base, real = Path(realpath(root, strict=True)), Path(realpath(root / path, strict=True))
     except FileNotFoundError:
+        if not root.is_dir():
+            raise WorkError(step, f"the checkout {root} is gone: the build must not remove it") from None
         raise WorkError(step, _missing(root, root / path, key)) from None
     except OSError as error:
         raise WorkError(

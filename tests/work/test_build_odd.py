@@ -67,3 +67,13 @@ def test_a_name_with_a_line_feed_is_a_file_like_any_other_in_the_store(bench):
     bench.push(VERSION="1.0\n")
     release = bench.build()
     assert (bench.store / release.version / "few" / "a\nb").read_text() == "x"
+
+
+@pytest.mark.parametrize("gone", ["checkout", "."], ids=["its checkout", "the whole work folder"])
+def test_a_build_that_removes_the_folder_it_works_in_fails_and_the_next_one_is_whole(bench, gone):
+    bench.spec(command=f"rm -rf {Path(bench.shop.workdir, gone).resolve()}")
+    bench.push(VERSION="1.0\n")
+    assert f"the checkout {bench.shop.checkout} is gone" in str(refused(bench))
+    bench.spec(command="mkdir -p out && cp src out/server && chmod +x out/server")
+    bench.push(VERSION="1.1\n")
+    assert bench.build().version == "1.1"
