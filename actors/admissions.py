@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from actors.base import post
 from actors.messages import Admit, JobDone
 from actors.parked import parked
-from sando.model.answers import Refusal, bars, draining, first_refusal, unavailable
+from sando.model.answers import Refusal, bars, draining, first_refusal, unavailable, unseen
 from sando.model.errors import StoreUnavailable
 from sando.model.policy import Admission, Weighed, Wish, a_good_release, weigh
 from sando.model.rollout import NodePlan, Rollout
@@ -108,6 +108,8 @@ class Admissions:
                 self._accept_or_say(ask)
             case Done((code, problem)):
                 self._no_release(ask, code, problem)
+            case Failed(error) if error.lost or error.step == "internal":
+                self.tier.publish(ask.wish.reply, unseen(ask.vouched.version, error.detail))
             case Failed(error):
                 self._no_release(ask, "release_corrupt", str(error))
             case _:

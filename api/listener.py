@@ -82,8 +82,13 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
 
     # -- who comes in --------------------------------------------------------------------------------------------
 
+    @property
+    def rests(self) -> bool:
+        """Nobody is taken just now; the loop has to come round again without being called."""
+        return self.crowd.clock() < self._rests_until
+
     def readable(self) -> bool:
-        return bool(self.accepting) and self.crowd.clock() >= self._rests_until
+        return bool(self.accepting) and not self.rests
 
     def handle_accept(self) -> None:
         """Not now: who goes for a new one leaves its descriptor to it, and this turn has news for the old one yet."""

@@ -129,7 +129,7 @@ class Server:
             self._waitress.task_dispatcher.shutdown()
 
     def _turn(self) -> None:
-        wait = SWEEP_S if len(self._crowd) else EMPTY_S
+        wait = SWEEP_S if len(self._crowd) or self._waitress.rests else EMPTY_S
         self._loop.turn(wait)
         self._waitress.welcome()
         if monotonic() - self._swept >= SWEEP_S:

@@ -6,13 +6,18 @@ Where stderr is the journal, each line begins with its priority (sd-daemon(3)), 
 import json
 import logging
 import os
-import sys
+import select
+import time
 from datetime import UTC, datetime
 from typing import Literal
 
 from sando.model.clock import stamp
 from sando.model.names import visible
 
+PATIENCE_S = 1.0
+_PIECE = 4096
+"""A pipe that has room at all takes so much without a wait."""
+_LOST = ("sandod", logging.WARNING, "", 0, "%d lines were lost here: nobody took what was written to stderr")
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 
@@ -53,8 +58,46 @@ class JsonFormat(logging.Formatter):
         return mark + json.dumps(said)  # in ASCII: a terminal may be what reads it
 
 
+class Sink(logging.Handler):
+    """stderr, for those who may not wait for whoever reads it (a pager, a journal that hangs), or has gone.
+
+    What is not taken within a second is lost, and so is all that follows, at once, until there is room; then it is told
+    how much that was.
+    """
+
+    def __init__(self, fd: int = 2) -> None:
+        super().__init__()
+        self._fd = fd
+        self._room = select.poll()
+        self._room.register(fd, select.POLLOUT)
+        self._lost = 0
+        self._half = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._lost and self._has_room(0.0):
+            told = (*_LOST, (self._lost,), None)
+            self._lost = 0 if self._write(self.format(logging.LogRecord(*told)), 0.0) else self._lost
+        if self._lost or not self._write(self.format(record), PATIENCE_S):
+            self._lost += 1
+
+    def _write(self, line: str, seconds: float) -> bool:
+        data = b"\n" * self._half + line.encode("utf-8", "backslashreplace") + b"\n"
+        until = time.monotonic() + seconds
+        whole = len(data)
+        while data and self._has_room(until - time.monotonic()):
+            try:
+                data = data[os.write(self._fd, data[:_PIECE]) :]
+            except OSError:  # nobody will ever read it, or not now
+                break
+        self._half = 0 < len(data) < whole
+        return not data
+
+    def _has_room(self, seconds: float) -> bool:
+        return any(flags & select.POLLOUT for _, flags in self._room.poll(max(0.0, seconds) * 1000))
+
+
 def set_up(form: Literal["text", "json"]) -> None:
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Sink()
     journal = to_journal()
     handler.setFormatter(JsonFormat(journal=journal) if form == "json" else TextFormat(journal=journal))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -258,6 +258,7 @@ class Stage:
         *,
         slow_looks: bool = False,
         together_s: float = 0.0,
+        store: FlakyStore | None = None,
     ) -> None:
         self.path = path
         self.slow_looks = slow_looks
@@ -269,7 +270,7 @@ class Stage:
         self.died: list[str] = []
         self.daemons = 0
         self.replies: list[Reply] = []
-        self.store = FlakyStore(path, synchronous="OFF")
+        self.store = store or FlakyStore(path, synchronous="OFF")
         self._up()
 
     # -- the daemon's life -----------------------------------------------------------------------------------

@@ -97,12 +97,25 @@ def _read(file: str) -> bytes:
             content = source.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise _broken(file, 1, "does not exist; create it, or correct the path that names it") from None
+    except PermissionError:
+        raise _broken(file, 1, _closed(file)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise _broken(file, 1, f"cannot be read ({reason}); check its path and permissions") from None
     if len(content) > MAX_BYTES:
         raise _broken(file, 1, "is larger than 1 MiB; is it the right file?")
     return content
+
+
+def _closed(file: str) -> str:
+    """Whose it is and with what mode, as far as that may be looked at."""
+    try:
+        found = Path(file).stat()
+    except OSError:
+        return "cannot be read (Permission denied); a folder above it is closed: chmod +x it"
+    whose = f"it belongs to uid {found.st_uid} and has mode {stat.S_IMODE(found.st_mode):03o}"
+    need = f"uid {os.geteuid()} must be able to read it (mode 640 and its group, or chown it)"
+    return f"cannot be read (Permission denied): {whose}; {need}"
 
 
 def _without_waiting(file: str, flags: int) -> int:

@@ -63,6 +63,7 @@ def look(daemon: DaemonSpec, topology: Topology, holder: int | None) -> list[Fin
         *audit(topology, books, alive=holder is not None),
         *shelved(books, disk.folders(daemon.release_root), daemon.release_root),
         *linked(books, disk.links(topology, daemon.workdir)),
+        *disk.fetched(topology, books),
         *disk.leftovers(topology, books, daemon.workdir, daemon.release_root),
         *disk.processes(daemon.workdir, holder),
     ]
@@ -77,6 +78,7 @@ def _books(store: Look) -> Books:
         releases=store.every_release(),
         brought_by=store.named({s.current.operation for s in states if s.current}),
         last_operation=store.last_operation(),
+        backup=store.backup(),
     )
 
 

@@ -22,7 +22,7 @@ from api.routes import AT_ONCE
 from api.server import Server
 from api.shown import event_bytes
 from sando import config
-from sando.daemon import crew, itself, remarks
+from sando.daemon import crew, itself, remarks, rights
 from sando.daemon.instance import OnlyOne
 from sando.daemon.past import Past
 from sando.daemon.service import Loops, Service
@@ -232,6 +232,8 @@ class Daemon:
             self.topology.repo.bare_path, url=url, branch=self.topology.repo.branch, token=self.hook_secret
         )
         for line in remarks.warnings(self.topology, self.spec.topology_path, self.store.tier_names()):
+            log.warning("%s", line)
+        for line in rights.warnings(self.spec):
             log.warning("%s", line)
         log.info("%s", remarks.containment())
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sando
 from sando import config, logs
-from sando.daemon import copy, fsck, itself, stacks, token
+from sando.daemon import copy, fsck, itself, rights, stacks, token
 from sando.daemon.instance import OnlyOne
 from sando.daemon.life import Daemon, load_topology
 from sando.daemon.lost import refuse_lost
@@ -20,6 +20,7 @@ from sando.failpoints import reached
 from sando.model.errors import ConfigError, SandoError
 from sando.model.topology import DaemonSpec
 from sando.sd import Notify
+from sando.work.hosts.ssh.twins import twins
 
 DEFAULT_CONFIG = "/etc/sando/daemon.toml"
 SWITCH_S = 0.0005
@@ -46,6 +47,7 @@ def run(argv: list[str] | None = None) -> int:
         logs.set_up(daemon.log_format)
         os.umask(0o022)  # what is private says so itself; nodes and their services must be able to read
         sys.setswitchinterval(SWITCH_S)
+        rights.refuse_foreign(daemon)
         with OnlyOne(_locks(daemon)):
             reached("start.locked")
             refuse_lost(daemon)
@@ -99,8 +101,9 @@ def _check(path: str) -> int:
     problems, warnings = config.check(path)
     for line in problems:
         print(line, file=sys.stderr)  # noqa: T201
-    for line in warnings:
+    daemon = None if problems else config.load_daemon(path)
+    for line in (*warnings, *(twins(load_topology(daemon)) if daemon else ())):
         print(f"warning: {line}", file=sys.stderr)  # noqa: T201
-    if not problems:
-        print(f"{path}: ok, and so is {config.load_daemon(path).topology_path}")  # noqa: T201
+    if daemon:
+        print(f"{path}: ok, and so is {daemon.topology_path}")  # noqa: T201
     return 1 if problems else 0

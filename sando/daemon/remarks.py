@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from sando import config
 from sando.model.topology import Topology
 from sando.work import cell
+from sando.work.hosts.ssh.twins import twins
 
 
 def warnings(topology: Topology, path: str, stored: Iterable[str]) -> Iterator[str]:
@@ -12,6 +13,7 @@ def warnings(topology: Topology, path: str, stored: Iterable[str]) -> Iterator[s
     for orphan in sorted(set(stored) - {tier.name for tier in topology.tiers}):
         yield f"tier {orphan} is orphaned: the store knows it, {path} does not name it"
     yield from config.warnings(topology)
+    yield from twins(topology)
 
 
 def containment() -> str:

@@ -43,7 +43,12 @@ class Signals:
             self._stop()
             return
         self._stopping.set()
-        threading.Thread(target=self._drain, name="drain", daemon=True).start()
+        if not _begin(self._drain, "drain"):
+            log.error(
+                "stopping at once, without a thread to drain with: what runs is settled at the next start"
+            )
+            self._service.stopping("stopping at once")
+            self._stop()
 
     def _drain(self) -> None:
         """The node in work is finished, everything else is refused; then the server ends."""
@@ -67,7 +72,10 @@ class Signals:
         return False
 
     def _on_hup(self, _number: int, _frame: object) -> None:
-        threading.Thread(target=self._read_again, name="reload", daemon=True).start()
+        if not _begin(self._read_again, "reload"):
+            log.error(
+                "the files are not read, without a thread to do it: send SIGHUP again when there is one"
+            )
 
     def _read_again(self) -> None:
         wish = Reload(actor="sandod")
@@ -77,3 +85,12 @@ class Signals:
                 wish.reply.wait(RELOAD_S)
             except TimeoutError:
                 log.warning("the files are not read after %.0f s; this goes on", RELOAD_S)
+
+
+def _begin(work: Callable[[], None], name: str) -> bool:
+    """False: no thread is to be had. What a handler raised would end the part of the server that it came between."""
+    try:
+        threading.Thread(target=work, name=name, daemon=True).start()
+    except RuntimeError:
+        return False
+    return True

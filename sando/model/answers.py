@@ -88,6 +88,16 @@ def unavailable() -> Refusal:
     )
 
 
+def unseen(version: str, why: str) -> Refusal:
+    """Whether a release is as it was built is not known: that is no word against it."""
+    return Refusal(
+        503,
+        "store_unavailable",
+        f"the release {version} could not be looked at just now ({why}); nothing was changed",
+        "see the log of sandod, then try again",
+    )
+
+
 def restarting(operation: Operation | None = None) -> Refusal:
     return Refusal(
         503,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
+from sando.model.backup import LastGood
 from sando.model.finding import Finding
 from sando.model.gates import GateRun, Outcome
 from sando.model.names import visible
@@ -27,6 +28,15 @@ class Books(Struct, frozen=True):
     releases: tuple[Release, ...]
     brought_by: dict[int, Operation]
     last_operation: int = 0
+    backup: LastGood | None = None
+
+    @property
+    def building(self) -> bool:
+        return any(o.kind == "build" for o in self.unfinished)
+
+    @property
+    def fetching(self) -> bool:
+        return any(o.kind == "backup" for o in self.unfinished)
 
     def at_work(self, tier: str) -> bool:
         """Whether an operation holds what belongs to the tier: what is in motion agrees with nothing."""
@@ -46,13 +56,18 @@ class Folder(Struct, frozen=True):
 
 
 class Link(Struct, frozen=True):
-    """What a node's `current` names; `lost` says why nobody knows."""
+    """What a node's `current` names; `lost` says why nobody knows. `left` are the paths of uploads without an end.
+
+    `here`: its folders are this machine's.
+    """
 
     tier: str
     node: str
     version: str | None = None
     foreign: str = ""
     lost: str = ""
+    left: tuple[str, ...] = ()
+    here: bool = False
 
 
 def audit(topology: Topology, books: Books, *, alive: bool) -> Iterator[Finding]:
@@ -165,7 +180,7 @@ def _red(stay: Stay, brought: Operation) -> Iterator[GateRun]:
 def shelved(books: Books, folders: Iterable[Folder], root: str) -> Iterator[Finding]:
     """Every release that is said to be there is, whole; every folder belongs to a release."""
     found = {f.version: f for f in folders}
-    building = any(o.kind == "build" for o in books.unfinished)
+    building = books.building
     needed = {version for state in books.states for version in kept_of(state, 0)}
     for release in books.releases:
         folder = found.pop(release.version, None)
@@ -225,6 +240,16 @@ def linked(books: Books, links: Iterable[Link]) -> Iterator[Finding]:
             yield Finding(
                 "link", subject, f"current names {link.version}, recorded is {recorded}", _repair(books, link)
             )
+        yield from _unfinished(subject, link)
+
+
+def _unfinished(subject: str, link: Link) -> Iterator[Finding]:
+    for path in link.left:
+        detail = f"{visible(path)} is an upload that nobody finished"
+        if link.here:
+            yield Finding("leftover", subject, detail, REPAIR, path, safe=True)
+        else:
+            yield Finding("leftover", subject, detail, "the next upload to it sweeps it")
 
 
 def _repair(books: Books, link: Link) -> str:

@@ -94,7 +94,7 @@ _LISTED = (
     Code("degraded", 503, "a part of sandod died too often, and was parked"),
     Code("restarting", 503, "the part of sandod that had the request died, and is being restarted"),
     Code("outcome_unknown", 503, "no answer came from inside in time; what was asked may still be done"),
-    Code("store_unavailable", 503, "the disk is full, or another program has locked the store"),
+    Code("store_unavailable", 503, "the disk is full, another program has locked the store, or it could not be looked at"),
     Code("too_many_connections", 503, "as many requests from one address are being answered as may"),
     Code("too_many_streams", 503, "as many clients wait or follow as may"),
 )  # fmt: skip

@@ -5,7 +5,17 @@ from typing import Literal
 from msgspec import Struct
 
 Check = Literal[
-    "store", "operation", "stay", "gate", "release", "folder", "link", "leftover", "process", "event"
+    "store",
+    "operation",
+    "stay",
+    "gate",
+    "release",
+    "folder",
+    "link",
+    "leftover",
+    "backup",
+    "process",
+    "event",
 ]
 
 

@@ -41,6 +41,9 @@ PAGES_KIB = 256
 BUSY_MS = 2500
 """How long a save waits for another program's lock: less than an answer may take, so that it says what came of it."""
 
+HEADER = 100
+"""Bytes at the beginning of every file of SQLite."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -65,6 +68,8 @@ class Store(Reader):
         """Creates, checks or upgrades the schema; StoreRefusedError where the file is none of ours, or damaged."""
         try:
             Path(self.path).touch(mode=0o600)  # its journals get the same mode from SQLite
+            if 0 < Path(self.path).stat().st_size < HEADER:  # which SQLite takes for an empty one
+                raise sqlite3.DatabaseError("it was cut off")
             self._db.connect(reuse_if_open=True)
             version = self._db.pragma("user_version")
             self._refuse(version)

@@ -12,9 +12,10 @@ from sando.model.errors import StoreUnavailable
 from sando.model.operation import Operation
 from sando.model.release import Release
 from sando.store.reading import Reader, StoreRefusedError
-from sando.store.schema import SCHEMA
+from sando.store.schema import BODIES, SCHEMA
 
 MANY = 10_000_000
+_SHOWN = 20
 _TORN = (
     "SELECT id FROM operation WHERE id IS NOT json_extract(CAST(body AS TEXT), '$.id')"
     " OR status IS NOT json_extract(CAST(body AS TEXT), '$.status')"
@@ -52,10 +53,17 @@ class Look(Reader):
             yield from (
                 f"{row[0]} row {row[1]} refers to nothing" for row in self._rows("PRAGMA foreign_key_check")
             )
+            yield from self._spoiled()
             yield from self._gaps()
             yield from self._torn()
         except (StoreUnavailable, pw.DatabaseError, sqlite3.DatabaseError) as error:
             yield str(error)
+
+    def _spoiled(self) -> Iterator[str]:
+        """SQLite vouches for its pages, and not for what rows say."""
+        for table in BODIES:
+            sql = f"SELECT rowid FROM {table} WHERE NOT json_valid(CAST(body AS TEXT)) LIMIT {_SHOWN}"  # noqa: S608
+            yield from (f"{table} row {row[0]} cannot be understood" for row in self._rows(sql))
 
     def _gaps(self) -> Iterator[str]:
         count, first, last = self._rows("SELECT count(*), min(seq), max(seq) FROM event")[0]

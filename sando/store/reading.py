@@ -55,6 +55,7 @@ class StoreRefusedError(SandoError):
 class Reader:
     """Any thread may read; each has a connection of its own."""
 
+    path: str
     _db: Any
 
     @contextmanager
@@ -80,7 +81,14 @@ class Reader:
 
     def _values(self, kind: type[T], sql: str, *given: Any) -> list[T]:
         decode = _decoders[kind].decode
-        return [decode(row[0]) for row in self._rows(sql, *given)]
+        rows = self._rows(sql, *given)
+        try:
+            return [decode(row[0]) for row in rows]
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StoreRefusedError(
+                f"{self.path}: holds a {kind.__name__} that cannot be understood ({error}); `sandod fsck` says where it "
+                "is damaged; stop sandod and put back the last copy that `sandod backup` made"
+            ) from error
 
     def fact(self, key: str) -> Any:
         row = _first(self._rows("SELECT value FROM meta WHERE key = ?", key))

@@ -154,6 +154,8 @@ TABLES = (
     DeployRow,
 )
 
+BODIES = tuple(str(model._meta.table_name) for model in TABLES if issubclass(model, Row))  # noqa: SLF001
+
 
 def _put(table: str, *columns: str) -> str:
     names = ", ".join((*columns, "body"))

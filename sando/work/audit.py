@@ -1,7 +1,6 @@
 """What lies on the disk and on the nodes, for an audit of the state: it looks, and removes only what it is told to."""
 
 import os
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,11 +12,12 @@ from sando.model.names import is_version, visible
 from sando.model.topology import LOCAL, BackupSpec, NodeSpec, TierSpec, Topology
 from sando.work import digest
 from sando.work.backup import place
+from sando.work.backup.seal import fingerprint
+from sando.work.backup.trouble import NoDump
 from sando.work.build import STAGING
 from sando.work.cancel import CancelToken
 from sando.work.descendants import tree
 from sando.work.hosts import Parcels, connect
-from sando.work.hosts.base import PRIVATE, STALE_S
 from sando.work.log import SHARD
 from sando.work.tree import remove_tree
 
@@ -45,7 +45,7 @@ def _folder(path: Path) -> Folder:
 
 
 def links(topology: Topology, workdir: str) -> list[Link]:
-    """What the `current` of every node in service names; each is asked once, all at the same time."""
+    """What the `current` of every node in service names, and what was left there; each is asked once, all at the same time."""
     nodes = [(t, n) for t in topology.tiers if t.provisioned for n in t.nodes_in()]
     parcels = Parcels(workdir)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -55,12 +55,14 @@ def links(topology: Topology, workdir: str) -> list[Link]:
 def _link(tier: TierSpec, node: NodeSpec, parcels: Parcels) -> Link:
     way = connect(node, parcels)
     try:
-        current = way.host(CancelToken()).read_current()
+        host = way.host(CancelToken())
+        current, left = host.read_current(), host.leftovers()
     except SandoError as error:
         return Link(tier.name, node.name, lost=str(error))
     finally:
         way.close()
-    return Link(tier.name, node.name, current.version, current.foreign)
+    here = node.ssh_target == LOCAL
+    return Link(tier.name, node.name, current.version, current.foreign, left=left, here=here)
 
 
 # -- leftovers -------------------------------------------------------------------------------------------------
@@ -68,16 +70,12 @@ def _link(tier: TierSpec, node: NodeSpec, parcels: Parcels) -> Link:
 
 def leftovers(topology: Topology, books: Books, workdir: str, release_root: str) -> Iterator[Finding]:
     """Staging, logs and half a fetch that no operation owns any more."""
-    kinds = {o.kind for o in books.unfinished}
-    if "build" not in kinds:
+    if not books.building:
         yield from _staging(Path(release_root, STAGING))
-    if "backup" not in kinds and topology.backup:
+    if not books.fetching and topology.backup:
         yield from _fetches(topology.backup)
     yield from _logs(books, Path(workdir, "logs"))
-    for tier in topology.tiers:
-        for node in tier.nodes_in():
-            if node.ssh_target == LOCAL and not books.at_work(tier.name):
-                yield from _incoming(tier.name, node)
+    yield from _aside(Path(workdir))
 
 
 def _staging(folder: Path) -> Iterator[Finding]:
@@ -88,6 +86,40 @@ def _staging(folder: Path) -> Iterator[Finding]:
 def _fetches(spec: BackupSpec) -> Iterator[Finding]:
     for path in place.left(Path(spec.local_path)):
         yield _left("the backup", f"{path} is half a fetch, and none runs", path)
+
+
+def _aside(workdir: Path) -> Iterator[Finding]:
+    """What another user owned in a checkout (see `checkout`): sandod could not remove it, and will not."""
+    for path in sorted([*workdir.glob("checkout.aside-*"), *workdir.glob("tiers/*/checkout.aside-*")]):
+        detail = f"{path} has files of another user, which were in the way of a build"
+        yield Finding("leftover", "the checkout", detail, f"remove it as root: rm -r {path}", str(path))
+
+
+def fetched(topology: Topology, books: Books) -> Iterator[Finding]:
+    """What was fetched last lies where it was put, byte for byte."""
+    known, spec = books.backup, topology.backup
+    if known is None or spec is None or not known.is_of(spec) or books.fetching:
+        return
+    path, was = Path(spec.local_path), known.fetched
+    try:
+        bytes_, sha256 = fingerprint(path, _on)
+    except (OSError, NoDump) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        yield _no_backup(f"{path}: {said}; operation {known.operation} fetched it")
+        return
+    if (bytes_, sha256) != (was.bytes, was.sha256):
+        yield _no_backup(
+            f"{path} is not what operation {known.operation} fetched: {bytes_} bytes with sha256 {sha256[:12]}…, "
+            f"not {was.bytes} with {was.sha256[:12]}…"
+        )
+
+
+def _on() -> None:
+    """Nobody stops a look."""
+
+
+def _no_backup(detail: str) -> Finding:
+    return Finding("backup", "the backup", visible(detail), "POST /backup/fetch brings it again")
 
 
 def _logs(books: Books, folder: Path) -> Iterator[Finding]:
@@ -102,21 +134,6 @@ def _logs(books: Books, folder: Path) -> Iterator[Finding]:
             yield _left("logs", f"{path} is of operation {number}, which the store does not have", path)
         elif shard:
             yield _left("logs", f"{path} is a shard's, and its gate has ended", path)
-
-
-def _incoming(tier: str, node: NodeSpec) -> Iterator[Finding]:
-    """An upload sweeps what is older than a day; younger ones may be somebody's."""
-    folder = Path(node.release_root, PRIVATE, "incoming")
-    for path in sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else ():
-        if _older(path, STALE_S):
-            yield _left(f"tier {tier}: {node.name}", f"{path} is an upload that nobody finished", path)
-
-
-def _older(path: Path, seconds: float) -> bool:
-    try:
-        return time.time() - path.lstat().st_mtime > seconds
-    except FileNotFoundError:  # somebody finished it just now
-        return False
 
 
 def _left(subject: str, detail: str, path: Path) -> Finding:

@@ -13,7 +13,7 @@ from sando.work import commands
 from sando.work.cancel import CancelToken
 from sando.work.git_child import git, must
 from sando.work.log import OpLog
-from sando.work.tree import open_up, remove_tree
+from sando.work.tree import has_foreign, open_up, put_aside, remove_tree
 
 STEP = "checkout"
 _DONE = "sando-done"
@@ -31,8 +31,22 @@ def checkout(
     build, and gc keeps the commit. git is told where its files are, never by the `.git` in the folder, which a
     build may have changed. Raises Cancelled, WorkError (errored).
     """
-    home = _git_dir(bare, folder)
     log.say(f"checkout of {sha[:7]} of {names.visible(branch)}")
+    try:
+        _fill(bare, sha, folder, cancel, log, env)
+    except WorkError:
+        if not has_foreign(folder):
+            raise
+        aside = put_aside(Path(folder))
+        log.say(
+            f"what another user owns in {folder} cannot be cleared away: it is in {aside} now, to be removed by root; "
+            "let the build give its files back (chown), or run as sandod's user"
+        )
+        _fill(bare, sha, folder, cancel, log, env)
+
+
+def _fill(bare: str, sha: str, folder: str, cancel: CancelToken, log: OpLog, env: Mapping[str, str]) -> None:
+    home = _git_dir(bare, folder)
     clean = (home / _TIDY).exists()
     _prepare(bare, home, Path(folder), sha)
     _read_tree(home, folder, sha, cancel, env)

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from sando.model import names
 from sando.model.errors import WorkError
 from sando.work import inside
+from sando.work.failure import of_the_machine
 
 STEP = "version"
 _LIMIT = 2**20
@@ -103,7 +104,10 @@ def _read(root: Path, path: PurePosixPath) -> str:
         with os.fdopen(inside.open_file(root, real), "rb") as file:
             return file.read(_LIMIT).decode("utf-8", "replace").removeprefix("\ufeff")
     except OSError as error:
-        raise WorkError(STEP, f"cannot read {inside.show(root, root / path)}: {error.strerror}") from error
+        shown = inside.show(root, root / path)
+        raise WorkError(
+            STEP, f"cannot read {shown}: {error.strerror}", errored=of_the_machine(error)
+        ) from error
 
 
 def _at(value: object, *keys: str) -> object:

@@ -15,6 +15,7 @@ import msgspec
 from sando.model.errors import WorkError
 from sando.model.names import visible
 from sando.model.release import MANIFEST, FileEntry, Files
+from sando.work.failure import of_the_machine
 
 _STEP = "release"
 _NO_FOLLOW = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not hold the open
@@ -38,7 +39,7 @@ def scan(folder: Path) -> tuple[FileEntry, ...]:
         return tuple(sorted(_walk(folder), key=lambda entry: entry.path))
     except OSError as error:
         name = visible(os.fsdecode(error.filename or folder))
-        raise WorkError(_STEP, f"cannot read {name}: {error.strerror}", errored=True) from error
+        raise _unread(name, error) from error
 
 
 def _walk(folder: Path) -> Iterator[FileEntry]:
@@ -70,7 +71,7 @@ def listed(folder: Path) -> tuple[FileEntry, ...]:
     except FileNotFoundError:
         raise WorkError(_STEP, f"no {MANIFEST} in {folder}", errored=True) from None
     except OSError as error:
-        raise WorkError(_STEP, f"cannot read {path}: {error.strerror}", errored=True) from error
+        raise _unread(str(path), error) from error
 
 
 class Seen(NamedTuple):
@@ -142,6 +143,8 @@ def _wrong(folder: str, wanted: FileEntry, links: dict[str, bool]) -> str | None
     except FileNotFoundError:
         return _MISSING
     except OSError as error:
+        if of_the_machine(error):
+            raise _unread(visible(name), error) from error
         return error.strerror or type(error).__name__
     except WorkError as error:
         return error.detail
@@ -223,6 +226,10 @@ def _refuse_special(path: PurePosixPath, mode: int) -> None:
 def _stays_inside(path: str) -> bool:
     parts = PurePosixPath(path).parts
     return bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path
+
+
+def _unread(name: str, error: OSError) -> WorkError:
+    return WorkError(_STEP, f"cannot read {name}: {error.strerror}", errored=True, lost=of_the_machine(error))
 
 
 def _raise(error: OSError) -> None:

@@ -1,4 +1,4 @@
-"""Why a command could not be started, said so that a person knows what to do next; it starts nothing itself."""
+"""Why a command could not be started or a file not be read, said so that a person knows what to do next; it does neither."""
 
 import errno
 import os
@@ -27,6 +27,11 @@ def cannot_start(step: str, refusal: Refusal) -> WorkError:
 
 def cannot_open(step: str, path: str | Path, error: OSError) -> WorkError:
     return WorkError(step, f"cannot write {path}: {error.strerror}", errored=True)
+
+
+def of_the_machine(error: OSError) -> bool:
+    """It says nothing about what was to be read: no descriptor or no memory was to be had."""
+    return error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 def _reason(r: Refusal) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 
 from sando.model import names
 from sando.model.errors import WorkError
+from sando.work.failure import of_the_machine
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not hold the open
 _FOLDER = os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
@@ -20,9 +21,13 @@ def find(root: Path, path: str | PurePath, step: str, key: str) -> Path:
     try:
         base, real = Path(realpath(root, strict=True)), Path(realpath(root / path, strict=True))
     except FileNotFoundError:
+        if not root.is_dir():
+            raise WorkError(step, f"the checkout {root} is gone: the build must not remove it") from None
         raise WorkError(step, _missing(root, root / path, key)) from None
     except OSError as error:
-        raise WorkError(step, f"cannot use {shown} ({key}): {error.strerror}") from error
+        raise WorkError(
+            step, f"cannot use {shown} ({key}): {error.strerror}", errored=of_the_machine(error)
+        ) from error
     if not real.is_relative_to(base):
         raise WorkError(step, f"{shown} ({key}) leads out of the checkout, to {names.visible(str(real))}")
     return real

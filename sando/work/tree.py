@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 
@@ -25,6 +26,20 @@ def move_tree(path: Path, to: Path) -> None:
     if not path.is_symlink():
         _open(path)  # its `..` changes with its parent
     path.rename(to)
+
+
+def has_foreign(path: str | Path) -> bool:
+    """Whether a folder in it is another user's: what lies there may be his alone to remove (a container's root)."""
+    found = (Path(at, name) for at, folders, _files in os.walk(path) for name in folders)
+    return any(folder.lstat().st_uid != os.geteuid() for folder in found)
+
+
+def put_aside(path: Path) -> Path:
+    """Rename it out of the way, and remove of it what can be; answers where the rest lies. Raises OSError."""
+    aside = next(p for n in count(1) if not os.path.lexists(p := path.with_name(f"{path.name}.aside-{n}")))
+    path.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+    return aside
 
 
 def open_up(path: str | Path) -> None:

@@ -19,11 +19,12 @@ from actors.messages import (
 )
 from actors.node_pruning import PRUNE_S
 from sando.model.answers import Accepted, Refusal
+from sando.model.errors import WorkError
 from sando.model.gates import Verdict
 from sando.model.operation import Operation, Status
 from sando.model.task import NodeFacts
 from sando.model.topology import FreezeSpec
-from sando.work.outcome import Aborted, Done
+from sando.work.outcome import Aborted, Done, Failed
 from tests.actors.steps import LOST, RED, built, promoted, running, step, steps, up_to
 from tests.factories import CARGO, CONFIRM, DAY, nodes, sha, tier, topology
 from tests.harness import Stage
@@ -109,6 +110,16 @@ def test_a_hotfix_tells_what_it_skipped_and_may_restart_the_clock_of_its_source(
     stage.crash(stage.actor("a"))
     stage.drain()
     assert round(stage.actor("a").state.current.burnt(stage.clock())) == 3600
+
+
+def test_a_release_that_could_not_be_looked_at_is_not_called_corrupt(stage: Stage) -> None:
+    built(stage, OLD)
+    reply = stage.tell(Promote("a"))
+    stage.drain()
+    stage.finish("verify/", Failed(WorkError("internal", "no thread to be had", errored=True)))
+    assert isinstance(reply.given, Refusal)
+    assert (reply.given.status, reply.given.code) == (503, "store_unavailable")
+    assert stage.accepted(Promote("a")).version == OLD
 
 
 def test_a_release_that_is_gone_or_changed_is_not_promoted(stage: Stage) -> None:

@@ -5,6 +5,7 @@
 
 import contextlib
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
@@ -154,17 +155,17 @@ class Cycle:
         until(rest, REST_S, "for all operations to end")
 
     def check_events(self) -> None:
+        """Every start has one end."""
         starts = {
             "BuildStart": {"BuildOk", "BuildFailed", "BuildAborted"},
             "DeployStart": {"DeployOk", "DeployFailed"},
         }
         events = self.sandod.hear()
-        for begin, ends in starts.items():
-            for start in (e for e in events if e["type"] == begin):
-                mine = [
-                    e["type"] for e in events if e["operation"] == start["operation"] and e["type"] in ends
-                ]
-                assert len(mine) == 1, f"operation {start['operation']}: {begin} and {mine}"
+        kinds = {end: begin for begin, ends in starts.items() for end in ends}
+        ends = Counter((e["operation"], kinds[e["type"]]) for e in events if e["type"] in kinds)
+        begun = Counter((e["operation"], e["type"]) for e in events if e["type"] in starts)
+        assert ends == begun
+        assert set(begun.values()) <= {1}
 
     def fsck(self) -> list[str]:
         """The lines of `sandod fsck --online`, in this process: a Python that starts takes longer than the look."""

@@ -15,12 +15,23 @@ KINDS = {"write": 1, "fsync": 2, "both": 3}
 
 
 class Faults:
-    """`arm` the nth write or fsync of the store from now on, `disarm`, and `failed`: how many did."""
+    """`arm` the nth write or fsync of the store from now on, `disarm`, and `failed`: how many did.
 
-    def __init__(self, sandod: Workspace, library: Path) -> None:
-        self._file = sandod.root / "fault"
+    `file` is what the process has mapped that began with `environment`.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @classmethod
+    def of(cls, sandod: Workspace, library: Path) -> "Faults":
+        made = cls(sandod.root / "fault")
+        sandod.env |= made.environment(library)
+        return made
+
+    def environment(self, library: Path) -> dict[str, str]:
         self._file.write_bytes(LAYOUT.pack(0, 0, 0, 0, 0, 3))
-        sandod.env |= {"LD_PRELOAD": str(library), "FAULT": str(self._file), "FAULT_PATH": "/sando.db"}
+        return {"LD_PRELOAD": str(library), "FAULT": str(self._file), "FAULT_PATH": "/sando.db"}
 
     def arm(self, nth: int, number: int = errno.ENOSPC, kind: str = "both", *, stays: bool = False) -> None:
         with self._file.open("r+b", buffering=0) as file:

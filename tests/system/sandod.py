@@ -219,6 +219,18 @@ class Sandod:
     def operations(self, query: str = "limit=500") -> list[dict[str, Any]]:
         return list(self.get(f"/operations?{query}").body["operations"])
 
+    def every_operation(self) -> list[dict[str, Any]]:
+        """Newest first, however many there are."""
+        found: list[dict[str, Any]] = []
+        before: int | None = None
+        while True:
+            asked = "limit=500" + (f"&before={before}" if before else "")
+            page = self.get(f"/operations?{asked}").body
+            found += page["operations"]
+            before = page["next"]
+            if before is None:
+                return found
+
     def ended(self, number: int) -> dict[str, Any]:
         """The operation once it has ended; waits in the daemon, not here."""
         return until(lambda: self._ended(number), what=f"for operation {number} to end")

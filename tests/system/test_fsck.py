@@ -6,13 +6,18 @@ import shutil
 import sqlite3
 import stat
 import subprocess
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.system.sandod import until
-from tests.system.workspace import tier
+from tests.system.workspace import HEAD, tier
+from tests.work import sshds
+from tests.work.fetching import plain
+
+sshd = sshds.sshd
 
 
 @pytest.fixture
@@ -130,6 +135,69 @@ def test_leftovers_are_found_and_repaired_on_request(flow):
     assert done.stdout.count("removed ") == 3
     assert not any(path.exists() for path in made)
     assert found(flow) == (0, [])
+
+
+def an_upload_from_yesterday(node):
+    path = node / ".sando" / "incoming" / "7-1"
+    (path / "tree").mkdir(parents=True, exist_ok=True)
+    yesterday = time.time() - 90_000
+    os.utime(path, (yesterday, yesterday))
+    (node / ".sando" / "incoming" / "8-1").mkdir(exist_ok=True)
+    return path
+
+
+def test_an_upload_that_nobody_finished_is_found_on_a_local_node_and_repaired(flow):
+    left = an_upload_from_yesterday(flow.root / "nodes" / "a-2")
+    assert found(flow, "--online") == (1, [("leftover", "tier a: a-2")])
+    flow.stop()
+    assert f"{left} is an upload that nobody finished" in flow.run("fsck").stdout
+    assert flow.run("fsck", "--repair").returncode == 0
+    assert [p.name for p in left.parent.iterdir()] == ["8-1"], "what may be somebody's is left alone"
+
+
+def test_an_upload_that_nobody_finished_is_found_on_an_ssh_node_and_swept_by_the_next_one(sandod, sshd):
+    sandod.sshd = sshd()
+    sandod.configure(tier("a")).start()
+    sandod.bring("1.0", "a")
+    node = sandod.root / "nodes" / "a-1"
+
+    def seen():
+        """The upload that has just ended may still sweep."""
+        an_upload_from_yesterday(node)
+        return found(sandod, "--online") == (1, [("leftover", "tier a: a-1")])
+
+    until(seen)
+    left = an_upload_from_yesterday(node)
+    said = sandod.run("fsck", "--online").stdout
+    assert said == (
+        f"tier a: a-1: {left} is an upload that nobody finished; the next upload to it sweeps it\n"
+    )
+    sandod.bring("1.1", "a")
+    until(lambda: not left.exists())
+    assert found(sandod, "--online") == (0, [])
+
+
+def test_a_backup_that_is_gone_or_another_than_was_fetched_is_found(sandod):
+    kept = sandod.root / "kept" / "backup.sql"
+    (sandod.root / "source.sql").write_bytes(plain(1000))
+    backup = f'[backup]\nsource = "file://{sandod.root}/source.sql"\nlocal_path = "{kept}"\n'
+    sandod.configure(tier("a"), head=HEAD + backup).start()
+    assert found(sandod, "--online") == (0, []), "none was fetched yet"
+    operation = sandod.post("/backup/fetch?wait=60").body["id"]
+    assert found(sandod, "--online") == (0, [])
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-1] + b"?")
+    assert found(sandod, "--online") == (1, [("backup", "the backup")])
+    said = sandod.run("fsck", "--online").stdout
+    assert f"{kept} is not what operation {operation} fetched" in said
+    assert "POST /backup/fetch brings it again" in said
+    kept.unlink()
+    assert (
+        f"{kept}: No such file or directory; operation {operation} fetched it"
+        in sandod.run("fsck", "--online").stdout
+    )
+    assert sandod.post("/backup/fetch?wait=60").status == 200
+    assert found(sandod, "--online") == (0, [])
 
 
 def test_an_operation_without_an_owner_is_found_and_the_next_start_settles_it(sandod):

@@ -197,3 +197,26 @@ def test_where_nobody_listens_all_is_the_same_and_the_journal_gets_its_prioritie
     lines = sandod.log.read_text().splitlines()
     assert any(line.startswith("<4>sando.sd: systemd could not be told") for line in lines)
     assert all(line[0] == "<" and line[2] == ">" for line in lines)
+
+
+DEAF = """import os, sys
+read, write = os.pipe()
+os.set_inheritable(read, True)
+os.set_blocking(write, False)
+try:
+    while os.write(write, b"." * 4096):
+        pass
+except BlockingIOError:
+    os.set_blocking(write, True)
+os.dup2(write, 2)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_log_that_nobody_takes_holds_nobody_up(sandod):
+    sandod.before = [sys.executable, "-c", DEAF]
+    sandod.configure(tier("a")).start()
+    sandod.bring("1.0", "a")
+    assert sandod.post("/rollback/a").code == (409, "no_previous_version")
+    assert sandod.stop() == 0
+    assert sandod.log.read_text() == "", "all of it went into the pipe"

@@ -149,6 +149,9 @@ class Host(Protocol):
     def releases(self) -> tuple[str, ...]:
         """The names of folders in `releases/` that are versions, and nothing else, sorted."""
 
+    def leftovers(self) -> tuple[str, ...]:
+        """The paths of uploads that nobody finished, a day old at least; the next one to the node sweeps them."""
+
     def remove(self, version: str, operation: int) -> None:
         """Remove one release: renamed away first, so that half a one is never seen. Links are never followed."""
 

@@ -209,6 +209,9 @@ class LocalHost:
     def releases(self) -> tuple[str, ...]:
         return self._shelf.versions()
 
+    def leftovers(self) -> tuple[str, ...]:
+        return tuple(str(path) for path in self._shelf.stale())
+
     def remove(self, version: str, operation: int) -> None:
         if self.read_current().version == version:
             raise cannot(f"{RELEASES}/{version} is what {CURRENT} names")

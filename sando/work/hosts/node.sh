@@ -493,6 +493,16 @@ sweep() { # FOLDER [NAMES]
     find "$1" -mindepth 1 -maxdepth 1 -name "${2:-*}" -mmin +1440 -exec rm -rf {} + 2>/dev/null
 }
 
+# What nobody finished, and the next upload sweeps. A name that is none of ours is not repeated.
+leftovers() {
+    [ ! -d "$incoming" ] || [ -L "$incoming" ] || find "$incoming" -mindepth 1 -maxdepth 1 -mmin +1440 | while read -r at; do
+        case ${at##*/} in
+        *[!0-9A-Za-z._+-]* | '') say leftover '?' ;;
+        *) say leftover "${at##*/}" ;;
+        esac
+    done
+}
+
 # From the stream to a release: SIZE bytes of HOW on stdin are unpacked, what BASE has is linked, patches are applied,
 # everything is hashed, and only then it gets its name. Nothing is left of what failed. MANY: of BASE, nobody asks again.
 receive() { # STAGED SIZE HOW VERSION BASE STAMP MODES SUMS MANY [FILE...]

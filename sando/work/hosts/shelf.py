@@ -59,7 +59,7 @@ class Shelf:
     ) -> None:
         with told(f"cannot copy {version} to {self._root}"):
             incoming = self.folder(PRIVATE, "incoming")
-            self._sweep(incoming)
+            self._sweep()
             staged = incoming / str(operation)
             remove_tree(staged)
             try:
@@ -105,10 +105,22 @@ class Shelf:
         for path in trash.iterdir():  # also what an earlier removal did not finish
             remove_tree(path)
 
-    def _sweep(self, incoming: Path) -> None:
-        for path in incoming.iterdir():
-            if time.time() - path.lstat().st_mtime > STALE_S:
-                remove_tree(path)
+    def _sweep(self) -> None:
+        for path in self.stale():
+            remove_tree(path)
+
+    def stale(self) -> tuple[Path, ...]:
+        """What was begun a day ago and has not got its name since."""
+        incoming = self._root / PRIVATE / "incoming"
+        found = sorted(incoming.iterdir()) if is_folder(incoming) else ()
+        return tuple(path for path in found if _is_stale(path))
+
+
+def _is_stale(path: Path) -> bool:
+    try:
+        return time.time() - path.lstat().st_mtime > STALE_S
+    except FileNotFoundError:  # somebody finished it just now
+        return False
 
 
 def is_folder(path: Path) -> bool:

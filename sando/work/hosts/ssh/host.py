@@ -17,6 +17,7 @@ from sando.model.topology import Command, NodeSpec, Probe
 from sando.work.boot import boot
 from sando.work.cancel import CancelToken
 from sando.work.hosts.base import (
+    PRIVATE,
     Claim,
     Current,
     DeadMan,
@@ -205,6 +206,10 @@ class SshHost:
 
     def releases(self) -> tuple[str, ...]:
         return tuple(sorted(v for v in self._inventory.versions() if is_version(v)))
+
+    def leftovers(self) -> tuple[str, ...]:
+        names = sorted(self._calls.ask("leftovers").all("leftover"))
+        return tuple(f"{self.root}/{PRIVATE}/incoming/{name}" for name in names)
 
     def remove(self, version: str, operation: int) -> None:  # noqa: ARG002  (the node's trash needs no number)
         self._inventory.remove(version)

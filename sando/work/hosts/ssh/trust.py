@@ -54,6 +54,10 @@ class Trust:
             return
         raise self._changed(key, good) if good else self._unknown(key)
 
+    def vouched(self) -> frozenset[bytes]:
+        """The keys that known_hosts has for it. WorkError where a file that was declared cannot be read."""
+        return frozenset(found.key.asbytes() for found in self._known() if not found.revoked)
+
     def _revoked(self, found: _Known) -> WorkError:
         return self._refused(
             f"its host key is revoked: {_told(found.key)} ({found.path}:{found.line})",
