@@ -8,6 +8,7 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -371,7 +372,7 @@ class Stage:
     def crash(self, actor: Any, *, instead: bool = False) -> None:
         """What pykka does on a bug: between two messages, or instead of handling the next one, which is lost."""
         if instead and not actor.actor_inbox.empty():
-            actor.in_hand = actor.actor_inbox.get().message
+            take(actor, actor.actor_inbox.get().message)
         self._gone(actor)
         actor.on_failure(InjectedBugError, InjectedBugError(f"{actor.name}: injected"), None)
 
@@ -459,6 +460,12 @@ class Stage:
 
     def events(self, *types: str) -> list[Event]:
         return [e for e in self.store.events(0, 1_000_000) if not types or e.type in types]
+
+
+def take(actor: Any, message: Any) -> None:
+    """The message is in the actor's hand, and a bug ends it there."""
+    with suppress(InjectedBugError), actor.life.turn(message, actor.site.clock().up):
+        raise InjectedBugError
 
 
 def as_read(told: Any) -> dict[str, Any]:
