@@ -33,11 +33,14 @@ class SleepyLife(Life):
 
 
 class Sleeper:
-    """`actor` handles `message` and falls asleep before its act number `before` (0: the first); `asleep` says whether it did."""
+    """`actor` handles `message` and falls asleep before its act number `before` (0: the first); it `slept` if it did.
+
+    `asleep` is what it is now.
+    """
 
     def __init__(self, stage: "Stage", actor: Any, message: Any, before: int = 0) -> None:
         self.stage, self.actor, self.message = stage, actor, message
-        self.asleep = self.done = False
+        self.asleep = self.slept = self.done = False
         self.depth = 0
         self._left = before
         self._go, self._still = threading.Semaphore(0), threading.Semaphore(0)
@@ -86,7 +89,7 @@ class Sleeper:
 
     def _sleep(self) -> None:
         handling = self.stage.store.handling, self.stage.store.spared
-        self.asleep = True
+        self.asleep = self.slept = True
         self.stage.sleepers.add(self)
         self.stage.store.handling = False
         self._still.release()
