@@ -222,7 +222,16 @@ def test_a_deploy_goes_on_over_a_tier_and_a_node_that_hang_in_the_middle_of_it(s
 
 
 def test_state_never_goes_back_to_what_a_journal_saw_that_hung(stage: Stage) -> None:
-    sleeper = stage.sleep(stage.actor("journal"), Tick("fresh"))
+    journal = stage.actor("journal")
+    plain = journal._facts
+
+    def slowly() -> Any:
+        facts = plain()
+        stage.site.store.save()  # here it hangs, with the facts of now
+        return facts
+
+    journal._facts = slowly
+    sleeper = stage.sleep(journal, Tick("fresh"))
     assert sleeper.asleep
     stage.advance(NOTICED_S)
     up_to(stage, "a", "1.0")
@@ -237,7 +246,7 @@ def test_state_never_goes_back_to_what_a_journal_saw_that_hung(stage: Stage) -> 
 def test_after_the_end_of_a_life_its_thread_does_nothing_more_that_others_see(stage: Stage) -> None:
     site, life = stage.site, stage.actor("b").life
     acts = (
-        lambda: site.store.save(),
+        site.store.save,
         lambda: site.runner.start("key", no_work, no_work),
         lambda: site.runner.adopt("key", no_work),
         lambda: site.runner.cancel("key"),

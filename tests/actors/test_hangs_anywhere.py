@@ -13,7 +13,7 @@ from actors.base import HANG_S, ROUND_S
 from actors.messages import Confirm, FetchBackup, LockTier, Promote, Rebuild, Rollback
 from sando.model.answers import Refusal
 from tests.actors.calm import check_rest
-from tests.factories import CARGO, CONFIRM, SMOKE, nodes, sha, tier, topology
+from tests.factories import CARGO, CONFIRM, SMOKE, sha, tier, topology
 from tests.harness import Stage
 from tests.sleeper import Sleeper
 
