@@ -79,7 +79,7 @@ class Actor(pykka.ThreadingActor):
             else:
                 answer_lost(message)
         if self.life.cut:
-            self._leave()
+            self._leave(message)
 
     def _receive(self, message: Any) -> None:
         try:
@@ -87,9 +87,7 @@ class Actor(pykka.ThreadingActor):
         except BaseException as error:
             if not self.life.cut:
                 raise ActorBugError(f"{self.name}: {type(error).__name__}: {error}") from error
-            log.warning(
-                "%s: is back from %s, too late: its successor is at work", self.name, type(message).__name__
-            )
+            log.debug("%s: what it did after its end failed: %r", self.name, error)
 
     def _handle_now_or_later(self, message: Any) -> None:
         try:
@@ -257,8 +255,11 @@ class Actor(pykka.ThreadingActor):
         answer_waiting(self.life, self.actor_inbox)
         post(self.parent, ChildFailed(self.name, self.actor_ref, str(value)))
 
-    def _leave(self) -> None:
+    def _leave(self, message: Any) -> None:
         """My life was ended in the middle of a turn, which is over now: pykka has nothing more to do here."""
+        log.info(
+            "%s: is back from %s, and goes: its life had ended meanwhile", self.name, type(message).__name__
+        )
         self.actor_stopped.set()
         pykka.ActorRegistry.unregister(self.actor_ref)
         self.on_stop()
