@@ -8,6 +8,7 @@ import pytest
 from tests.system.manager import watched
 from tests.system.sandod import until
 from tests.system.workspace import tier
+from tests.work.sshds import farm
 
 HANG = Path(__file__).with_name("hang.py")
 AFTER_S = 1.1
@@ -23,6 +24,13 @@ def place(sandod, tmp_path):
     sandod.before = [sys.executable, str(HANG)]
     sandod.configure(tier("a"))
     return tmp_path
+
+
+@pytest.fixture
+def sshd(sandod, tmp_path):
+    with farm(tmp_path) as sshds:
+        yield sshds("127.0.0.6")
+        sandod.stop()
 
 
 def replaced(sandod, place, name):
@@ -62,14 +70,21 @@ def test_who_asks_a_tier_that_hangs_is_told_to_try_again(sandod, place):
     assert sandod.post("/rollback/a").code == (409, "no_previous_version")
 
 
-def test_a_deploy_goes_on_though_its_tier_hangs_in_the_middle_of_it(sandod, place):
+@pytest.mark.parametrize("name", ["a", "supervisor"])
+def test_a_deploy_over_ssh_goes_on_in_its_connection_though_an_actor_above_the_node_hangs(
+    sandod, place, sshd, name
+):
+    sandod.sshd = sshd
     sandod.configure(tier("a", 1, sandod.waiting("restart"))).start()
     sandod.green("1.0")
     operation = sandod.post("/promote/a").body["id"]
     sandod.reached("restart")
-    replaced(sandod, place, "a")
+    replaced(sandod, place, name)
+    (place / f"{name}.taken").unlink()
+    until(lambda: f"{name}: is back from " in sandod.log.read_text())
     sandod.go("restart")
-    assert sandod.ended(operation)["status"] == "succeeded"
+    ended = sandod.ended(operation)
+    assert (ended["status"], ended["error"]) == ("succeeded", None)
     assert sandod.tier("a")["current_version"] == "1.0"
 
 
