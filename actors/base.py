@@ -1,4 +1,4 @@
-"""What every actor shares: posting, replies in hand, children with a restart budget, and how one dies.
+"""What every actor shares: its turns, replies in hand, children with a restart budget, and how one dies.
 
 An actor never waits. It saves once in a handler, then posts; what it could not save it handles again later.
 """
@@ -6,7 +6,6 @@ An actor never waits. It saves once in a handler, then posts; what it could not 
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pykka
@@ -18,7 +17,7 @@ from actors.messages import (
     Command,
     JobDone,
     JobProgress,
-    Life,
+    LookAfter,
     Note,
     Publish,
     Pulse,
@@ -27,10 +26,14 @@ from actors.messages import (
     Tick,
     Vouch,
 )
-from sando.model.answers import Answer, restarting, unavailable
-from sando.model.clock import Clock
+from actors.messages.lives import Hand, Life, acting
+from actors.site import Site, answer_lost, answer_waiting, post
+from sando.model.answers import Answer, unavailable
+from sando.model.clock import span
 from sando.model.errors import StoreUnavailable
 from sando.model.events import Event
+
+__all__ = ["HANG_S", "ROUND_S", "Actor", "ActorBugError", "Site", "post"]
 
 log = logging.getLogger(__name__)
 
@@ -38,54 +41,14 @@ RESTARTS = 5
 WINDOW_S = 60.0
 RETRY_S = 1.0
 """How soon a fact that the store could not take is handled again."""
+ROUND_S = 5.0
+"""How often each actor is looked after by its parent."""
+HANG_S = 15.0
+"""Who has the same message in hand for so long hangs: the longest that a handler waits is 5 s, for a locked store."""
 
 
 class ActorBugError(Exception):
     """A bug ended an actor. Also stands in for SystemExit and its like: one of those would stop every actor."""
-
-
-@dataclass(slots=True)
-class Site:
-    """The collaborators of all actors, made by the composition root (or by the test harness)."""
-
-    store: Any
-    clock: Clock
-    runner: Any
-    timer: Any
-    spawn: Callable[..., Ref]
-    work: Any
-    """The blocking functions that actors hand to the runner: `sando.work` as one object, see `daemon.Works`."""
-    journal: Ref | None = None
-    """Replaced by Root when the Journal is restarted; nobody else writes it."""
-    stop: Callable[[Ref], None] = field(default=lambda ref: ref.stop(block=False))
-    together_s: float = 0.0
-    """What comes within so many seconds of each other may be committed, or published, together: 16 nodes that end a step
-    at about the same time cost one commit and one snapshot, not 16. 0: at once."""
-
-
-def post(ref: Ref | None, message: Any) -> bool:
-    """`tell` that survives a dead receiver; a Reply that the message carried is answered then."""
-    try:
-        if ref is not None:
-            ref.tell(message)
-            return True
-    except pykka.ActorDeadError:
-        log.info("%s was not delivered: its receiver is gone", type(message).__name__)
-    answer_lost(message)
-    return False
-
-
-def answer_lost(message: Any) -> None:
-    """Nobody will handle this message any more; whoever waits for its answer is told so.
-
-    What the Journal was to publish is committed: its answer holds, whether the Journal lives or not.
-    """
-    if isinstance(message, Pulse):
-        message.beat.heard(message.place)
-    reply = getattr(message, "reply", None)
-    if isinstance(reply, Reply) and reply.given is None:
-        committed = message.answer if isinstance(message, Publish) else None
-        reply.answer(committed or restarting())
 
 
 class Actor(pykka.ThreadingActor):
@@ -100,9 +63,6 @@ class Actor(pykka.ThreadingActor):
         self.life = Life()
         self.lives: dict[str, Life] = {}
         self.begun = False
-        self.in_hand: Any = None
-        self.taken_at = 0.0
-        self.held: list[Reply] = []
         self._keys = 0
         self._deaths: dict[str, deque[float]] = {}
 
@@ -113,25 +73,33 @@ class Actor(pykka.ThreadingActor):
         """The boundary: a store that is away is no bug, a bug ends this actor and only this one."""
         if isinstance(message, Begin):
             self.life = message.life
-        with self.life.turn() as mine:
+        with self.life.turn(message, self.site.clock().up) as mine:
             if mine:
                 self._receive(message)
             else:
                 answer_lost(message)
+        if self.life.cut:
+            self._leave(message)
 
     def _receive(self, message: Any) -> None:
-        self.in_hand, self.taken_at = message, self.site.clock().up
+        try:
+            self._handle_now_or_later(message)
+        except BaseException as error:
+            if not self.life.cut:
+                raise ActorBugError(f"{self.name}: {type(error).__name__}: {error}") from error
+            log.debug("%s: what it did after its end failed: %r", self.name, error)
+
+    def _handle_now_or_later(self, message: Any) -> None:
         try:
             self._handle(message)
         except StoreUnavailable as error:
             self._store_away(message, error)
-        except BaseException as error:
-            raise ActorBugError(f"{self.name}: {type(error).__name__}: {error}") from error
-        self.in_hand = None
 
     def _handle(self, message: Any) -> None:
         if isinstance(message, Pulse):
             self._pass_on(message)
+        elif isinstance(message, LookAfter):
+            self.look_after()
         elif isinstance(message, Note):
             self.site.store.save(message.event)
             self.publish()
@@ -214,10 +182,13 @@ class Actor(pykka.ThreadingActor):
     # -- children ------------------------------------------------------------------------------------------
 
     def raise_child(self, name: str, kind: type["Actor"], *, fresh: bool, **arguments: Any) -> Ref:
-        ref = self.site.spawn(kind, site=self.site, parent=self.actor_ref, name=name, **arguments)
-        self.children[name] = ref
-        self.lives[name] = self.life.begin_below()
-        post(ref, Begin(fresh, self.lives[name]))
+        with acting():
+            if name in self.lives:
+                self.lives[name].end()
+            ref = self.site.spawn(kind, site=self.site, parent=self.actor_ref, name=name, **arguments)
+            self.children[name] = ref
+            self.lives[name] = self.life.begin_below(ref)
+            post(ref, Begin(fresh, self.lives[name]))
         return ref
 
     def is_child(self, failed: ChildFailed) -> bool:
@@ -232,17 +203,42 @@ class Actor(pykka.ThreadingActor):
             deaths.popleft()
         return len(deaths) <= RESTARTS
 
+    def look_after(self) -> None:
+        """Whoever below me hangs is deposed, and has a successor as after a bug. I ask nobody: who hangs answers nothing."""
+        now = self.site.clock().up
+        for name, ref in list(self.children.items()):
+            life = self.lives[name]
+            if (hand := life.hangs(now, HANG_S)) is not None:
+                self._depose(name, life, hand, now)
+            elif life.is_parent:
+                post(ref, LookAfter())
+
+    def _depose(self, name: str, life: Life, hand: Hand, now: float) -> None:
+        if not (ended := life.depose(hand)):
+            return
+        for each in ended:
+            self._lay_down(each)
+        why = f"{name}: hangs, {type(hand.message).__name__} in hand for {span(now - hand.since)}"
+        log.error("%s; it is replaced, and its thread left behind", why)
+        post(self.actor_ref, ChildFailed(name, life.ref, why))
+
     def stop_child(self, name: str) -> None:
         """Its life is over at once: a successor may be raised right away."""
+        self.children.pop(name, None)
         life = self.lives.pop(name, None)
-        if life is not None:
-            life.end()
-        ref = self.children.pop(name, None)
-        if ref is not None:
-            try:
-                self.site.stop(ref)
-            except pykka.ActorDeadError:
-                log.debug("%s was gone already", name)
+        for ended in life.end() if life else ():
+            self._lay_down(ended)
+
+    def _lay_down(self, life: Life) -> None:
+        """Who is idle goes by itself. Who has a message in hand may never come back from it: nobody waits for that."""
+        if life.cut:
+            life.ref.actor_stopped.set()  # so that whatever is posted to it is answered
+            answer_waiting(life, life.ref.actor_inbox)
+            return
+        try:
+            self.site.stop(life.ref)
+        except pykka.ActorDeadError:
+            log.debug("%s was gone already", life.ref)
 
     def stop_children(self) -> None:
         for name in list(self.children):
@@ -252,23 +248,22 @@ class Actor(pykka.ThreadingActor):
 
     def on_stop(self) -> None:
         self.stop_children()
-        self._answer_all()
+        answer_waiting(self.life, self.actor_inbox)
 
     def on_failure(self, _type: Any, value: Any, _traceback: Any) -> None:
         self.stop_children()
-        self._answer_all()
+        answer_waiting(self.life, self.actor_inbox)
         post(self.parent, ChildFailed(self.name, self.actor_ref, str(value)))
+
+    def _leave(self, message: Any) -> None:
+        """My life was ended in the middle of a turn, which is over now: pykka has nothing more to do here."""
+        log.info(
+            "%s: is back from %s, and goes: its life had ended meanwhile", self.name, type(message).__name__
+        )
+        self.actor_stopped.set()
+        pykka.ActorRegistry.unregister(self.actor_ref)
+        self.on_stop()
 
     def hold(self, reply: Reply) -> None:
         """A reply that waits for a job of mine: it is answered even if I die before."""
-        self.held = [*(r for r in self.held if r.given is None), reply]
-
-    def _answer_all(self) -> None:
-        """Whoever waits for an answer from here is told that there will be none."""
-        answer_lost(self.in_hand)
-        while not self.actor_inbox.empty():
-            answer_lost(self.actor_inbox.get().message)
-        for reply in self.held:
-            if reply.given is None:
-                reply.answer(restarting())
-        self.in_hand, self.held = None, []
+        self.life.held = [*(r for r in self.life.held if r.given is None), reply]

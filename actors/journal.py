@@ -4,6 +4,7 @@ from typing import Any
 
 from actors.base import Actor, Site, post
 from actors.messages import Begin, Configured, Publish, Ref, Tick
+from actors.messages.lives import acting
 from sando.model.operation import Operation
 from sando.model.plan import Rollout
 from sando.model.safety import asked_of
@@ -94,7 +95,8 @@ class Journal(Actor):
         self.seq, self.revision, self.unfinished = snapshot.seq, revision, working
         now = self.site.clock().up
         self.published_at, self.took = now, now - began
-        self.board.publish(snapshot, events, ended)
+        with acting():  # /state never goes back to what an earlier life of mine has seen
+            self.board.publish(snapshot, events, ended)
 
     def _facts(self) -> Facts:
         store, topology = self.site.store, self.topology

@@ -109,5 +109,13 @@ class Node(Actor):
 
     def on_stop(self) -> None:
         super().on_stop()
+        self._let_go()
+
+    def on_failure(self, _type: Any, value: Any, _traceback: Any) -> None:
+        super().on_failure(_type, value, _traceback)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """A job of mine goes on, and in its connection; my successor has one of its own."""
         if self.link is not None:
             self.link.close()

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from actors.base import Actor, Site, post
+from actors.base import ROUND_S, Actor, Site, post
 from actors.journal import Journal
 from actors.messages import Begin, ChildFailed, Configured, GiveUp, Shutdown, Tick
 from actors.supervisor import Supervisor
@@ -33,6 +33,10 @@ class Root(Actor):
             case Begin(fresh):
                 self._journal()
                 self._supervisor(fresh=fresh)
+                self.tick(ROUND_S, "look after")
+            case Tick("look after"):
+                self.look_after()
+                self.tick(ROUND_S, "look after")
             case ChildFailed():
                 self._child_failed(message)
             case Configured(topology):

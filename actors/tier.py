@@ -178,7 +178,7 @@ class Tier(Actor):
         self.sweep(f"tier/{self.name}/", *self.gates.jobs())
         for key in self.site.runner.held(f"node/{self.name}/"):
             if key not in {*self.deploys.jobs(), *self.gates.jobs()}:
-                self.site.runner.cancel(key)
+                self._let_go(key)
         self.observing.begin()
 
     def _raise_node(self, spec: NodeSpec, *, fresh: bool) -> None:
@@ -205,12 +205,16 @@ class Tier(Actor):
         mine = {*self.deploys.take_up_node(name), *self.gates.nodes.take_up(name)}
         for key in self.site.runner.held(self.jobs_of(name)):
             if key not in mine:
-                self.site.runner.cancel(key)
-                if name not in self.children:
-                    self.adopt_job(key)
+                self._let_go(key)
         self.observing.reborn(name)
         if self.draining:
             post(self.children.get(name), Shutdown())
+
+    def _let_go(self, key: str) -> None:
+        """Of a job on a node that nobody waits for; where the node has no actor any more, its end is heard here."""
+        self.site.runner.cancel(key)
+        if key.split("/")[2] not in self.children:
+            self.adopt_job(key)
 
     def order(self, node: str, do: Do) -> None:
         """A node that is parked fails each step; one that has died without my knowing is told anew when it is reborn."""

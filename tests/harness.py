@@ -8,6 +8,7 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from sando.model.topology import Topology
 from sando.store import Store
 from sando.work.cancel import CancelToken
 from sando.work.outcome import Aborted, Done, Failed, Outcome
+from tests.sleeper import Sleeper
 from tests.world import World
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -65,10 +67,13 @@ class ManualTimer:
         self.at = 0.0
         self._heap: list[tuple[float, int, list[Callable[[], None]]]] = []
         self._numbers = itertools.count()
+        self.count = 0
+        """So many calls were asked for."""
 
     def after(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
         holder = [call]
         heapq.heappush(self._heap, (self.at + max(0.0, seconds), next(self._numbers), holder))
+        self.count += 1
         return holder.clear
 
     def advance(self, seconds: float) -> None:
@@ -270,6 +275,8 @@ class Stage:
         self.died: list[str] = []
         self.daemons = 0
         self.replies: list[Reply] = []
+        self.sleepers: set[Sleeper] = set()
+        """Those that hang in a handler now."""
         self.store = store or FlakyStore(path, synchronous="OFF")
         self._up()
 
@@ -294,6 +301,9 @@ class Stage:
 
     def kill(self) -> None:
         """kill -9: actors and jobs are gone, what is not in the store or on a node is forgotten."""
+        for sleeper in list(self.sleepers):
+            sleeper.actor.life.end()
+            sleeper.wake()
         self.actors = []
         self.runner.jobs = {}
         self.store.close()
@@ -320,7 +330,10 @@ class Stage:
         return actor.actor_ref
 
     def ready(self) -> list[Any]:
-        return [a for a in self.actors if a.actor_inbox.queue and not a.actor_stopped.is_set()]
+        asleep = {s.actor for s in self.sleepers}
+        return [
+            a for a in self.actors if a.actor_inbox.queue and not a.actor_stopped.is_set() and a not in asleep
+        ]
 
     def step(self) -> bool:
         ready = self.ready()
@@ -331,7 +344,13 @@ class Stage:
 
     def handle(self, actor: Any) -> None:
         """The next message of this actor."""
-        message = actor.actor_inbox.get().message
+        self.deliver(actor, actor.actor_inbox.get().message)
+
+    def sleep(self, actor: Any, message: Any = None, *, before: int = 0) -> Sleeper:
+        """It handles this, or its next message, and hangs before its act of this number, if there are so many."""
+        return Sleeper(self, actor, message or actor.actor_inbox.get().message, before)
+
+    def deliver(self, actor: Any, message: Any) -> None:
         if isinstance(message, messages._ActorStop):
             self._gone(actor)
             actor.on_stop()
@@ -346,6 +365,8 @@ class Stage:
             actor.on_failure(type(bug), bug, None)
         finally:
             self.store.handling = False
+        if actor.life.cut:
+            self.actors.remove(actor)
 
     def _pick(self, ready: list[Any]) -> Any:
         """The Journal, which composes all of /state, mostly waits until there is nothing else to do."""
@@ -372,7 +393,7 @@ class Stage:
     def crash(self, actor: Any, *, instead: bool = False) -> None:
         """What pykka does on a bug: between two messages, or instead of handling the next one, which is lost."""
         if instead and not actor.actor_inbox.empty():
-            actor.in_hand = actor.actor_inbox.get().message
+            take(actor, actor.actor_inbox.get().message)
         self._gone(actor)
         actor.on_failure(InjectedBugError, InjectedBugError(f"{actor.name}: injected"), None)
 
@@ -460,6 +481,12 @@ class Stage:
 
     def events(self, *types: str) -> list[Event]:
         return [e for e in self.store.events(0, 1_000_000) if not types or e.type in types]
+
+
+def take(actor: Any, message: Any) -> None:
+    """The message is in the actor's hand, and a bug ends it there."""
+    with suppress(InjectedBugError), actor.life.turn(message, actor.site.clock().up):
+        raise InjectedBugError
 
 
 def as_read(told: Any) -> dict[str, Any]:

@@ -28,13 +28,14 @@ from actors.messages.life import (
     GiveUp,
     JobDone,
     JobProgress,
-    Life,
+    LookAfter,
     Note,
     Publish,
     Pulse,
     Shutdown,
     Tick,
 )
+from actors.messages.lives import Life
 from actors.messages.moves import (
     Admit,
     AskAgain,
@@ -75,6 +76,7 @@ __all__ = [
     "LiftMark",
     "LockTier",
     "Look",
+    "LookAfter",
     "NodeDone",
     "Note",
     "Plan",

@@ -1,54 +1,14 @@
 """The life of the actors themselves: birth, death, the end of a job, the passing of time, and what is published."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from actors.messages.lives import Life
 from actors.messages.reply import Reply, new_reply
 from sando.model.answers import Answer
 from sando.model.events import Event
 from sando.work.outcome import Outcome
-
-
-class Life:
-    """One life of an actor, held by its parent: once it is over, nothing more is done in it, nor in those below.
-
-    An actor that is told to stop would first handle all that its inbox holds. Its successor may already be
-    at work on the same rows by then, so each message is handled in a `turn`, and there are none after the end.
-    """
-
-    __slots__ = ("_below", "_over", "_turn")
-
-    def __init__(self) -> None:
-        self._turn = threading.Lock()
-        self._over = False
-        self._below: list[Life] = []
-
-    def begin_below(self) -> "Life":
-        """The life of a child; called by its parent, in a turn of the parent's own."""
-        life = Life()
-        self._below = [*(b for b in self._below if not b.over), life]
-        return life
-
-    @property
-    def over(self) -> bool:
-        return self._over
-
-    @contextmanager
-    def turn(self) -> Iterator[bool]:
-        """One message is handled, if what this gives is true."""
-        with self._turn:
-            yield not self._over
-
-    def end(self) -> None:
-        """The message in hand is finished first; that takes as long as a handler does, which never waits."""
-        with self._turn:
-            self._over = True
-            below, self._below = self._below, []
-        for life in below:
-            life.end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +24,10 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class ChildFailed:
-    """dying child -> parent: a bug ended me; `name` is what the parent calls me, `ref` which of my lives it was."""
+    """dying child -> parent: a bug ended me; `name` is what the parent calls me, `ref` which of my lives it was.
+
+    Of one that hangs the parent tells itself.
+    """
 
     name: str
     ref: Any
@@ -117,6 +80,11 @@ class Pulse:
 
     beat: Beat = field(default_factory=Beat, compare=False, repr=False)
     place: str = "root"
+
+
+@dataclass(frozen=True, slots=True)
+class LookAfter:
+    """parent -> child that is a parent itself: see whether one of those below you hangs."""
 
 
 @dataclass(frozen=True, slots=True)

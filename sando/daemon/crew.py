@@ -6,7 +6,12 @@ from collections.abc import Callable
 
 import pykka
 
+from sando.daemon import stacks
+
 log = logging.getLogger("sandod")
+
+LEFT_MOST = 2
+"""So many threads of actors that were replaced may be left behind; more are a fault that each successor meets again."""
 
 
 def inboxes() -> dict[str, int]:
@@ -18,14 +23,19 @@ def inboxes() -> dict[str, int]:
     return waiting
 
 
+def too_many_left() -> list[str]:
+    """What there is to say when more threads than LEFT_MOST are left behind; else nothing."""
+    left = stacks.left_behind()
+    return [f"{len(left)} actors that were replaced ({', '.join(left)})"] if len(left) > LEFT_MOST else []
+
+
 def wait_for_all(seconds: float) -> None:
-    """Each stops its children and goes; whoever is left after that hangs."""
+    """Each stops its children and goes; whoever is left after that hangs. One that was replaced is not waited for."""
     until = time.monotonic() + seconds
-    while pykka.ActorRegistry.get_all() and time.monotonic() < until:
+    while (left := stacks.still_there()) and time.monotonic() < until:
         time.sleep(0.005)
-    left = pykka.ActorRegistry.get_all()
     if left:
-        log.error("actors left at the end, which is a bug: %s", left)
+        log.error("actors left at the end, which is a bug: %s", ", ".join(left))
 
 
 def quietly(call: Callable[[], object]) -> bool:

@@ -164,6 +164,8 @@ class Daemon:
             self.metrics.observe(event)
         if news.events:
             self.notifiers.heard()
+        if any(e.type == "ActorRestarted" for e in news.events):
+            self.service.look_behind()
         self.service.news()
 
     def _manifest(self, version: str) -> Manifest | None:

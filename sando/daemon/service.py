@@ -1,8 +1,9 @@
 """What systemd is told of the daemon, from a thread of its own: READY, STATUS, WATCHDOG, RELOADING, STOPPING.
 
 A ping is sent only when every loop without which there is no daemon has come round since the last one: each actor's
-inbox, the timer, the accept loop of the server, the runner's lock. It restarts nothing: that is systemd's part. An actor
-that is slow, since each save waits for a locked store, is no actor that hangs: it still takes one message after the other.
+inbox, the timer, the accept loop of the server, the runner's lock. It restarts nothing: that is systemd's part, and that of
+the actors, who replace one of theirs that hangs well before; too many threads left behind thereby end the pings, too. An
+actor that is slow, since each save waits for a locked store, does not hang: it still takes one message after the other.
 """
 
 import logging
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors.messages import Beat, Pulse
-from sando.daemon import stacks
+from sando.daemon import crew, stacks
 from sando.model.headline import headline
 from sando.sd import Notify, monotonic_usec
 
@@ -68,6 +69,12 @@ class Service:
         if not self._news:
             self._news = True
             self._bell.set()
+
+    def look_behind(self) -> None:
+        """An actor was replaced. Where systemd waits for pings it hears of it, elsewhere whoever reads the log."""
+        if not self._notify.watchdog_s:
+            for told in crew.too_many_left():
+                log.error("restart sandod, there hang: %s; %s", told, stacks.oldest())
 
     def close(self) -> None:
         self._closed = True
@@ -130,7 +137,7 @@ class Service:
 
     def _round(self) -> None:
         """All loops once round; then READY, the first time, and a ping where one is waited for."""
-        every = self._notify.watchdog_s / BEATS
+        every, begun = self._notify.watchdog_s / BEATS, time.monotonic()
         late, unready = self._turn(every if self._ready else START_S)
         if late:
             self._hung(late)
@@ -142,7 +149,8 @@ class Service:
         if not late and self._ready and every:
             self._notify.say(WATCHDOG=1)
         pause = PAUSE_S if not self._ready else every or threading.TIMEOUT_MAX
-        self._beat_at = time.monotonic() + pause
+        since = begun if late else time.monotonic()  # a ping is due as soon as it is earned again
+        self._beat_at = since + pause
 
     def _turn(self, seconds: float) -> tuple[list[str], bool]:
         """Which loops did not come round in that time, and whether one has no state yet."""
@@ -158,6 +166,7 @@ class Service:
         self._loops.after(0.0, come_round)
         self._loops.turn(server.set)
         late = [] if beat.wait(until - time.monotonic()) else self._hanging(beat, seconds)
+        late += crew.too_many_left()
         for name, turned in (("timer", timer), ("runner", runner), ("server", server)):
             if not turned.wait(max(0.0, until - time.monotonic())):
                 late.append(name)

@@ -12,8 +12,12 @@ from types import FrameType
 import pykka
 
 from actors.base import Actor
+from actors.messages.lives import Hand
 from sando.model.clock import span
 from sando.work.now import read_clock
+
+STALE_S = 1.0
+"""Who was stopped in the middle of a handler needs a moment to find out."""
 
 
 def listen() -> None:
@@ -63,10 +67,15 @@ def _actor_in(frame: FrameType | None) -> Actor | None:
 
 def describe(actor: Actor) -> str:
     """`actor a-1: has Do in hand for 3s, 2 messages wait`; also of one that takes a message just now."""
-    message, waiting = actor.in_hand, actor.actor_inbox.qsize()  # type: ignore[attr-defined]
-    age = span(max(0.0, read_clock().up - actor.taken_at))
-    does = "has nothing in hand" if message is None else f"has {type(message).__name__} in hand for {age}"
-    return f"actor {actor.name}: {does}, {waiting} messages wait"
+    life, waiting = actor.life, actor.actor_inbox.qsize()  # type: ignore[attr-defined]
+    hand = life.hand
+    has = f"{type(hand.message).__name__} in hand for {span(_age(hand))}" if hand else "nothing in hand"
+    then = "it was replaced" if life.cut else f"{waiting} messages wait"
+    return f"actor {actor.name}: has {has}, {then}"
+
+
+def _age(hand: Hand) -> float:
+    return max(0.0, read_clock().up - hand.since)
 
 
 def actors() -> list[Actor]:
@@ -76,13 +85,28 @@ def actors() -> list[Actor]:
 
 def busy_for() -> dict[str, float]:
     """For how many seconds each actor has had its message in hand, by its place as in `Pulse`; none in hand: absent."""
-    now, live = read_clock().up, {actor.actor_urn: actor for actor in actors()}
+    live = {actor.actor_urn: actor for actor in actors() if not actor.life.cut}
 
     def place(actor: Actor) -> str:
         above = live.get(getattr(actor.parent, "actor_urn", ""))
         return f"{place(above)}/{actor.name}" if above else actor.name
 
-    return {place(a): max(0.0, now - a.taken_at) for a in live.values() if a.in_hand is not None}
+    return {place(a): _age(hand) for a in live.values() if (hand := a.life.hand)}
+
+
+def left_behind() -> list[str]:
+    """The names of actors that were replaced while they hung, and whose threads have not come back."""
+    return sorted(actor.name for actor in actors() if _is_left(actor))
+
+
+def still_there() -> list[str]:
+    """The names of all others: those that come to their end when they are told to."""
+    return sorted(actor.name for actor in actors() if not _is_left(actor))
+
+
+def _is_left(actor: Actor) -> bool:
+    hand = actor.life.hand
+    return actor.life.cut and hand is not None and _age(hand) >= STALE_S
 
 
 def _actors() -> list[str]:
@@ -90,5 +114,5 @@ def _actors() -> list[str]:
 
 
 def oldest() -> str:
-    busy = [actor for actor in actors() if actor.in_hand is not None]
-    return describe(min(busy, key=lambda actor: actor.taken_at)) if busy else "none"
+    busy = [(hand.since, actor.actor_urn, actor) for actor in actors() if (hand := actor.life.hand)]
+    return describe(min(busy)[-1]) if busy else "none"

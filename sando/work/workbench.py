@@ -23,7 +23,8 @@ from sando.work import backup, deploy, digest, git
 from sando.work.build import Order, Workshop, build, discard, sweep
 from sando.work.cancel import CancelToken
 from sando.work.gates.table import GateContext, run_gate
-from sando.work.hosts import Link, Parcels, connect
+from sando.work.hosts import Parcels, connect
+from sando.work.hosts.lent import LentLink
 from sando.work.log import SHARD, OpLog
 from sando.work.process import Keepers, clean_env
 from sando.work.scratch.opening import Where
@@ -166,13 +167,14 @@ class Workbench:
 
     # -- nodes ---------------------------------------------------------------------------------------------
 
-    def link(self, node: NodeSpec) -> Link:
-        return connect(node, self._parcels)
+    def link(self, node: NodeSpec) -> LentLink:
+        return LentLink(connect(node, self._parcels))
 
-    def perform(self, task: NodeTask, link: Link, cancel: CancelToken) -> NodeFacts:
+    def perform(self, task: NodeTask, link: LentLink, cancel: CancelToken) -> NodeFacts:
         if task.step is Step.PRUNE:
             self._parcels.forget()  # the operation is over: what it sent takes room
-        return deploy.perform(task, link.host(cancel), self._keepers, cancel)
+        with link.lend(cancel) as host:
+            return deploy.perform(task, host, self._keepers, cancel)
 
     # -- the rest ------------------------------------------------------------------------------------------
 

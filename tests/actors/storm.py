@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from actors.base import HANG_S, ROUND_S
 from actors.messages import (
     AbortOperation,
     Confirm,
@@ -34,6 +35,7 @@ from tests.actors.calm import check_start
 from tests.actors.conftest import MEMORY
 from tests.factories import CARGO, CONFIRM, REHEARSAL, SMOKE, gate, nodes, sha, tier, topology
 from tests.harness import Job, Stage, outcome_of
+from tests.sleeper import Sleeper
 from tests.world import World
 
 VERSIONS = ("1.0", "1.1", "2.0")
@@ -111,12 +113,13 @@ class Storm:
         self.crashes = 0
         self.gentle = rand.random() < 0.3
         self.log: list[str] = []
+        self.asleep: list[Sleeper] = []
         self._watch()
         self.acts: list[tuple[int, Callable[[], None]]] = [
             (30, self.some_steps), (30, self.end_a_job), (4, self.push), (3, self.rebuild), (9, self.promote),
             (6, self.roll_back), (4, self.confirm), (2, self.run_gate), (3, self.abort), (2, self.lock),
             (2, self.reload), (1, self.fetch), (5, self.time_passes), (4, self.crash), (3, self.store_away),
-            (1, self.bug_after_commit), (1, self.shut_down), (1, self.kill), (4, self.all_well),
+            (1, self.bug_after_commit), (1, self.shut_down), (1, self.kill), (4, self.all_well), (8, self.hang), (2, self.wake),
         ]  # fmt: skip
 
     def _watch(self) -> None:
@@ -258,17 +261,42 @@ class Storm:
 
     def time_passes(self) -> None:
         if self.random.random() < 0.6:
-            self.stage.timer.to_next()
-        else:
+            for _ in range(self.random.randint(1, 3)):  # the first may be no more than a round
+                self.stage.timer.to_next()
+        elif self.random.random() < 0.8:
             self.stage.timer.advance(self.random.choice((0.5, 5.0, 70.0)))
+        else:
+            self.stage.advance(HANG_S + 2 * ROUND_S)
 
     def crash(self) -> None:
-        actors = [a for a in self.stage.actors if a.name != "root" and a.begun]
+        asleep = {s.actor for s in self.stage.sleepers}
+        actors = [a for a in self.stage.actors if a.name != "root" and a.begun and a not in asleep]
         if self.crashes < CRASHES and actors:
             self.crashes += 1
             actor = self.random.choice(actors)
             self.log[-1] = f"crash of {actor.name}"
             self.stage.crash(actor, instead=self.random.random() < 0.6)
+
+    def hang(self) -> None:
+        """In the middle of its next message; it is replaced if it is not woken in time, and woken all the same."""
+        actors = [a for a in self.stage.ready() if a.name != "root"]
+        if self.crashes < CRASHES and actors:
+            actor = self.random.choice(actors)
+            message = type(actor.actor_inbox.queue[0].message).__name__
+            sleeper = self.stage.sleep(actor, before=self.random.choice((0, 0, 1, 1, 2, 3, 5)))
+            hangs = "hangs" if sleeper.asleep else "does not hang"
+            self.log[-1] = f"{actor.name} handles {message} and {hangs}"
+            if sleeper.asleep:
+                self.crashes += 1
+                self.asleep.append(sleeper)
+
+    def wake(self) -> None:
+        if self.asleep:
+            self.log.append("")
+            sleeper = self.asleep.pop(self.random.randrange(len(self.asleep)))
+            when = "too late" if sleeper.actor.life.over else "in time"
+            self.log[-1] = f"{sleeper.actor.name} goes on, {when}"
+            sleeper.wake()
 
     def store_away(self) -> None:
         self.stage.store.reads_too = self.random.random() < 0.4
@@ -289,6 +317,7 @@ class Storm:
     def kill(self) -> None:
         self.replies = [(m, r) for m, r in self.replies if r.given is not None]
         self.crashes = 0
+        self.asleep = []
         self.stage.restart(reboot=self.random.random() < 0.3)
         self._watch()
 
@@ -298,10 +327,14 @@ class Storm:
         """No more trouble: jobs end well, time passes, until nothing is left to do."""
         stage = self.stage
         stage.store.away = stage.store.bug_after = 0
+        while self.asleep and self.random.random() < 0.5:
+            self.wake()
         for _ in range(40):
             stage.drain()
             stage.finish_all()
             stage.advance(5.0)
+        while self.asleep:
+            self.wake()
         stage.advance(65.0)
         stage.finish_all()
         stage.drain()

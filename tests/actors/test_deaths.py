@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from actors.base import HANG_S, ROUND_S
 from actors.messages import FetchBackup, Promote, Rebuild, Tick
+from sando.model.events import Event
 from sando.model.operation import Status
 from tests.actors.calm import check_rest
 from tests.actors.steps import up_to
@@ -25,13 +27,19 @@ class InjectedInterruptError(KeyboardInterrupt, InjectedBugError):
     """What Ctrl-C would raise, if it came to a thread of ours."""
 
 
-KINDS = (InjectedBugError, InjectedExitError, InjectedInterruptError)
+class Hang:
+    """No exception at all: the handler does not return, or does so long after the actor was replaced."""
+
+
+KINDS = (InjectedBugError, InjectedExitError, InjectedInterruptError, Hang)
 WHO = ("a", "mm", "b-2", "a-1", "build", "backup", "journal", "supervisor")
 
 
-def strike(stage: Stage, name: str, kind: type[BaseException]) -> None:
-    """The next message that the actor handles raises; the message is one that does nothing."""
+def strike(stage: Stage, name: str, kind: type) -> None:
+    """The next message that the actor handles ends it; the message is one that does nothing."""
     actor = stage.actor(name)
+    if kind is Hang:
+        return hang(stage, actor)
 
     def bug(_message: Any) -> None:
         raise kind(f"{name}: injected")
@@ -40,6 +48,27 @@ def strike(stage: Stage, name: str, kind: type[BaseException]) -> None:
     actor.actor_ref.tell(Tick("strike"))
     while not actor.actor_stopped.is_set():
         assert stage.step()
+    return None
+
+
+def hang(stage: Stage, actor: Any) -> None:
+    """Its handler does not return until it is replaced; then it goes on and wants to save, which `wake` would see."""
+
+    def late(_message: Any) -> None:
+        stage.site.store.save(Event("Locked", stage.clock().at, tier="a", actor="a ghost"))
+
+    actor.handle = late
+    stage.drain()
+    begun = stage.timer.at
+    sleeper = stage.sleep(actor, Tick("strike"))
+    assert sleeper.asleep
+    while not actor.life.over:
+        assert stage.timer.at - begun < HANG_S + 2 * ROUND_S
+        stage.timer.to_next()
+        stage.drain()
+    assert stage.timer.at - begun >= HANG_S
+    sleeper.wake()
+    assert not [e for e in stage.events("Locked") if e.actor == "a ghost"]
 
 
 def below(stage: Stage, name: str) -> set[Any]:
@@ -62,8 +91,9 @@ def test_an_actor_killed_a_hundred_times_is_back_at_once_and_the_others_are_the_
     for death in range(DEATHS):
         gone = below(stage, who)
         others = set(stage.actors) - gone
-        at = stage.timer.at
-        strike(stage, who, chance.choice(KINDS))
+        at, kind = stage.timer.at, chance.choice(KINDS)
+        strike(stage, who, kind)
+        at = stage.timer.at if kind is Hang else at
         stage.drain()
         assert stage.timer.at == at, "no time had to pass"
         assert stage.actor(who) not in gone
@@ -93,7 +123,7 @@ def test_an_actor_killed_while_its_job_runs_adopts_it_and_the_operation_succeeds
     up_to(stage, "b", "1.0")
     stage.world.push(sha(50), "5.0")
     prefix, ask = BUSY[who]
-    for kind in KINDS * 5:
+    for kind in KINDS * (DEATHS // len(KINDS)):
         operation = stage.accepted(ask()).id
         until_at(stage, prefix)
         before = [j.key for j in stage.runner.running(prefix)]

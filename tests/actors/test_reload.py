@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from actors.messages import Promote, Reload, Rollback, RunGate
 from actors.node_pruning import PRUNE_S
+from actors.observing import LOOK_S
 from sando.model.answers import Refusal
 from sando.model.operation import Status
 from sando.model.topology import BuildSpec, FreezeSpec, RepoSpec, TierSpec
@@ -222,6 +223,25 @@ def test_a_reload_whose_supervisor_died_does_not_keep_the_next_one(stage: Stage)
     stage.told(Reload())
     stage.finish_all()
     assert stage.runner.held() == ()
+
+
+def test_a_look_at_a_node_that_is_removed_is_forgotten_though_its_tier_dies_before_it_hears_of_that(
+    stage: Stage,
+) -> None:
+    up_to(stage, "b", "1.0")
+    stage.runner.slow_looks = True
+    stage.advance(LOOK_S)
+    look = stage.runner.one("node/b/b-2/look/")
+    declare(stage, tier("a", 1, SMOKE), tier("b", 1))
+    stage.tell(Reload())
+    stage.drain()
+    stage.runner.finish("reload/")
+    stage.handle(stage.actor("supervisor"))
+    stage.crash(stage.actor("b"))
+    stage.drain()
+    assert look.token.cancelled
+    stage.finish_all()
+    check_rest(stage, [])
 
 
 def test_a_journal_that_died_meanwhile_shows_the_new_topology(stage: Stage) -> None:

@@ -66,6 +66,14 @@ def test_an_actor_that_was_told_to_stop_does_nothing_more(stage: Stage) -> None:
     assert stage.store.operations(kind="rollback") == []
 
 
+def test_a_node_that_dies_lets_go_of_its_connection(stage: Stage) -> None:
+    node = stage.actor("a-1")
+    stage.crash(node)
+    stage.drain()
+    assert node.link.closed
+    assert not stage.actor("a-1").link.closed
+
+
 def test_a_child_that_was_stopped_hands_on_its_job(stage: Stage) -> None:
     built(stage, "1.0")
     operation = stage.accepted(Promote("a")).id

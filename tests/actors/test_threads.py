@@ -1,6 +1,7 @@
 """The same tree on real threads, with the real runner and timer: what only pykka itself can show."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 import pykka
 import pytest
 
+from actors import base, root
 from actors.base import Actor, Site, post
 from actors.messages import Begin, LockTier, Promote, Rebuild, Reply, Shutdown
 from actors.root import Root
 from sando.model.answers import Accepted, Told
+from sando.model.events import Event
 from sando.model.operation import Status
 from sando.store import Store
 from sando.work.now import read_clock
@@ -89,6 +92,7 @@ def daemon(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
         actors.append(self)
 
     monkeypatch.setattr(Actor, "__init__", noted)
+    monkeypatch.setattr(root, "ROUND_S", 0.05)
     made = Daemon(folder, actors)
     until(lambda: len(made.living("a", "a-1", *REST)) == len(REST) + 2)
     yield made
@@ -131,6 +135,31 @@ def test_a_bug_ends_one_actor_and_it_comes_back(daemon: Daemon, kind: type[BaseE
     told = until(lambda: [e for e in daemon.board.events if e.type == "ActorRestarted"])
     assert told[0].tier == "a"
     assert isinstance(daemon.ask(LockTier("a", "still here")), Told)
+
+
+def test_an_actor_that_hangs_is_replaced_and_does_nothing_more_when_it_goes_on(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "HANG_S", 0.1)
+    before, go = daemon.child("a"), threading.Event()
+    below = daemon.child("a-1")
+
+    def hang(_message: Any) -> None:
+        assert go.wait(SOON)
+        before.site.store.save(Event("Locked", read_clock().at, tier="a", actor="a ghost"))
+
+    before.handle = hang
+    waits = [LockTier("a", "in its hand"), LockTier("a", "behind it")]
+    for message in waits:
+        before.actor_ref.tell(message)
+    after = until(lambda: (found := daemon.child("a")) is not before and found.begun and found)
+    assert [m.reply.wait(SOON).code for m in waits] == ["restarting"] * 2
+    until(below.actor_stopped.is_set)
+    assert before.actor_urn in daemon.living("a"), "its thread is still in the handler"
+    go.set()
+    until(lambda: daemon.living("a") == {after.actor_urn})
+    assert isinstance(daemon.ask(LockTier("a", "still here")), Told)
+    assert [e.actor for e in daemon.store.events(0, 1000) if e.type == "Locked"] == ["anonymous"]
 
 
 def test_a_supervisor_that_exits_takes_its_children_with_it_and_all_come_back(daemon: Daemon) -> None:

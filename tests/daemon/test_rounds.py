@@ -104,9 +104,9 @@ def test_what_is_in_hand_is_known_by_the_place_in_the_tree(stand: Stand) -> None
     actor = child._actor_weakref()
     assert isinstance(actor, Slow)
     assert "root/child" not in stacks.busy_for()
-    actor.taken_at, actor.in_hand = read_clock().up - 7.0, Tick("work")
-    assert stacks.busy_for()["root/child"] >= 7.0
-    assert "actor child: has Tick in hand for" in stacks.oldest()
+    with actor.life.turn(Tick("work"), read_clock().up - 7.0):
+        assert stacks.busy_for()["root/child"] >= 7.0
+        assert "actor child: has Tick in hand for" in stacks.oldest()
     child.stop(timeout=20)
 
 
