@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from ipaddress import ip_address
 from itertools import combinations
 from typing import NamedTuple
@@ -9,7 +10,6 @@ from typing import NamedTuple
 from sando.model.errors import WorkError
 from sando.model.target import target_of
 from sando.model.topology import LOCAL, NodeSpec, Topology
-from sando.work.hosts.ssh.trust import Trust
 
 
 class _Place(NamedTuple):
@@ -23,6 +23,7 @@ class _Place(NamedTuple):
 
 def twins(topology: Topology) -> Iterator[str]:
     """A sentence a pair. That two have the same ssh_target and release_root is refused with the file, not told here."""
+    _keys.cache_clear()
     places = [_Place(tier.name, node) for tier in topology.tiers for node in tier.nodes]
     for one, other in combinations(places, 2):
         if one.node.release_root == other.node.release_root and (why := _same(one.node, other.node)):
@@ -46,7 +47,10 @@ def _is_here(host: str) -> bool:
     return host == "localhost"
 
 
+@cache
 def _keys(node: NodeSpec) -> frozenset[bytes]:
+    from sando.work.hosts.ssh.trust import Trust  # noqa: PLC0415  (paramiko, which a start without such a pair does not need)
+
     with suppress(WorkError):  # whoever wants to log in there hears of it
         return Trust(target_of(node.ssh_target), node.known_hosts).vouched()
     return frozenset()
