@@ -110,6 +110,8 @@ class Questioning(Storm):
     def question(self) -> None:
         stage = self.stage
         stage.store.away = stage.store.bug_after = 0
+        while self.asleep:  # who hangs answers nothing
+            self.wake()
         stage.drain()
         if not all(actor.begun for actor in stage.actors):  # it tries to read its state once a second
             stage.advance(1.5)

@@ -22,7 +22,7 @@ RELEASES = "releases"
 CURRENT = "current"
 PRIVATE = ".sando"
 MARGIN = 64 * 2**20  # bytes that stay free beyond twice a release
-STALE_S = 24 * 3600.0  # an upload that nobody finished is swept after this time
+STALE_S = 3600.0  # an upload that nobody finished is swept by the next one after this time
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Host(Protocol):
         """The names of folders in `releases/` that are versions, and nothing else, sorted."""
 
     def leftovers(self) -> tuple[str, ...]:
-        """The paths of uploads that nobody finished, a day old at least; the next one to the node sweeps them."""
+        """The paths of uploads that nobody finished, an hour old at least; the next one to the node sweeps them."""
 
     def remove(self, version: str, operation: int) -> None:
         """Remove one release: renamed away first, so that half a one is never seen. Links are never followed."""

@@ -2,7 +2,7 @@
 # POSIX sh with the usual tools, of GNU or BusyBox. `root` is the release root, set before any of these is called.
 # An answer is lines of `@key value`; every other line is what a tool said, and is told when the call fails.
 #
-# The node's clock matters in one place only: leftovers that are a day old by it are swept. A clock that is wrong sweeps
+# The node's clock matters in one place only: leftovers that are an hour old by it are swept. A clock that is wrong sweeps
 # them late, or sweeps what nobody needs any more.
 
 incoming=$root/.sando/incoming lists=$root/.sando/lists trash=$root/.sando/trash deadman=$root/.sando/deadman
@@ -490,12 +490,12 @@ offer() { # OPERATION [VERSION]
 }
 
 sweep() { # FOLDER [NAMES]
-    find "$1" -mindepth 1 -maxdepth 1 -name "${2:-*}" -mmin +1440 -exec rm -rf {} + 2>/dev/null
+    find "$1" -mindepth 1 -maxdepth 1 -name "${2:-*}" -mmin +60 -exec rm -rf {} + 2>/dev/null
 }
 
 # What nobody finished, and the next upload sweeps. A name that is none of ours is not repeated.
 leftovers() {
-    [ ! -d "$incoming" ] || [ -L "$incoming" ] || find "$incoming" -mindepth 1 -maxdepth 1 -mmin +1440 | while read -r at; do
+    [ ! -d "$incoming" ] || [ -L "$incoming" ] || find "$incoming" -mindepth 1 -maxdepth 1 -mmin +60 | while read -r at; do
         case ${at##*/} in
         *[!0-9A-Za-z._+-]* | '') say leftover '?' ;;
         *) say leftover "${at##*/}" ;;

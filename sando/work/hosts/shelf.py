@@ -110,7 +110,7 @@ class Shelf:
             remove_tree(path)
 
     def stale(self) -> tuple[Path, ...]:
-        """What was begun a day ago and has not got its name since."""
+        """What was begun an hour ago and has not got its name since."""
         incoming = self._root / PRIVATE / "incoming"
         found = sorted(incoming.iterdir()) if is_folder(incoming) else ()
         return tuple(path for path in found if _is_stale(path))
