@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from actors.messages import Admit, JobDone, Plan, Rollback
-from sando.model.answers import Check, Told, draining, unavailable
+from sando.model.answers import Check, Told, draining, unavailable, unseen
 from sando.model.backup import freshness
 from sando.model.errors import StoreUnavailable
 from sando.model.forecast import Forecast, of_promotion, of_rollback
@@ -80,6 +80,8 @@ class Plans:
                 self.tier.publish(ask.reply, draining())
             case Done(Survey() as survey):
                 self._say_or_not(ask, survey)
+            case Failed(error) if isinstance(ask, Admit) and (error.lost or error.step == "internal"):
+                self.tier.publish(ask.reply, unseen(ask.vouched.version, error.detail))
             case Failed(error):
                 log.warning("tier %s: a plan could not look at the release: %s", self.tier.name, error)
                 self._say_or_not(ask, Survey(("release_corrupt", str(error))))
