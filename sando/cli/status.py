@@ -16,6 +16,7 @@ from sando.client.shapes import Gate, Node, Problem, State, Tier
 from sando.model.clock import span
 from sando.model.names import nearest
 from tui.glyphs import ARROW, AWAY, FAILED, NONE, PASSED, PENDING, RUNNING, UP, WAITING
+from tui.model.way_on import in_the_way
 from tui.rows import Segment, Style
 
 _STATUS: dict[str, Style] = {
@@ -177,7 +178,7 @@ def _one(state: State, tier: Tier) -> None:
         f", before it {tier.previous_version}" if tier.previous_version else "")  # fmt: skip
     if tier.sha:
         say(f"commit {tier.sha}")
-    say(*_next(tier))
+    say(*_next(state, tier))
     for line in _notes(tier, named=False):
         say(*line)
     if tier.gates:
@@ -190,10 +191,12 @@ def _one(state: State, tier: Tier) -> None:
              [_node_row(node) for node in tier.nodes])  # fmt: skip
 
 
-def _next(tier: Tier) -> Iterator[Segment | str]:
+def _next(state: State, tier: Tier) -> Iterator[Segment | str]:
     after = tier.promotable
     if after.to is None:
         yield Segment("no tier comes after it", "dim")
+    elif why := in_the_way(state, tier, when):
+        yield Segment(f"{ARROW} {after.to}: gates green; {why}", "warn")
     elif after.ready:
         yield Segment(f"{ARROW} {after.to}: ready", "ok")
         yield in_commands(f"; sando promote {after.to}")

@@ -5,6 +5,7 @@ from sando.model.clock import span
 from tui.glyphs import AWAY, NONE, UP
 from tui.model.screen import Screen, in_flight
 from tui.model.told import seconds_of, size_of
+from tui.model.way_on import in_the_way
 from tui.panels.frame import Cell, Column, cell, framed, table
 from tui.panels.header import moment
 from tui.panels.tiers import sign
@@ -194,7 +195,7 @@ def _facts(screen: Screen, tier: Tier) -> list[Row]:
             )
         )
     if tier.promotable.to and tier.current_version:
-        made.append(_way_on(tier))
+        made.append(_way_on(screen, tier))
     for version, safe in tier.rollback_safe.items():
         if safe not in {"yes", "no"} and not _migrates(screen):
             continue
@@ -229,8 +230,10 @@ def way_back(version: str, safe: str) -> tuple[str, Style]:
             return f"it was not tried whether {version} runs on the newer schema", "plain"
 
 
-def _way_on(tier: Tier) -> Row:
-    go = tier.promotable
+def _way_on(screen: Screen, tier: Tier) -> Row:
+    go, state = tier.promotable, screen.state
+    if state and (why := in_the_way(state, tier, lambda at: moment(screen, at))):
+        return cell(f"its gates are green; {why}", "warn")
     if go.ready:
         return cell(f"it may go on to tier {go.to}", "ok")
     return cell(f"before it goes on to tier {go.to}: {', '.join(go.blocking) or 'nothing is built'}", "dim")
