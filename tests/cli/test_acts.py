@@ -204,7 +204,7 @@ def test_a_rollback_to_a_version_that_is_no_release_is_a_wrong_name(puppet, run,
     ran = run("rollback", "a", "0.8.1")
     assert ran.code == code
     assert told in ran.err
-    assert [(a.method, a.path) for a in puppet.asked][0] == ("POST", "/rollback/a")
+    assert (puppet.asked[0].method, puppet.asked[0].path) == ("POST", "/rollback/a")
 
 
 def test_an_abort_names_what_it_would_stop(puppet, run, person):
