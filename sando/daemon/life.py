@@ -230,7 +230,7 @@ class Daemon:
         hook.install(
             self.topology.repo.bare_path, url=url, branch=self.topology.repo.branch, token=self.hook_secret
         )
-        for line in remarks.warnings(self.topology, self.spec.topology_path, self.store.tier_names()):
+        for line in remarks.warnings(self.topology, self.spec, self.store.tier_names()):
             log.warning("%s", line)
         log.info("%s", remarks.containment())
 
