@@ -18,6 +18,7 @@ from sando.client.shapes import Operation, Operations
 from sando.model.clock import span
 from tui.model.told import size_of
 from tui.rows import Segment
+from tui.text import counted
 
 Judge: TypeAlias = Callable[[Operation], int]
 
@@ -56,7 +57,7 @@ def reached(operation: Operation) -> tuple[float, float | None, str]:
     """How much of how much; None where nobody knows the whole."""
     if operation.nodes:
         well = sum(n.status == "ok" for n in operation.nodes)
-        return well, len(operation.nodes), f"{well} of {len(operation.nodes)} nodes"
+        return well, len(operation.nodes), f"{well} of {counted(len(operation.nodes), 'node')}"
     count, of = operation.details.get("bytes"), operation.details.get("of")
     if isinstance(count, int) and isinstance(of, int) and of:
         return count, of, f"{size_of(count)} of {size_of(of)}"
@@ -141,5 +142,5 @@ def finished(sandod: Session, operation: Operation, *, as_json: bool, judge: Jud
             aside(f"  {line}")
         aside(f"  sando log {operation.id} shows its output")
     elif note := operation.details.get("note"):
-        aside(Segment("  note: ", "warn"), str(note))
+        aside(Segment("  note: ", "warn"), in_commands(str(note)))
     return code

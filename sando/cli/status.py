@@ -124,7 +124,7 @@ def _notes(tier: Tier, *, named: bool) -> Iterator[tuple[Segment, ...]]:
     """What is not as it should be, or not as usual."""
     head = f"tier {tier.name}: " if named else ""
     if tier.detail:
-        yield (Segment(f"{head}{tier.detail}", "bad"),)
+        yield (Segment(f"{head}{in_commands(tier.detail)}", "bad"),)
     if tier.lock:
         until = f" until {when(tier.lock.expires)}" if tier.lock.expires else ""
         yield (Segment(f"{head}locked by {tier.lock.actor}{until}: {tier.lock.reason}", "warn"),)
@@ -138,7 +138,7 @@ def _notes(tier: Tier, *, named: bool) -> Iterator[tuple[Segment, ...]]:
 
 
 def _node_line(node: Node) -> tuple[Segment, ...]:
-    detail = f": {first_line(node.detail)}" if node.detail else ""
+    detail = f": {in_commands(first_line(node.detail))}" if node.detail else ""
     return Segment(f"{node.name} "), Segment(_node_word(node), _node_style(node)), Segment(detail)
 
 
@@ -209,7 +209,7 @@ def _next(state: State, tier: Tier) -> Iterator[Segment | str]:
 
 def _gate_row(state: State, gate: Gate) -> list[Segment | str]:
     sign, style = _sign(gate)
-    said = gate.message
+    said = in_commands(gate.message)
     if gate.kind == "burn_in" and gate.ready_at and gate.outcome == "pending":
         said = f"{span(gate.elapsed_s or 0)} of {span(gate.required_s or 0)}, over at {when(gate.ready_at, state.now)}"
     return [gate.name or gate.kind, Segment(f"{sign} {gate.outcome}", style), gate.version or "",
@@ -219,4 +219,4 @@ def _gate_row(state: State, gate: Gate) -> list[Segment | str]:
 def _node_row(node: Node) -> list[Segment | str]:
     sign = UP if node.reachable else AWAY
     return [node.name, node.version or NONE, node.observed or NONE,
-            Segment(f"{sign} {_node_word(node)}", _node_style(node)), first_line(node.detail)]  # fmt: skip
+            Segment(f"{sign} {_node_word(node)}", _node_style(node)), in_commands(first_line(node.detail))]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from sando.cli.session import Session, passes
-from sando.cli.wording import first_line, seconds, subject
+from sando.cli.wording import first_line, in_commands, seconds, subject
 from sando.client.caller import Refused, Unreachable
 from sando.client.shapes import Event, Operation
 from sando.model.errors import SandoError
@@ -131,7 +131,7 @@ def steps(before: Operation, now: Operation) -> Iterator[tuple[Segment, ...]]:
     for node in now.nodes:
         if node.status != known.get(node.name, "pending"):
             style = _NODE.get(node.status, "ok")
-            why = first_line(node.detail) if node.status in _NODE else ""
+            why = in_commands(first_line(node.detail)) if node.status in _NODE else ""
             at = f" ({node.version})" if node.version and node.status in {"ok", "reverted"} else ""
             yield (
                 Segment(f"node {node.name} "),

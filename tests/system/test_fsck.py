@@ -66,10 +66,11 @@ def test_a_link_that_was_changed_by_hand_is_found_running_and_stopped(flow):
     current.symlink_to("releases/1.0")
     assert found(flow, "--online") == (1, [("link", "tier a: a-2")])
     flow.stop()
-    said = flow.run("fsck").stdout
-    assert said == (
-        "tier a: a-2: current names 1.0, recorded is 1.1; POST /promote/a with version 1.1 puts it right\n"
+    said = flow.run("fsck")
+    assert said.stdout == (
+        "tier a: a-2: current names 1.0, recorded is 1.1; sando promote a 1.1 puts it right\n"
     )
+    assert said.stderr == "1 finding\n"
     current.unlink()
     current.mkdir()
     assert "no link into releases/" in flow.run("fsck").stdout

@@ -3,6 +3,7 @@
 from sando.client.shapes import Gate, Node, NodeReport, Operation, Tier
 from sando.model.clock import span
 from tui.glyphs import AWAY, NONE, UP
+from tui.model.commands import in_keys
 from tui.model.screen import Screen, in_flight
 from tui.model.told import seconds_of, size_of
 from tui.model.way_on import in_the_way
@@ -80,7 +81,7 @@ def _notices(screen: Screen, tier: Tier) -> list[Row]:
         end = f"until {moment(screen, tier.freeze.until)}" if tier.freeze.until else "without end"
         made.append(cell(f"frozen {end}", "warn"))
     if tier.detail:
-        made.append(cell(tier.detail, "bad"))
+        made.append(cell(in_keys(tier.detail), "bad"))
     return made
 
 
@@ -141,7 +142,7 @@ def _node(node: Node, tier: Tier, report: NodeReport | None) -> list[Cell]:
         cell(node.observed or NONE, "warn" if off else "dim"),
         cell(word, style),
         cell(
-            (report.detail if report and report.detail else node.detail) or "",
+            in_keys((report.detail if report and report.detail else node.detail) or ""),
             "dim" if node.reachable else "bad",
         ),
     ]
@@ -178,7 +179,7 @@ def _message(screen: Screen, gate: Gate) -> str:
         return f"over at {moment(screen, gate.ready_at)}, of {span(gate.required_s or 0)}"
     if gate.kind == "manual_confirm" and gate.outcome == "pending" and not gate.message:
         return "waits for a person: c"
-    return gate.message
+    return in_keys(gate.message)
 
 
 # -- facts --------------------------------------------------------------------------------------------------
