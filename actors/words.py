@@ -29,8 +29,9 @@ class Words:
         wish = ask.wish
         release = self.tier.site.store.release(wish.version) if wish.version else None
         word = vouch(
-            self.tier.spec, self.tier.state, wish.version, release, self.tier.site.clock(), hotfix=wish.hotfix
-        )
+            self.tier.spec, self.tier.state, wish.version, release, self.tier.site.clock(), hotfix=wish.hotfix,
+            built=self.tier.is_build_tier,
+        )  # fmt: skip
         if isinstance(word, Refusal):
             barred = bars("version", word)
             plan = Told(bare("promote", wish.tier, barred)) if ask.dry else None
@@ -47,7 +48,7 @@ class Words:
         post(ask.target, VouchedAgain(ask.operation, told))
 
     def word(self, word: Confirm | Reject) -> None:
-        gate = confirmable(self.tier.spec, self.tier.state, word.version)
+        gate = confirmable(self.tier.spec, self.tier.state, word.version, built=self.tier.is_build_tier)
         if isinstance(gate, Refusal):
             busy = self.tier.deploys.operation
             hint = busy and f"{busy.kind} {busy.id} of {busy.version} runs there: try again when it has ended"

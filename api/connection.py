@@ -46,6 +46,7 @@ class Task(WSGITask):  # type: ignore[misc]
     """A request whose responder may take the connection away."""
 
     gone = False
+    _keeps = False
 
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
@@ -56,7 +57,16 @@ class Task(WSGITask):  # type: ignore[misc]
         return environ
 
     def build_response_header(self) -> bytes:
-        return safe(super().build_response_header())
+        # To Waitress whatever has no Content-Length ends with its connection; a 304 has none, and ends with its headers.
+        asked = self.request.headers.get("CONNECTION", "").lower()
+        self._keeps = not self.has_body and self.version == "1.1" and asked != "close"
+        head = safe(super().build_response_header())
+        self._keeps = False
+        return head
+
+    def set_close_on_finish(self) -> None:
+        if not self._keeps:
+            super().set_close_on_finish()
 
     def _leave(self, make: Make) -> None:
         """Hands the connection to the streams as what `make` makes of it. Raises FullError."""

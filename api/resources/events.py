@@ -21,6 +21,9 @@ def _upgrade(call: Call[query.Events, NoBody]) -> Answer | None:
     latest = call.given.board.latest
     if latest is None:
         raise starting()
+    for name in ("limit", "wait"):
+        if name in call.req.params:
+            raise query.bad_field(name, "belongs to the JSON answer; a WebSocket takes `since` alone")
     peer = websocket.greet(call.req)
     if not followers.can_leave(call.req):
         raise problem(

@@ -1,8 +1,9 @@
 """How a command line ends when it does not end well: what is said, in sandod's own words, and with which exit code."""
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -25,6 +26,18 @@ class Command(click.Command):
             return told(error, as_json=bool(ctx.params.get("as_json")))
 
 
+class PipeClosedError(Exception):
+    """Who read has enough, as in `sando history | head`. click would end with 1 where a pipe is broken, and this is none."""
+
+
+@contextlib.contextmanager
+def pipes() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise PipeClosedError from None
+
+
 def ends(act: Callable[[], Any]) -> int:
     """The exit code of `act`, whichever way it ends."""
     try:
@@ -35,7 +48,7 @@ def ends(act: Callable[[], Any]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:  # `sando events | head`: who read has enough
+    except (PipeClosedError, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     return code if isinstance(code, int) else 0

@@ -10,7 +10,7 @@ from sando.cli.output import aside, document
 from sando.cli.session import session
 from sando.cli.status import known
 from sando.cli.table import Column, show
-from sando.cli.wording import STATUS, first_line, took, when
+from sando.cli.wording import STATUS, first_line, in_commands, took, when
 from sando.client.shapes import Operation, Operations
 from tui.rows import Segment
 
@@ -46,7 +46,7 @@ def history(as_json: bool, **query: Any) -> None:
 
 
 def _row(o: Operation) -> list[Segment | list[Segment] | str]:
-    first = first_line(o.error or (f"({o.reason})" if o.reason else ""))
+    first = in_commands(first_line(o.error)) if o.error else f"({first_line(o.reason)})" if o.reason else ""
     status = [Segment(o.status, STATUS.get(o.status, "plain"))]
     if o.rolled_back:
         status.append(Segment(", rolled back", "bad"))

@@ -2,20 +2,27 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import ParamSpec, TypeVar
 
 import click
 
 from sando.cli import options
-from sando.cli.codes import USAGE
+from sando.cli.codes import DONE, FAILED, USAGE
 from sando.cli.completers import tiers
 from sando.cli.errors import Command
 from sando.cli.output import aside, made, raw
 from sando.cli.session import Session, passes, session
-from sando.client.caller import Refused, Unreachable
-from sando.client.shapes import Operations
+from sando.cli.waiting import done_again, taken_up
+from sando.cli.wording import ended as said
+from sando.cli.wording import first_line
+from sando.client.caller import Answer, Refused, Unreachable
+from sando.client.shapes import Operation, Operations
+from tui.rows import Segment
 from tui.text import line_of_log
 
+P = ParamSpec("P")
+T = TypeVar("T")
 LOOK_S = 0.2
 RETRY_S = 1.0
 
@@ -36,11 +43,34 @@ def log(operation: int | None, follow: bool, tier: str | None, as_json: bool) ->
         if number is None:
             aside("nothing was done yet")
             return USAGE
-        show = _shown(number, as_json=as_json)
-        for text in pieces(sandod, number, follow=follow):
-            show.take(text)
-        show.end()
-    return 0
+        _show(sandod, number, follow=follow, as_json=as_json)
+        return _follow_on(sandod, number, as_json=as_json) if follow else DONE
+
+
+def _show(sandod: Session, number: int, *, follow: bool, as_json: bool) -> None:
+    show = _shown(number, as_json=as_json)
+    for text in pieces(sandod, number, follow=follow):
+        show.take(text)
+    show.end()
+
+
+def _follow_on(sandod: Session, number: int, *, as_json: bool) -> int:
+    """What a restart has cut short goes on in another operation, or it is told that it does not."""
+    while True:
+        ended, again = _patiently(_end, sandod, number)
+        if ended.status != "interrupted":
+            return DONE
+        if again is None:
+            aside(*said(ended), f"; {first_line(ended.error)}" if ended.error else "")
+            return FAILED
+        aside(Segment(taken_up(ended, again), "warn"))
+        number = again.id
+        _show(sandod, number, follow=True, as_json=as_json)
+
+
+def _end(sandod: Session, number: int) -> tuple[Operation, Operation | None]:
+    ended = sandod.operation(number)
+    return ended, done_again(sandod, ended)
 
 
 def _latest(sandod: Session, tier: str | None) -> int | None:
@@ -51,20 +81,9 @@ def _latest(sandod: Session, tier: str | None) -> int | None:
 
 def pieces(sandod: Session, number: int, *, follow: bool) -> Iterator[str]:
     """The text as it comes; with `follow` until the operation has ended, over restarts of sandod."""
-    offset, away = 0, False
+    offset = 0
     while True:
-        try:
-            ended = sandod.operation(number).ended  # asked first: what is written after this is read below
-            answer = sandod.get(f"/operations/{number}/log", {"offset": offset})
-        except (Unreachable, Refused) as error:
-            if not follow or not passes(error):
-                raise
-            if not away:
-                aside(f"sandod is away ({error}); waiting for it")
-            away = True
-            time.sleep(RETRY_S)
-            continue
-        away = False
+        ended, answer = _patiently(_look, sandod, number, offset) if follow else _look(sandod, number, offset)
         offset = int(answer.headers.get("x-next-offset", offset + len(answer.body)))
         if answer.body:
             yield answer.body.decode("utf-8", "replace")
@@ -72,6 +91,26 @@ def pieces(sandod: Session, number: int, *, follow: bool) -> Iterator[str]:
             return
         else:
             time.sleep(LOOK_S)
+
+
+def _look(sandod: Session, number: int, offset: int) -> tuple[bool, Answer]:
+    ended = sandod.operation(number).ended  # asked first: what is written after this is read below
+    return ended, sandod.get(f"/operations/{number}/log", {"offset": offset})
+
+
+def _patiently(ask: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+    """The answer, over restarts of sandod."""
+    away = False
+    while True:
+        try:
+            return ask(*args, **more)
+        except (Unreachable, Refused) as error:
+            if not passes(error):
+                raise
+            if not away:
+                aside(f"sandod is away ({error}); waiting for it")
+            away = True
+            time.sleep(RETRY_S)
 
 
 class _Plain:

@@ -1,5 +1,7 @@
 """`sando promote` and `sando rollback`: on a terminal they ask first, and send the version that the question has shown."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -9,6 +11,7 @@ from sando.cli.acting import start
 from sando.cli.codes import DONE, FAILED, of_operation
 from sando.cli.errors import Command
 from sando.cli.session import Session, given, session
+from sando.client.caller import Refused, Unreachable
 from sando.client.shapes import Operation
 
 
@@ -67,13 +70,32 @@ def rollback(tier: str, version: str | None, **said: Any) -> int:
 
 
 def _move(act: str, tier: str, wish: dict[str, object], said: dict[str, Any]) -> int:
-    with session() as sandod:
+    with session() as sandod, _names_known(sandod, wish.get("version")):
         if not said["yes"] and asking.on_terminal() and not _agreed(sandod, act, tier, wish):
             return FAILED
         return start(
             sandod, f"/{act}/{tier}", wish, key=said["key"], wait=said["wait"], timeout=said["timeout"],
             as_json=said["as_json"], judge=_made_whole if said.get("abort_running") else of_operation,
         )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _names_known(sandod: Session, version: object) -> Iterator[None]:
+    """A version that is no release at all is a wrong name, where a history merely does not have it."""
+    try:
+        yield
+    except Refused as refused:
+        if version is not None and refused.problem.code == "not_rollbackable":
+            _known(sandod, str(version))
+        raise
+
+
+def _known(sandod: Session, version: str) -> None:
+    """Raises Refused where sandod says that there is no such release; what else goes wrong changes no answer."""
+    with contextlib.suppress(Unreachable):
+        answer = sandod.caller.get(f"/releases/{version}")
+        if not answer.ok and (problem := answer.problem()).code == "unknown_version":
+            raise Refused(problem, answer.body) from None
 
 
 def _made_whole(found: Operation) -> int:

@@ -8,7 +8,7 @@ from click.shell_completion import CompletionItem
 
 from sando import __version__
 from sando.cli.codes import MEANINGS
-from sando.cli.errors import ends
+from sando.cli.errors import ends, pipes
 
 
 class Entry(NamedTuple):
@@ -89,6 +89,14 @@ class Page(click.Group):
             near = nearest(args[0], BY_NAME)
             ctx.fail(f"there is no command {args[0]!r}{f'; {near}' if near else ''}")
         return super().resolve_command(ctx, args)
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        with pipes():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with pipes():
+            return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         for title, entries in SECTIONS:

@@ -11,13 +11,14 @@ from typing import Any, TypeAlias
 from sando.cli.codes import of_operation
 from sando.cli.output import aside, colourful, document, painted, say
 from sando.cli.session import Session
-from sando.cli.waiting import AWAY_S, Shown, StillRunning, Watch, go_on, lasting
-from sando.cli.wording import ended, in_commands, subject
+from sando.cli.waiting import AWAY_S, Shown, StillRunning, Watch, done_again, go_on, lasting, taken_up
+from sando.cli.wording import ended, in_commands
 from sando.client.caller import Unreachable
-from sando.client.shapes import Operation, Operations
+from sando.client.shapes import Operation
 from sando.model.clock import span
 from tui.model.told import size_of
 from tui.rows import Segment
+from tui.text import counted
 
 Judge: TypeAlias = Callable[[Operation], int]
 
@@ -56,7 +57,7 @@ def reached(operation: Operation) -> tuple[float, float | None, str]:
     """How much of how much; None where nobody knows the whole."""
     if operation.nodes:
         well = sum(n.status == "ok" for n in operation.nodes)
-        return well, len(operation.nodes), f"{well} of {len(operation.nodes)} nodes"
+        return well, len(operation.nodes), f"{well} of {counted(len(operation.nodes), 'node')}"
     count, of = operation.details.get("bytes"), operation.details.get("of")
     if isinstance(count, int) and isinstance(of, int) and of:
         return count, of, f"{size_of(count)} of {size_of(of)}"
@@ -99,8 +100,8 @@ def follow(
         with shown() as show:
             watch = Watch(sandod, show, seq)
             done = watch.watch(operation, timeout)
-            while again := _done_again(sandod, done):
-                show.line(Segment(f"{subject(done)} was interrupted; {subject(again)} does it again", "warn"))
+            while again := done_again(sandod, done):
+                show.line(Segment(taken_up(done, again), "warn"))
                 done = watch.watch(again, until and max(0.0, until - time.monotonic()))
     except KeyboardInterrupt:
         aside(Segment("not watched any more", "warn"), f"; it goes on: {go_on(operation.id)}")
@@ -118,14 +119,6 @@ def follow(
     return finished(sandod, done, as_json=as_json, judge=judge)
 
 
-def _done_again(sandod: Session, ended: Operation) -> Operation | None:
-    """What sandod has begun anew after it died under this one, or stopped."""
-    if ended.status != "interrupted":
-        return None
-    found = sandod.read(Operations, "/operations", {"kind": ended.kind, "limit": 50}).operations
-    return next((o for o in found if o.details.get("again") == ended.id), None)
-
-
 def finished(sandod: Session, operation: Operation, *, as_json: bool, judge: Judge = of_operation) -> int:
     """The end as sandod tells it: the document, or a line and why."""
     if as_json:
@@ -141,5 +134,5 @@ def finished(sandod: Session, operation: Operation, *, as_json: bool, judge: Jud
             aside(f"  {line}")
         aside(f"  sando log {operation.id} shows its output")
     elif note := operation.details.get("note"):
-        aside(Segment("  note: ", "warn"), str(note))
+        aside(Segment("  note: ", "warn"), in_commands(str(note)))
     return code

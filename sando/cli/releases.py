@@ -13,6 +13,7 @@ from sando.cli.wording import when
 from sando.client.shapes import Release, ReleaseDetail, Releases
 from tui.model.told import size_of
 from tui.rows import Segment
+from tui.text import counted
 
 
 @click.command(cls=Command)
@@ -57,7 +58,7 @@ def _one(version: str, *, as_json: bool) -> None:
         f" by build {found.operation}")  # fmt: skip
     say(f"commit {found.sha}  {found.author}: {found.subject}")
     files = len(found.manifest.files) if found.manifest else 0
-    say(f"{files} files, {size_of(found.bytes)}" if found.present else "its folder was pruned")
+    say(f"{counted(files, 'file')}, {size_of(found.bytes)}" if found.present else "its folder was pruned")
     for place in found.runs_on:
         nodes = f", runs on {', '.join(place.nodes)}" if place.nodes else ""
         say(f"{'current on' if place.current else 'on'} tier {place.tier}{nodes}")

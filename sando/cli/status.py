@@ -17,6 +17,7 @@ from sando.model.clock import span
 from sando.model.freeze import FOREVER
 from sando.model.names import nearest
 from tui.glyphs import ARROW, AWAY, FAILED, NONE, PASSED, PENDING, RUNNING, UP, WAITING
+from tui.model.way_on import in_the_way
 from tui.rows import Segment, Style
 
 _STATUS: dict[str, Style] = {
@@ -124,7 +125,7 @@ def _notes(tier: Tier, *, named: bool) -> Iterator[tuple[Segment, ...]]:
     """What is not as it should be, or not as usual."""
     head = f"tier {tier.name}: " if named else ""
     if tier.detail:
-        yield (Segment(f"{head}{tier.detail}", "bad"),)
+        yield (Segment(f"{head}{in_commands(tier.detail)}", "bad"),)
     if tier.lock:
         until = f" until {when(tier.lock.expires)}" if tier.lock.expires else ""
         yield (Segment(f"{head}locked by {tier.lock.actor}{until}: {tier.lock.reason}", "warn"),)
@@ -138,7 +139,7 @@ def _notes(tier: Tier, *, named: bool) -> Iterator[tuple[Segment, ...]]:
 
 
 def _node_line(node: Node) -> tuple[Segment, ...]:
-    detail = f": {first_line(node.detail)}" if node.detail else ""
+    detail = f": {in_commands(first_line(node.detail))}" if node.detail else ""
     return Segment(f"{node.name} "), Segment(_node_word(node), _node_style(node)), Segment(detail)
 
 
@@ -178,7 +179,7 @@ def _one(state: State, tier: Tier) -> None:
         f", before it {tier.previous_version}" if tier.previous_version else "")  # fmt: skip
     if tier.sha:
         say(f"commit {tier.sha}")
-    say(*_next(tier))
+    say(*_next(state, tier))
     for line in _notes(tier, named=False):
         say(*line)
     if tier.gates:
@@ -191,10 +192,12 @@ def _one(state: State, tier: Tier) -> None:
              [_node_row(node) for node in tier.nodes])  # fmt: skip
 
 
-def _next(tier: Tier) -> Iterator[Segment | str]:
+def _next(state: State, tier: Tier) -> Iterator[Segment | str]:
     after = tier.promotable
     if after.to is None:
         yield Segment("no tier comes after it", "dim")
+    elif why := in_the_way(state, tier, when):
+        yield Segment(f"{ARROW} {after.to}: gates green; {why}", "warn")
     elif after.ready:
         yield Segment(f"{ARROW} {after.to}: ready", "ok")
         yield in_commands(f"; sando promote {after.to}")
@@ -207,7 +210,7 @@ def _next(tier: Tier) -> Iterator[Segment | str]:
 
 def _gate_row(state: State, gate: Gate) -> list[Segment | str]:
     sign, style = _sign(gate)
-    said = gate.message
+    said = in_commands(gate.message)
     if gate.kind == "burn_in" and gate.ready_at and gate.outcome == "pending":
         said = f"{span(gate.elapsed_s or 0)} of {span(gate.required_s or 0)}, over at {when(gate.ready_at, state.now)}"
     return [gate.name or gate.kind, Segment(f"{sign} {gate.outcome}", style), gate.version or "",
@@ -217,4 +220,4 @@ def _gate_row(state: State, gate: Gate) -> list[Segment | str]:
 def _node_row(node: Node) -> list[Segment | str]:
     sign = UP if node.reachable else AWAY
     return [node.name, node.version or NONE, node.observed or NONE,
-            Segment(f"{sign} {_node_word(node)}", _node_style(node)), first_line(node.detail)]  # fmt: skip
+            Segment(f"{sign} {_node_word(node)}", _node_style(node)), in_commands(first_line(node.detail))]  # fmt: skip

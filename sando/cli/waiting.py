@@ -8,9 +8,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from sando.cli.session import Session, passes
-from sando.cli.wording import first_line, seconds, subject
+from sando.cli.wording import first_line, in_commands, seconds, subject
 from sando.client.caller import Refused, Unreachable
-from sando.client.shapes import Event, Operation
+from sando.client.shapes import Event, Operation, Operations
 from sando.model.errors import SandoError
 from tui.model import told
 from tui.rows import Segment, Style
@@ -43,6 +43,18 @@ class Shown(Protocol):
 def go_on(number: int) -> str:
     """How to look at it again, and how to stop it."""
     return f"sando wait {number} goes on watching it, sando log {number} -f shows its output, sando abort {number} stops it"
+
+
+def done_again(sandod: Session, ended: Operation) -> Operation | None:
+    """What sandod has begun anew after it died under this one, or stopped."""
+    if ended.status != "interrupted":
+        return None
+    found = sandod.read(Operations, "/operations", {"kind": ended.kind, "limit": 50}).operations
+    return next((o for o in found if o.details.get("again") == ended.id), None)
+
+
+def taken_up(ended: Operation, again: Operation) -> str:
+    return f"{subject(ended)} was interrupted; {subject(again)} does it again"
 
 
 class Watch(Struct):
@@ -131,7 +143,7 @@ def steps(before: Operation, now: Operation) -> Iterator[tuple[Segment, ...]]:
     for node in now.nodes:
         if node.status != known.get(node.name, "pending"):
             style = _NODE.get(node.status, "ok")
-            why = first_line(node.detail) if node.status in _NODE else ""
+            why = in_commands(first_line(node.detail)) if node.status in _NODE else ""
             at = f" ({node.version})" if node.version and node.status in {"ok", "reverted"} else ""
             yield (
                 Segment(f"node {node.name} "),

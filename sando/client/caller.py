@@ -20,6 +20,7 @@ ANSWER_S = 15.0
 MOST_BYTES = 64 * 2**20
 """More than any answer of sandod has: who sends more is not sandod."""
 PIECE = 65536
+NOT_SANDOD = "what answers is no sandod, or a proxy that does not reach it; SANDO_DAEMON says where sandod is asked for"
 
 T = TypeVar("T")
 Query: TypeAlias = Mapping[str, object]
@@ -61,9 +62,8 @@ class Answer(Struct, frozen=True):
         with contextlib.suppress(msgspec.DecodeError):
             return msgspec.json.decode(self.body, type=Problem)
         said = visible(self.body[:200].decode("utf-8", "replace").strip().partition("\n")[0])
-        return Problem(
-            self.status, "not_sandod", f"status {self.status}: {said}" if said else f"status {self.status}"
-        )
+        detail = f"status {self.status}: {said}" if said else f"status {self.status}"
+        return Problem(self.status, "not_sandod", detail, NOT_SANDOD)
 
 
 class Caller:

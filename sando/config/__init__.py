@@ -11,7 +11,7 @@ from sando.config.document import open_document
 from sando.config.habits import habits
 from sando.config.topology import read_topology
 from sando.model.errors import ConfigError
-from sando.model.topology import LOCAL, DaemonSpec, Topology
+from sando.model.topology import LOCAL, DaemonSpec, TokenSpec, Topology
 
 __all__ = ["check", "load_daemon", "load_topology", "warnings"]
 
@@ -36,9 +36,9 @@ def load_topology(path: str | Path, *, tokens: bool, store: str = "") -> Topolog
     return topology
 
 
-def warnings(topology: Topology) -> tuple[str, ...]:
-    """Bad habits worth telling; none of them stops anything."""
-    return (*habits(topology), *_not_there(topology))
+def warnings(topology: Topology, tokens: tuple[TokenSpec, ...] = ()) -> tuple[str, ...]:
+    """Bad habits worth telling; none of them stops anything. `tokens` are those of daemon.toml."""
+    return (*habits(topology, tokens), *_not_there(topology))
 
 
 def _not_there(topology: Topology) -> Iterator[str]:
@@ -69,4 +69,4 @@ def check(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
         topology = load_topology(spec.topology_path, tokens=bool(spec.tokens), store=spec.release_root)
     except ConfigError as error:
         return (*problems, *error.problems), ()
-    return problems, warnings(topology)
+    return problems, warnings(topology, spec.tokens)

@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 
 from sando.model.clock import span
-from sando.model.topology import BackupSpec, TierSpec, Topology
+from sando.model.topology import BackupSpec, TierSpec, TokenSpec, Topology
 
 
-def habits(topology: Topology) -> Iterator[str]:
-    """One sentence per habit, with the tier and the next step."""
+def habits(topology: Topology, tokens: tuple[TokenSpec, ...] = ()) -> Iterator[str]:
+    """One sentence per habit, with the tier and the next step. Without `tokens` all people are one."""
     if not topology.build_tier.gates:
         yield f'tier {topology.build_tier.name}: has no gates, so every build is green; add {{ kind = "cargo_test" }}'
     for tier in topology.tiers:
         yield from _of_tier(tier)
+        yield from _of_approvals(tier, tokens)
     yield from _of_last(topology)
     if topology.backup is None:
         yield from _of_rehearsals(topology)
@@ -30,6 +31,18 @@ def _of_tier(tier: TierSpec) -> Iterator[str]:
             f"tier {tier.name}: {', '.join(blind[:3])}{' …' if len(blind) > 3 else ''} without a probe, and no "
             "boot_smoke gate: a release that does not start counts as deployed; add probe = { http = … }"
         )
+
+
+def _of_approvals(tier: TierSpec, tokens: tuple[TokenSpec, ...]) -> Iterator[str]:
+    """Only who may operate says yes, and each counts once."""
+    people = len({token.name for token in tokens if token.scope == "operate"})
+    for gate in tier.gates:
+        if tokens and gate.kind == "manual_confirm" and gate.min_approvals > people:
+            count = f"{people} token{'' if people == 1 else 's'} of scope operate"
+            yield (
+                f"tier {tier.name}: {gate.name} wants {gate.min_approvals} approvals, and daemon.toml has {count}: it never "
+                "turns green; add tokens (`sandod token NAME --scope operate`), or lower min_approvals"
+            )
 
 
 def _of_last(topology: Topology) -> Iterator[str]:

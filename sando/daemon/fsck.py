@@ -133,7 +133,8 @@ def _tell(findings: list[Finding], done: tuple[str, ...], *, as_json: bool) -> i
         print(line)  # noqa: T201
     for finding in findings:
         print(finding.line())  # noqa: T201
-    print(f"{len(findings)} findings" if findings else "clean", file=sys.stderr)  # noqa: T201
+    count = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"
+    print(count if findings else "clean", file=sys.stderr)  # noqa: T201
     return 1 if findings else 0
 
 

@@ -233,7 +233,7 @@ class Daemon:
         hook.install(
             self.topology.repo.bare_path, url=url, branch=self.topology.repo.branch, token=self.hook_secret
         )
-        for line in remarks.warnings(self.topology, self.spec.topology_path, self.store.tier_names()):
+        for line in remarks.warnings(self.topology, self.spec, self.store.tier_names()):
             log.warning("%s", line)
         for line in rights.warnings(self.spec):
             log.warning("%s", line)

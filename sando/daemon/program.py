@@ -39,6 +39,8 @@ def run(argv: list[str] | None = None) -> int:
         if arguments.command == "token":
             return token.run(path, arguments)
         daemon = config.load_daemon(path)
+        if arguments.command in {"backup", "fsck"}:
+            refuse_lost(daemon)
         if arguments.command == "backup":
             return copy.run(daemon, arguments)
         topology = load_topology(daemon)

@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Iterator
 
 from sando import config
-from sando.model.topology import Topology
+from sando.model.topology import DaemonSpec, Topology
 from sando.work import cell
 from sando.work.hosts.ssh.twins import twins
 
 
-def warnings(topology: Topology, path: str, stored: Iterable[str]) -> Iterator[str]:
-    """`path` is the file of the topology, `stored` the tiers that the store knows."""
+def warnings(topology: Topology, daemon: DaemonSpec, stored: Iterable[str]) -> Iterator[str]:
+    """`stored` are the tiers that the store knows."""
     for orphan in sorted(set(stored) - {tier.name for tier in topology.tiers}):
-        yield f"tier {orphan} is orphaned: the store knows it, {path} does not name it"
-    yield from config.warnings(topology)
+        yield f"tier {orphan} is orphaned: the store knows it, {daemon.topology_path} does not name it"
+    yield from config.warnings(topology, daemon.tokens)
     yield from twins(topology)
 
 

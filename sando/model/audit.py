@@ -150,7 +150,7 @@ def _gates(state: TierState, books: Books) -> Iterator[Finding]:
     for run in runs:
         if run.outcome is Outcome.RUNNING and run.operation not in working:
             what = f"gate {run.gate} of {run.version} is running, and operation {run.operation} has ended"
-            yield Finding("gate", subject, what, f"POST /gates/{state.name}/{run.gate}/run")
+            yield Finding("gate", subject, what, _run(state.name, run))
 
 
 def _past_gates(state: TierState, books: Books) -> Iterator[Finding]:
@@ -163,7 +163,11 @@ def _past_gates(state: TierState, books: Books) -> Iterator[Finding]:
     stay = next((s for s in source.stays if s.n == brought.details.get("source_stay")), None)
     for run in _red(stay, brought) if stay and stay.version == current.version else ():
         what = f"{current.version} came from {source.name} by operation {brought.id} with {run.gate} {run.outcome}"
-        yield Finding("gate", f"tier {state.name}", what, f"POST /gates/{source.name}/{run.gate}/run")
+        yield Finding("gate", f"tier {state.name}", what, _run(source.name, run))
+
+
+def _run(tier: str, run: GateRun) -> str:
+    return f"sando gate run {tier} {run.gate}"
 
 
 def _red(stay: Stay, brought: Operation) -> Iterator[GateRun]:
@@ -211,7 +215,7 @@ def shelved(books: Books, folders: Iterable[Folder], root: str) -> Iterator[Find
 
 
 def _lost(release: Release) -> str:
-    return f"put the folder back, or build {release.sha[:7]} again: POST /rebuild with its sha and `force`"
+    return f"put the folder back, or build it again: sando rebuild {release.sha[:7]} --force"
 
 
 def _unknown(folder: Folder) -> str:
@@ -235,7 +239,7 @@ def linked(books: Books, links: Iterable[Link]) -> Iterator[Finding]:
             )
         elif link.foreign:
             detail = f"current is {visible(link.foreign)}, no link into releases/; recorded is {recorded}"
-            yield Finding("link", subject, detail, f"POST /promote/{link.tier} with `force` keeps it aside")
+            yield Finding("link", subject, detail, f"sando promote {link.tier} --force keeps it aside")
         elif link.version != recorded:
             yield Finding(
                 "link", subject, f"current names {link.version}, recorded is {recorded}", _repair(books, link)
@@ -256,11 +260,11 @@ def _repair(books: Books, link: Link) -> str:
     version = books.state(link.tier).current_version
     if version is None:
         return f"nothing was ever promoted to {link.tier}: remove the link, or promote a version"
-    return f"POST /promote/{link.tier} with version {version} puts it right"
+    return f"sando promote {link.tier} {version} puts it right"
 
 
 def _deploy_again(state: TierState) -> str:
-    return f"POST /promote/{state.name} with `force` brings what is built now"
+    return f"sando promote {state.name} --force brings what is built now"
 
 
 REPAIR = "sandod fsck --repair removes it"

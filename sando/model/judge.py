@@ -143,10 +143,22 @@ def _clears(tier: str, view: GateView) -> str:
     return f"POST /gates/{tier}/{view.name}/run"
 
 
+def how_to_fill(spec: TierSpec, *, built: bool) -> str:
+    """What brings the tier its first version."""
+    if built:
+        return f"push a commit, or POST /rebuild, and wait until it is green on {spec.name}"
+    return f"promote into {spec.name} first"
+
+
 def confirmable(
-    spec: TierSpec, state: TierState, version: str | None, kind: str = "manual_confirm"
+    spec: TierSpec,
+    state: TierState,
+    version: str | None,
+    kind: str = "manual_confirm",
+    *,
+    built: bool = False,
 ) -> GateSpec | Refusal:
-    """The gate that a person's word is for, or why there is none (SPEC 8)."""
+    """The gate that a person's word is for, or why there is none (SPEC 8); `built`: it is the build tier's."""
     gate = next((g for g in spec.gates if g.kind == kind), None)
     if gate is None:
         return Refusal(
@@ -158,7 +170,7 @@ def confirmable(
     current = state.current_version
     if current is None:
         return Refusal(
-            409, "tier_empty", f"nothing runs on tier {spec.name} yet", f"promote into {spec.name} first"
+            409, "tier_empty", f"nothing runs on tier {spec.name} yet", how_to_fill(spec, built=built)
         )
     if version is not None and version != current:
         return Refusal(

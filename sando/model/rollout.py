@@ -143,8 +143,24 @@ def failed(
         look = step in {Step.PREFLIGHT, Step.REVERT}
         node = replace(node, status="failed", at_fault=True, broken=node.touched, look=look)
     first = rollout.error is None
-    rollout = replace(rollout, error=rollout.error or told, errored=errored if first else rollout.errored)
+    rollout = replace(
+        rollout, error=_error(rollout, step, told), errored=errored if first else rollout.errored
+    )
     return advance(_set(rollout, node))
+
+
+def _error(rollout: Rollout, step: Step, told: str) -> str:
+    """The first that went wrong. An abort says nothing of what was wrong with the nodes: so the first of those, too."""
+    if rollout.error is None:
+        return told
+    stops = step in {
+        Step.PREFLIGHT,
+        Step.UPLOAD,
+        Step.OBSERVE,
+        Step.PROBE,
+    }  # by the abort itself, or only looks
+    untold = rollout.aborted and not rollout.aborted_late and not any(n.at_fault for n in rollout.nodes)
+    return f"{rollout.error}; {told}" if untold and not stops else rollout.error
 
 
 def advance(rollout: Rollout) -> Rollout:

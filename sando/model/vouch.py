@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from sando.model.answers import Check, Refusal
 from sando.model.clock import Instant
-from sando.model.judge import gate_checks, judge
+from sando.model.judge import gate_checks, how_to_fill, judge
 from sando.model.release import Release
 from sando.model.tier import TierState
 from sando.model.topology import TierSpec
@@ -33,15 +33,19 @@ def vouch(
     now: Instant,
     *,
     hotfix: bool,
+    built: bool = False,
 ) -> Vouched | Refusal:
-    """What the tier says of `wanted` (or of its current version) leaving it; a bare refusal names no version."""
+    """What the tier says of `wanted` (or of its current version) leaving it; a bare refusal names no version.
+
+    `built`: it is the build tier.
+    """
     version = wanted or state.current_version
     if version is None:
         return Refusal(
             409,
             "nothing_to_promote",
             f"tier {spec.name} has no version yet",
-            f"push a commit and wait until it is green on {spec.name}, or promote into {spec.name} first",
+            how_to_fill(spec, built=built),
         )
     stay = state.judged(version)
     tried = () if stay else tuple(r for r in state.tried if r.version == version)

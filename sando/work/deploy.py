@@ -211,7 +211,7 @@ def _bring(post: Post, version: str, files: Sequence[FileEntry] | None) -> None:
     if files is None:
         raise _cannot(f"release {version} is neither on the node nor in the store ({task.store})")
     size = sum(f.size for f in files)
-    post.say(f"upload {version}: {len(files)} files, {size} bytes")
+    post.say(f"upload {version}: {len(files)} file{'' if len(files) == 1 else 's'}, {size} bytes")
     sent = post.host.put_release(version, Path(task.store, version), files, task.operation, post.cancel)
     post.say(f"uploaded {version}, sha256 verified" if sent else f"{version} is there already, and right")
 

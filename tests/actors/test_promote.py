@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from actors.messages import (
     AbortOperation,
+    Confirm,
     LockTier,
     NodeDone,
     Promote,
@@ -67,6 +68,22 @@ def test_tiers_that_cannot_be_promoted_into(stage_of: Callable[..., Stage]) -> N
     assert stage.refused(Promote("a")) == (409, "nothing_to_promote")
     assert stage.refused(Promote("a", reset_burn_in=True)) == (400, "bad_request")
     assert stage.refused(Promote("a", "9.9")) == (404, "unknown_version")
+
+
+def test_an_empty_tier_is_filled_as_it_can_be_the_build_tier_by_no_promotion(
+    stage_of: Callable[..., Stage],
+) -> None:
+    stage = stage_of(topology(tier("mm", 0, CONFIRM), tier("a", 1), tier("b", 1)))
+    pushed = "push a commit, or POST /rebuild, and wait until it is green on mm"
+    assert hint(stage, Promote("a")) == pushed
+    assert hint(stage, Confirm("mm")) == pushed
+    assert hint(stage, Promote("b")) == "promote into a first"
+
+
+def hint(stage: Stage, wish: Any) -> str:
+    answer = stage.ask(wish)
+    assert isinstance(answer, Refusal)
+    return answer.hint
 
 
 def test_a_version_that_was_never_on_the_tier_before_may_not_pass_it(stage: Stage) -> None:

@@ -37,6 +37,28 @@ def test_every_answer_forbids_caching_and_sniffing(server, path):
         assert head.count(line) == 1
 
 
+def test_who_asks_again_for_a_state_that_has_not_changed_keeps_the_connection(server):
+    sock, etag = dial(server), b""
+    for status in (b"200 OK", b"304 Not Modified", b"304 Not Modified"):
+        sock.sendall(
+            b"GET /state HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: " + (etag or b'"none"') + b"\r\n\r\n"
+        )
+        head = read_head(sock)
+        assert head.startswith(b"HTTP/1.1 " + status)
+        assert b"Connection:" not in head
+        etag = head.partition(b"Etag: ")[2].partition(b"\r")[0]
+        if status == b"200 OK":
+            left = int(head.partition(b"Content-Length: ")[2].partition(b"\r")[0])
+            while left:
+                left -= len(sock.recv(left))
+    sock.sendall(
+        b"GET /state HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nIf-None-Match: " + etag + b"\r\n\r\n"
+    )
+    last = read_all(sock)
+    assert last.startswith(b"HTTP/1.1 304")
+    assert b"Connection: close" in last
+
+
 def test_what_is_in_memory_is_answered_while_every_thread_is_busy(room):
     begun, go_on = threading.Event(), threading.Event()
 

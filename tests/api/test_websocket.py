@@ -346,6 +346,8 @@ def test_when_sandod_ends_its_clients_hear_1001(room):
         ("?since=-1", {}, 422),
         ("?since=1&since=2", {}, 422),
         ("?since=" + "9" * 30, {}, 422),
+        ("?since=0&limit=5", {}, 422),
+        ("?wait=0", {}, 422),
         ("", {"Sec_WebSocket_Key": "short"}, 400),
         ("", {"Sec_WebSocket_Key": "!" * 24}, 400),
         ("", {"Sec_WebSocket_Version": "8"}, 426),
@@ -362,6 +364,15 @@ def test_a_handshake_that_may_not_be_is_refused_before_it_begins(room, server, q
     assert b"application/problem+json" in head
     sock.close()
     assert server.subscribers == 0
+
+
+@pytest.mark.parametrize("name", ["limit", "wait"])
+def test_what_only_a_page_takes_is_refused_by_its_name(room, server, name):
+    with contextlib.closing(ask(server, f"/events?{name}=1", **UPGRADE)) as sock:
+        length = int(read_head(sock).partition(b"Content-Length: ")[2].partition(b"\r")[0])
+        problem = msgspec.json.decode(sock.makefile("rb").read(length))
+    assert (problem["status"], problem["code"]) == (422, "bad_field")
+    assert problem["detail"] == f"{name}: belongs to the JSON answer; a WebSocket takes `since` alone"
 
 
 def test_a_page_of_our_own_may_open_a_websocket(room, server):

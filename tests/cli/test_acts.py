@@ -188,6 +188,25 @@ def test_a_rollback_asks_with_what_is_taken_back(puppet, run, person):
     assert puppet.asked[1].body == {"version": "0.8.1"}
 
 
+@pytest.mark.parametrize(
+    ("release", "code", "told"),
+    [
+        (refused(404, "unknown_version"), 2, "unknown_version is so"),
+        (Answer(body={"version": "0.8.1"}), 3, "not_rollbackable is so"),
+        (refused(503, "starting"), 3, "not_rollbackable is so"),
+        (Answer(hang_up=True), 3, "not_rollbackable is so"),
+    ],
+    ids=["unknown", "not in the history", "nobody can say", "away"],
+)
+def test_a_rollback_to_a_version_that_is_no_release_is_a_wrong_name(puppet, run, release, code, told):
+    puppet.answers["POST", "/rollback/a"] = refused(409, "not_rollbackable")
+    puppet.answers["GET", "/releases/0.8.1"] = release
+    ran = run("rollback", "a", "0.8.1")
+    assert ran.code == code
+    assert told in ran.err
+    assert (puppet.asked[0].method, puppet.asked[0].path) == ("POST", "/rollback/a")
+
+
 def test_an_abort_names_what_it_would_stop(puppet, run, person):
     person.append("\n")
     puppet.answers["GET", "/operations/44"] = Answer(

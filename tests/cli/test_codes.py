@@ -1,5 +1,10 @@
 """What a command ends with: every code of sandod has an exit code, and a command ends with it."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from sando.cli import acting, codes
@@ -131,6 +136,33 @@ def test_a_host_that_is_refused_is_told_in_the_words_of_sandod(puppet, run):
     puppet.answers["GET", "/state"] = refused(403, "host_not_allowed", hint=hint)
     ran = run("status")
     assert (ran.code, ran.err) == (3, f"sando: host_not_allowed is so\n  {hint}\n")
+
+
+def test_an_error_of_somebody_else_is_told_with_what_names_the_address(puppet, run):
+    puppet.answers["POST", "/promote/a"] = Answer(501, raw=b"<!DOCTYPE HTML>\n<html>")
+    ran = run("promote", "a")
+    assert ran.code == 6
+    assert ran.err.splitlines() == [
+        "sando: status 501: <!DOCTYPE HTML>",
+        "  what answers is no sandod, or a proxy that does not reach it; SANDO_DAEMON says where sandod is asked for",
+    ]
+
+
+@pytest.mark.parametrize("words", [["history"], ["history", "--json"], ["--help"], ["promote", "--help"]])
+def test_who_has_read_enough_ends_it_without_a_word(puppet, words):
+    puppet.answers["GET", "/operations"] = Answer(body={"operations": [done()], "next": None})
+    reads, writes = os.pipe()
+    os.close(reads)
+    env = {**os.environ, "SANDO_DAEMON": puppet.url}
+    ended = subprocess.run(
+        [sys.executable, "-m", "sando.cli", *words],
+        env=env,
+        stdout=writes,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writes)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, b"")
 
 
 @pytest.mark.parametrize("body", [b"<html>welcome</html>", b"[]", b'{"tiers": 1}'])

@@ -46,6 +46,31 @@ def test_following_ends_with_the_operation_and_misses_nothing(puppet, run, monke
     assert sum(a.path.endswith("/log") for a in puppet.asked) == len(LOG) // 7 + 2
 
 
+def test_following_goes_on_with_the_build_that_does_an_interrupted_one_again(puppet, run):
+    build = {"kind": "build", "tier": "mm", "version": None}
+    operations = {44: done("interrupted", **build), 45: done(id=45, details={"again": 44}, **build)}
+    for number, text in ((44, b"half"), (45, b"whole\n")):
+        at_end = Answer(raw=b"", headers={"X-Next-Offset": str(len(text))})
+        first = Answer(raw=text, headers={"X-Next-Offset": str(len(text))})
+        puppet.answers["GET", f"/operations/{number}/log"] = lambda asked, first=first, rest=at_end: (
+            rest if int(asked.query.get("offset", 0)) else first
+        )
+        puppet.answers["GET", f"/operations/{number}"] = Answer(body=operations[number])
+    puppet.answers["GET", "/operations"] = Answer(body={"operations": [operations[45]], "next": None})
+    ran = run("log", "44", "-f")
+    assert (ran.code, ran.out) == (0, "halfwhole\n")
+    assert ran.err == "build 44 of 1a2b3c4 was interrupted; build 45 of 1a2b3c4 does it again\n"
+    assert run("log", "44").out == "half"
+
+
+def test_following_what_was_interrupted_for_good_is_no_success(puppet, run):
+    serve(puppet, b"half", 100, kind="gate", status="interrupted", error="sandod was restarted")
+    ran = run("log", "44", "-f")
+    assert (ran.code, ran.out) == (1, "half")
+    assert ran.err == "gate 44 of 0.8.2 on a: interrupted; sandod was restarted\n"
+    assert run("log", "44").code == 0
+
+
 def test_without_an_id_it_is_what_runs_now(puppet, run):
     serve(puppet, b"here\n", 100)
     puppet.answers["GET", "/operations"] = Answer(

@@ -11,7 +11,7 @@ from sando.cli import output, wording
 from sando.cli.table import GAP, Column, drawn, widths
 from sando.client.shapes import Operation
 from tests.cli.samples import an_operation, done
-from tests.client.puppet import Answer
+from tests.client.puppet import Answer, a_tier
 from tui.rows import Segment
 from tui.text import cells
 
@@ -53,6 +53,33 @@ def test_an_operation_is_named_by_what_it_does_to_what(more, line):
     import msgspec
 
     assert wording.subject(msgspec.convert(an_operation(**more), Operation)) == line
+
+
+TWICE = "sandod died under this build twice; POST /rebuild tries it once more"
+
+
+def test_what_sandod_says_to_do_is_told_as_a_command_wherever_it_is_shown(puppet, run):
+    operation = done("errored", kind="build", tier="mm", version=None, error=TWICE)
+    puppet.answers["GET", "/operations"] = Answer(body={"operations": [operation], "next": None})
+    gate = {
+        "kind": "migration_dry_run",
+        "outcome": "errored",
+        "message": "none was fetched: POST /backup/fetch",
+    }
+    node = {"name": "a-1", "status": "failed", "detail": "it is away; set out = true on it and POST /reload"}
+    puppet.tiers = [
+        a_tier("a", gates=[gate], nodes=[node], status="degraded", detail="parked: POST /reload tries again")
+    ]
+    puppet.happen(kind="BuildFailed", data={"error": TWICE})
+    puppet.happen(kind="GateDone", data={"gate": "x", "outcome": "errored", "message": gate["message"]})
+    puppet.answers["GET", "/events"] = Answer(body={"events": puppet.log, "seq": 2})
+    shown = [run("history").out, run("status").out, run("status", "a").out, run("events").out]
+    for text in shown:
+        assert "POST" not in text
+    assert "sando rebuild tries it once more" in shown[0]
+    assert shown[1].count("sando reload") == 2
+    assert "none was fetched: sando backup" in shown[2]
+    assert "sando rebuild tries it once more" in shown[3]
 
 
 COLOURS = [
@@ -262,6 +289,18 @@ def test_dora_shows_four_numbers_for_each_tier(puppet, run):
         "—",
         "1",
     ]
+
+
+def test_one_is_told_as_one(puppet, run):
+    release = {
+        "version": "0.8.2",
+        "sha": "a" * 40,
+        "operation": 3,
+        "bytes": 2048,
+        "manifest": {"files": [{}]},
+    }
+    puppet.answers["GET", "/releases/0.8.2"] = Answer(body=release)
+    assert "1 file, 2.0 KiB" in run("releases", "0.8.2").out
 
 
 def test_a_release_is_told_with_where_it_runs_and_the_way_back(puppet, run):

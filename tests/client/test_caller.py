@@ -127,6 +127,7 @@ def test_an_error_of_somebody_else_is_told_as_such(caller, puppet, body, detail)
     puppet.answers["GET", "/state"] = Answer(502, raw=body)
     said = caller.get("/state").problem()
     assert (said.status, said.code, said.detail) == (502, "not_sandod", detail)
+    assert said.hint.startswith("what answers is no sandod")
 
 
 def test_a_redirect_is_not_followed_with_our_token(caller, puppet):

@@ -1,5 +1,6 @@
 """Hostile and broken files: each is a line for the operator, none a traceback. And what `check` tells of a pair."""
 
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -100,6 +101,33 @@ def test_check_counts_approvals_only_with_tokens(
     without = daemon_text.split("[[token]]", maxsplit=1)[0]
     (found,), _ = check(_pair(tmp_path, without, topology_text))
     assert "min_approvals: more than 1 needs tokens" in found
+
+
+TOKEN = '[[token]]\nname = "{}"\nscope = "{}"\nsha256 = "{}"\n'
+
+
+@pytest.mark.parametrize(
+    ("scopes", "told"),
+    [
+        ({"eva": "operate", "max": "operate", "ci": "read"}, None),
+        ({"eva": "operate", "ci": "read", "nightly": "build"}, "has 1 token of scope operate"),
+        ({"ci": "read"}, "has 0 tokens of scope operate"),
+    ],
+)
+def test_check_warns_of_approvals_that_nobody_is_there_to_give(
+    tmp_path: Path, daemon_text: str, topology_text: str, scopes: dict[str, str], told: str | None
+) -> None:
+    without = daemon_text.split("[[token]]", maxsplit=1)[0]
+    tokens = "".join(TOKEN.format(n, s, hashlib.sha256(n.encode()).hexdigest()) for n, s in scopes.items())
+    problems, warned = check(_pair(tmp_path, without + tokens, topology_text))
+    assert problems == ()
+    found = [line for line in warned if "approvals" in line]
+    assert found == [
+        f"tier b: manual_confirm wants 2 approvals, and daemon.toml {has}: it never turns green; add tokens "
+        "(`sandod token NAME --scope operate`), or lower min_approvals"
+        for has in [told]
+        if has
+    ]
 
 
 def test_check_says_that_the_topology_file_is_missing(tmp_path: Path) -> None:

@@ -301,6 +301,27 @@ def test_an_abort_waits_for_the_node_in_work_then_acts_as_a_failure() -> None:
     assert result(rollout) == Result("aborted", "aborted by max", rolled_back=True, recovered=False)
 
 
+@pytest.mark.parametrize("on_failure", ["halt", "rollback"])
+def test_a_node_that_fails_after_the_abort_is_told_beside_it_and_only_the_first(on_failure: str) -> None:
+    rollout = rollout_of(on_failure=on_failure, canary="parallel")
+    rollout = does(does(ready(rollout), "a", Step.SWITCH), "b", Step.SWITCH)
+    rollout = abort(start(start(rollout, "a", Step.START), "b", Step.START), "aborted by max")
+    rollout = failed(rollout, "a", Step.START, "the probe stayed red: 503\nlast words", errored=False)
+    rollout = failed(rollout, "b", Step.START, "the probe stayed red too", errored=False)
+    while (now := result(rollout)) is None:
+        rollout = does(rollout, *due(rollout)[0])
+    told = "aborted by max; a: the probe stayed red: 503\nlast words"
+    assert (now.status, now.error) == ("aborted", told)
+
+
+@pytest.mark.parametrize("step", [Step.PREFLIGHT, Step.UPLOAD])
+def test_what_the_abort_itself_has_stopped_is_no_failure_of_a_node(step: Step) -> None:
+    rollout = rollout_of("a") if step is Step.PREFLIGHT else does(rollout_of("a"), "a", Step.PREFLIGHT)
+    rollout = abort(start(rollout, "a", step), "aborted by max")
+    rollout = failed(rollout, "a", step, "stopped", errored=True)
+    assert rollout.error == "aborted by max"
+
+
 def test_an_abort_during_the_last_node_comes_too_late() -> None:
     rollout = abort(does(ready(rollout_of("a")), "a", Step.SWITCH), "aborted by max")
     assert result(does(rollout, "a", Step.START)) == Result(

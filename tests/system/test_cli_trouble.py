@@ -117,6 +117,25 @@ def test_logs_and_events_are_followed_over_a_restart(sandod, begin, tmp_path):
     assert seqs == list(range(1, len(seqs) + 1))
 
 
+def test_the_log_of_a_build_that_dies_with_sandod_goes_on_with_the_one_that_does_it_again(
+    sandod, begin, tmp_path
+):
+    cli = begin(tier("a"))
+    sandod.push("1.1", build=sandod.stop_at("built"))
+    with cli.start(tmp_path, "log", "2", "-f") as running:
+        running.says("building 1.1")
+        sandod.reached("built")
+        sandod.kill()
+        running.says("sandod is away")
+        sandod.go("built")
+        sandod.start()
+        ended = running.end()
+    assert ended.code == 0
+    assert ended.out.count("building 1.1") == 2
+    assert "build 2 of" in ended.err
+    assert "was interrupted; build 3 of" in ended.err
+
+
 def test_a_build_that_dies_with_sandod_is_followed_into_the_one_that_does_it_again(sandod, begin, tmp_path):
     cli = begin(tier("a"))
     sandod.push("1.1", build=sandod.stop_at("built"))

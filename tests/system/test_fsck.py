@@ -72,10 +72,11 @@ def test_a_link_that_was_changed_by_hand_is_found_running_and_stopped(flow):
     current.symlink_to("releases/1.0")
     assert found(flow, "--online") == (1, [("link", "tier a: a-2")])
     flow.stop()
-    said = flow.run("fsck").stdout
-    assert said == (
-        "tier a: a-2: current names 1.0, recorded is 1.1; POST /promote/a with version 1.1 puts it right\n"
+    said = flow.run("fsck")
+    assert said.stdout == (
+        "tier a: a-2: current names 1.0, recorded is 1.1; sando promote a 1.1 puts it right\n"
     )
+    assert said.stderr == "1 finding\n"
     current.unlink()
     current.mkdir()
     assert "no link into releases/" in flow.run("fsck").stdout
@@ -290,6 +291,18 @@ def test_a_backup_of_the_state_made_while_it_runs_is_private_whole_and_can_be_pu
     assert flow.tier("a")["lock"]["reason"] == "after the copy"
     assert flow.tier("b")["lock"] is None
     assert flow.post("/promote/b?wait=60", {"force": True}).status == 200
+
+
+def test_a_store_that_is_gone_is_told_in_the_same_words_by_whoever_looks_for_it(flow):
+    flow.stop()
+    (flow.root / "sando.db").unlink()
+    gone = f"sandod: {flow.root / 'sando.db'}: is gone, and {flow.root / 'releases'} has releases (1.0, 1.1); put back"
+    for words in ([], ["fsck"], ["fsck", "--online"], ["backup", str(flow.root / "copy.db")]):
+        done = flow.run(*words)
+        assert gone in done.stderr, words
+        assert (done.returncode, done.stdout) == (1, ""), words
+    shutil.rmtree(flow.root / "releases")
+    assert "is not there; sandod makes it at its first start" in flow.run("fsck").stderr
 
 
 def test_a_backup_never_takes_the_place_of_the_store_and_says_why_it_cannot_be_written(flow):

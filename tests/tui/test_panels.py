@@ -170,6 +170,16 @@ def test_the_history_says_how_an_operation_ended_and_that_it_was_rolled_back(sta
     assert "rolled back" not in stayed
 
 
+@pytest.mark.parametrize("status", ["succeeded", "failed", "interrupted"])
+def test_the_history_says_of_what_a_restart_has_settled_how_it_ended_and_that_it_was_settled(status):
+    shown = history_of(
+        replace(WENT_BACK, status=status, rolled_back=False, recovered=True, error="lost"), width=120
+    )
+    assert f" {status}  " in shown
+    assert "rolled back" not in shown
+    assert "lost; recovered" in shown
+
+
 @pytest.mark.parametrize(
     ("status", "short"),
     [

@@ -130,6 +130,28 @@ def test_text_in_the_data_that_looks_like_the_end_is_not_the_end(dumps, file):
     assert "half a dump" in refused(file, cut)
 
 
+@pytest.mark.parametrize(
+    ("end", "lacks"),
+    [
+        (b"select 1;\n", "its end is missing (`-- PostgreSQL database dump complete`)"),
+        (
+            b"-- PostgreSQL database dump complete\n",
+            "its end is missing (the line `--` that pg_dump writes below `-- PostgreSQL database dump complete`)",
+        ),
+        (END, "its last line is missing (`\\unrestrict aB1`)"),
+        (
+            END + b"\\unrestrict aB1\n\n" + HEAD,
+            "behind its end another dump begins, whose end is missing (`-- PostgreSQL database dump complete`)",
+        ),
+    ],
+    ids=["no end", "no frame", "no lifted restriction", "another beginning"],
+)  # fmt: skip
+def test_half_a_dump_is_told_with_the_very_line_that_is_missing(file, end, lacks):
+    assert refused(file, HEAD + b"\\restrict aB1\n\nselect 1;\n" + end) == (
+        f"{lacks}: this is half a dump; let the one that writes it finish"
+    )
+
+
 def test_two_dumps_one_after_the_other_of_which_the_second_is_half_are_refused(file):
     assert told(file, plain(500) + plain(500)).kind == "plain"
     assert "half a dump" in refused(file, plain(500) + HEAD + b"create table t")

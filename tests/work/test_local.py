@@ -1,5 +1,6 @@
 """A local node's folder: the link is never absent or wrong for a reader, and what sando did not make is never lost."""
 
+import errno
 import multiprocessing
 import os
 import resource
@@ -203,15 +204,22 @@ def test_a_root_that_cannot_be_made_is_told_with_the_user_it_is_for(shop):
         LocalHost(str(shop.folder / "file" / "node")).prepare(need=0, files=0)
 
 
-def test_a_root_that_cannot_be_written_is_told(shop, host, monkeypatch):
+UNWRITTEN = {
+    errno.EROFS: r"Read-only file system .*; .*ReadWritePaths=",
+    errno.ENOSPC: r"No space left on device .*; make room there: bytes or inodes are used up \(df, df -i\)$",
+    errno.EDQUOT: r"Disk quota exceeded .*; make room there, or raise the quota of the user of sandod$",
+    errno.EACCES: rf"Permission denied .*; give it to the user of sandod \(uid {os.getuid()}\)$",
+}
+
+
+@pytest.mark.parametrize(("number", "told"), UNWRITTEN.items(), ids=map(errno.errorcode.get, UNWRITTEN))
+def test_a_root_that_cannot_be_written_is_told_with_what_mends_it(shop, host, monkeypatch, number, told):
     def refused(self, *_args, **_keys):
-        raise OSError(30, "Read-only file system", str(self))
+        raise OSError(number, os.strerror(number), str(self))
 
     shop.root.mkdir()
     monkeypatch.setattr(Path, "symlink_to", refused)
-    with pytest.raises(
-        WorkError, match=r"cannot write in .*node: Read-only file system .*; .*ReadWritePaths="
-    ) as caught:
+    with pytest.raises(WorkError, match=rf"cannot write in .*node: {told}") as caught:
         host.prepare(need=0, files=0)
     assert caught.value.errored
 

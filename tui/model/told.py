@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from sando.client.shapes import Event
 from sando.model.clock import span
+from tui.model.commands import in_commands
 from tui.rows import Style
 from tui.text import clean
 
@@ -78,18 +79,18 @@ def _words(e: Event) -> str:
         case "BuildOk" | "BuildFailed" | "BuildAborted":
             after = d.get("superseded_by")
             gone = f" superseded by #{after}" if after else ""
-            return f"{_op(e)}{e.version or _sha(e)}{gone}{_took(d)}{_colon(d.get('error'))}"
+            return f"{_op(e)}{e.version or _sha(e)}{gone}{_took(d)}{_why_not(d, 'error')}"
         case "GateStart":
             return f"{_op(e)}{_version(e)}{_s(d, 'gate')}"
         case "GateDone":
             return (
-                f"{_op(e)}{_version(e)}{_s(d, 'gate')} {_s(d, 'outcome')}{_took(d)}{_colon(d.get('message'))}"
+                f"{_op(e)}{_version(e)}{_s(d, 'gate')} {_s(d, 'outcome')}{_took(d)}{_why_not(d, 'message')}"
             )
         case "DeployStart" | "DeployOk" | "PromoteComplete" | "Rollback" | "RollbackFailed":
             return f"{_op(e)}{_way(d, e)}{_by(e)}{_why(d)}"
         case "DeployFailed":
             back = ", rolled back" if d.get("rolled_back") else ""
-            return f"{_op(e)}{_way(d, e)} {_s(d, 'status') or 'failed'}{back}{_colon(d.get('error'))}"
+            return f"{_op(e)}{_way(d, e)} {_s(d, 'status') or 'failed'}{back}{_why_not(d, 'error')}"
         case "NodeDeployed" | "NodeReverted":
             return f"{_op(e)}{e.node or ''} on {e.version or 'nothing'}{_colon(d.get('by'))}"
         case "DriftDetected":
@@ -108,7 +109,7 @@ def _words(e: Event) -> str:
         case "DaemonStarted":
             return f"sandod {_s(d, 'version')}"
         case "BackupFailed" | "ConfigRejected":
-            return f"{_op(e)}{_s(d, 'error')}"
+            return f"{_op(e)}{in_commands(_s(d, 'error'))}"
         case "Pruned":
             names = d.get("versions")
             gone = ", ".join(str(n) for n in names) if isinstance(names, list) else ""
@@ -151,6 +152,11 @@ def _why(data: dict[str, Any]) -> str:
 
 def _colon(text: object) -> str:
     return f": {str(text).strip()}" if text else ""
+
+
+def _why_not(data: dict[str, Any], key: str) -> str:
+    """A sentence of sandod: it may say what to do next."""
+    return _colon(in_commands(_s(data, key)))
 
 
 def _took(data: dict[str, Any]) -> str:

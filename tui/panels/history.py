@@ -4,6 +4,7 @@ from sando.client.shapes import Operation
 from sando.model.clock import span
 from tui import text as t
 from tui.glyphs import MARK, NONE
+from tui.model.commands import in_keys
 from tui.model.screen import History, Screen
 from tui.panels.frame import Cell, Column, Flex, cell, framed, table
 from tui.panels.header import moment
@@ -86,7 +87,8 @@ def _took(operation: Operation) -> str:
 
 def _why(operation: Operation) -> str:
     subject = operation.details.get("subject")
-    words = [operation.reason, str(subject) if subject else "", (operation.error or "").partition("\n")[0]]
+    error = in_keys((operation.error or "").partition("\n")[0])
+    words = [operation.reason, str(subject) if subject else "", error]
     if operation.superseded_by is not None:
         words.append(f"superseded by {operation.superseded_by}")
     if operation.recovered:

@@ -4,8 +4,10 @@ from sando.client.shapes import Gate, Node, NodeReport, Operation, Tier
 from sando.model.clock import span
 from sando.model.freeze import FOREVER
 from tui.glyphs import AWAY, NONE, UP
+from tui.model.commands import in_keys
 from tui.model.screen import Screen, in_flight
 from tui.model.told import seconds_of, size_of
+from tui.model.way_on import in_the_way
 from tui.panels.frame import Cell, Column, cell, framed, table
 from tui.panels.header import moment
 from tui.panels.tiers import sign
@@ -81,7 +83,7 @@ def _notices(screen: Screen, tier: Tier) -> list[Row]:
         frozen = "without end" if end == FOREVER else f"until {moment(screen, end)}"
         made.append(cell(f"frozen {frozen}", "warn"))
     if tier.detail:
-        made.append(cell(tier.detail, "bad"))
+        made.append(cell(in_keys(tier.detail), "bad"))
     return made
 
 
@@ -142,7 +144,7 @@ def _node(node: Node, tier: Tier, report: NodeReport | None) -> list[Cell]:
         cell(node.observed or NONE, "warn" if off else "dim"),
         cell(word, style),
         cell(
-            (report.detail if report and report.detail else node.detail) or "",
+            in_keys((report.detail if report and report.detail else node.detail) or ""),
             "dim" if node.reachable else "bad",
         ),
     ]
@@ -179,7 +181,7 @@ def _message(screen: Screen, gate: Gate) -> str:
         return f"over at {moment(screen, gate.ready_at)}, of {span(gate.required_s or 0)}"
     if gate.kind == "manual_confirm" and gate.outcome == "pending" and not gate.message:
         return "waits for a person: c"
-    return gate.message
+    return in_keys(gate.message)
 
 
 # -- facts --------------------------------------------------------------------------------------------------
@@ -196,7 +198,7 @@ def _facts(screen: Screen, tier: Tier) -> list[Row]:
             )
         )
     if tier.promotable.to and tier.current_version:
-        made.append(_way_on(tier))
+        made.append(_way_on(screen, tier))
     for version, safe in tier.rollback_safe.items():
         if safe not in {"yes", "no"} and not _migrates(screen):
             continue
@@ -231,8 +233,10 @@ def way_back(version: str, safe: str) -> tuple[str, Style]:
             return f"it was not tried whether {version} runs on the newer schema", "plain"
 
 
-def _way_on(tier: Tier) -> Row:
-    go = tier.promotable
+def _way_on(screen: Screen, tier: Tier) -> Row:
+    go, state = tier.promotable, screen.state
+    if state and (why := in_the_way(state, tier, lambda at: moment(screen, at))):
+        return cell(f"its gates are green; {why}", "warn")
     if go.ready:
         return cell(f"it may go on to tier {go.to}", "ok")
     return cell(f"before it goes on to tier {go.to}: {', '.join(go.blocking) or 'nothing is built'}", "dim")

@@ -187,7 +187,7 @@ def _judge(head: bytes, source: Flow) -> Dump:
     for kind, (begin, _) in (("cluster", _CLUSTER), ("plain", _PLAIN)):
         if _begins_a_line(head, begin):
             return _text(kind, head, source)
-    if _is_whole(head, source, *_PLAIN):
+    if not _lacking(head, source, *_PLAIN):
         return Dump("plain")
     other = next((name for magic, name in _OTHERS.items() if head.startswith(magic)), "")
     what = f"it is of {other}" if other else "it begins as no dump of pg_dump"
@@ -207,24 +207,29 @@ def _custom(source: Flow) -> Dump:
 
 def _text(kind: str, head: bytes, source: Flow) -> Dump:
     begin, end = _CLUSTER if kind == "cluster" else _PLAIN
-    if not _is_whole(head, source, begin, end):
-        raise NoDump(
-            f"its end is missing ({end.decode()!r}): this is half a dump; let the one that writes it finish"
-        )
+    if lacks := _lacking(head, source, begin, end):
+        raise NoDump(f"{lacks}: this is half a dump; let the one that writes it finish")
     warning = "it is of pg_dumpall, and a rehearsal restores one database: pg_dump writes one"
     return Dump(kind, warning if kind == "cluster" else "")
 
 
-def _is_whole(head: bytes, source: Flow, begin: bytes, end: bytes) -> bool:
-    """Whether its end is there as pg_dump writes it, no other dump begins behind it, and a restriction is lifted."""
+def _lacking(head: bytes, source: Flow, begin: bytes, end: bytes) -> str:
+    """What is missing of its end as pg_dump writes it, also where another dump begins behind it; empty: it is whole.
+
+    The line of the end alone could be a row of a table; the `--` below it, with nothing behind, is none.
+    """
     source.rewind()
     lines = [line.rstrip() for line in source.tail(_TAIL).splitlines()]
     if end not in lines:
-        return False
+        return f"its end is missing (`{end.decode()}`)"
     behind = lines[len(lines) - lines[::-1].index(end) :]
+    if behind[:1] != [b"--"]:
+        return f"its end is missing (the line `--` that pg_dump writes below `{end.decode()}`)"
+    if begin in behind:
+        return f"behind its end another dump begins, whose end is missing (`{end.decode()}`)"
     if begin == _PLAIN[0] and (word := _RESTRICT.search(head)) and b"\\unrestrict " + word[1] not in behind:
-        return False
-    return behind[:1] == [b"--"] and begin not in behind
+        return f"its last line is missing (`\\unrestrict {word[1].decode()}`)"
+    return ""
 
 
 def _begins_a_line(text: bytes, mark: bytes) -> bool:

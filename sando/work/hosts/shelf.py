@@ -22,7 +22,12 @@ from sando.work.hosts.base import PRIVATE, RELEASES, STALE_S
 from sando.work.hosts.copying import copy_release, sync
 from sando.work.tree import remove_tree
 
-READ_ONLY = "mount it writable, or, as a service, add ReadWritePaths= for it (systemctl edit sandod)"
+_REMEDY = {
+    errno.EROFS: "mount it writable, or, as a service, add ReadWritePaths= for it (systemctl edit sandod)",
+    errno.ENOSPC: "make room there: bytes or inodes are used up (df, df -i)",
+    errno.EDQUOT: "make room there, or raise the quota of the user of sandod",
+}
+"""For what no owner mends."""
 
 
 class Shelf:
@@ -141,7 +146,6 @@ def told(what: str, hint: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.EROFS:
-            hint = READ_ONLY
+        hint = _REMEDY.get(error.errno or 0, hint)
         where = f" ({error.filename})" if error.filename and str(error.filename) not in what else ""
         raise cannot(f"{what}: {error.strerror or error}{where}{'; ' + hint if hint else ''}") from error

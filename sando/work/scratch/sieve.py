@@ -76,7 +76,8 @@ class Sieve:
     def missing(self) -> str:
         """What shows that the dump ends too early; empty: it is whole."""
         if self._tail < self._least:
-            return f"the line with which pg_dump ends, `{_END.decode()}`, is missing"
+            below = "`--` that pg_dump writes below" if self._tail else "with which pg_dump ends,"
+            return f"the line {below} `{_END.decode()}`{'' if self._tail else ','} is missing"
         return "its last line, `\\unrestrict`, is missing" if self._restricted else ""
 
     def wants(self, word: bytes) -> bool:

@@ -114,6 +114,13 @@ def test_a_dump_is_whole_only_where_its_end_stands_at_its_end(text):
     assert "is missing" in sieve(text)[1].missing()
 
 
+def test_what_is_missing_of_the_end_is_the_line_that_is_missing():
+    line = "`-- PostgreSQL database dump complete`"
+    assert sieve(b"SELECT 1;")[1].missing() == f"the line with which pg_dump ends, {line}, is missing"
+    alone = sieve(b"SELECT 1;\n-- PostgreSQL database dump complete\n")[1]
+    assert alone.missing() == f"the line `--` that pg_dump writes below {line} is missing"
+
+
 def test_comments_behind_the_end_are_no_harm():
     assert sieve(b"SELECT 1;" + END + b"-- Completed on 2026-11-25\n")[1].missing() == ""
 

@@ -1,0 +1,42 @@
+"""What keeps a version whose gates are all green from the tier after, as that tier stands now. Pure."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sando.client.shapes import State, Tier
+
+Clock = Callable[[datetime], str]
+"""How a moment is shown."""
+
+
+def in_the_way(state: State, tier: Tier, shown: Clock) -> str:
+    """Empty where nothing is: what `promotable` says is the word of the gates alone, and the tier after has one too."""
+    after = state.tier(tier.promotable.to)
+    if after is None or not tier.promotable.ready:
+        return ""
+    if _has(after, tier.current_version):
+        return f"tier {after.name} has it already"
+    return _closed(after, shown) or _held(after, tier.current_version)
+
+
+def _has(tier: Tier, version: str | None) -> bool:
+    """On every node that is not left out: where one lacks it, a promotion brings it there."""
+    wanted = [n for n in tier.nodes if n.status != "out"]
+    return tier.current_version == version and all(n.version == n.observed == version for n in wanted)
+
+
+def _closed(tier: Tier, shown: Clock) -> str:
+    if lock := tier.lock:
+        until = f" until {shown(lock.expires)}" if lock.expires else ""
+        return f"tier {tier.name} is locked by {lock.actor}{until}"
+    if tier.freeze:
+        return f"tier {tier.name} is frozen {f'until {shown(tier.freeze.until)}' if tier.freeze.until else 'without end'}"
+    return ""
+
+
+def _held(tier: Tier, version: str | None) -> str:
+    if tier.operation:
+        return f"operation {tier.operation} runs on tier {tier.name}"
+    if tier.status == "mixed" and version not in {n.version for n in tier.nodes}:
+        return f"tier {tier.name} is mixed, and no node of it is on {version}"
+    return ""
