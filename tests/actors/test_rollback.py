@@ -141,16 +141,6 @@ def test_a_running_promotion_is_busy(stage: Stage) -> None:
     assert stage.refused(Rollback("b")) == (409, "tier_busy")
 
 
-def test_a_rollback_that_was_refused_for_the_store_is_not_done_later(stage: Stage) -> None:
-    built(stage, "4.0")
-    stage.accepted(Promote("b"))
-    stage.finish_all("preflight", "upload")
-    stage.store.away = 1
-    assert stage.refused(Rollback("b", abort_running=True)) == (503, "store_unavailable")
-    stage.finish_all()
-    assert shown(stage) == ("4.0", "3.0", "steady")
-
-
 def test_it_cannot_be_aborted(stage: Stage) -> None:
     operation = stage.accepted(Rollback("b")).id
     assert stage.refused(AbortOperation(operation)) == (409, "not_abortable")
