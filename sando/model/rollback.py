@@ -46,7 +46,7 @@ class WayBack(Struct, frozen=True):
     way: Way | None = None
     """What is known of the schema that is left behind; None: it is not asked for."""
     first: Operation | None = None
-    """The promotion that is stopped first. What the rollback finds when that has ended is weighed anew."""
+    """The promotion that has to be stopped first. What the rollback finds when that has ended is weighed anew."""
 
     @property
     def verdict(self) -> RollbackPlan | Refusal:
@@ -71,9 +71,13 @@ def weigh_back(
     `pointer`: on the build tier only the pointer moves, so that neither nodes nor a database are in the way.
     """
     busy = holder.operation if holder else None
-    if holder and busy and busy.kind == "promote" and wish.abort_running:
-        return _weigh_stop(spec, state, wish, busy, pairs, begun=holder.begun, rehearsed=rehearsed)
-    free = _busy(spec.name, busy) if busy else holds("busy", f"nothing holds tier {spec.name}")
+    if holder and busy and busy.kind == "promote":
+        return _weigh_stop(spec, state, wish, holder, pairs, rehearsed=rehearsed)
+    free = (
+        bars("busy", tier_busy(spec.name, busy), its_end(busy))
+        if busy
+        else holds("busy", f"nothing holds tier {spec.name}")
+    )
     plan = plan_rollback(spec, state, wish.version)
     if isinstance(plan, Refusal):
         return WayBack((free, bars("target", plan)))
@@ -89,15 +93,14 @@ def _weigh_stop(
     spec: TierSpec,
     state: TierState,
     wish: Return,
-    running: Operation,
+    holder: Holder,
     pairs: Pairs,
     *,
-    begun: bool,
     rehearsed: bool,
 ) -> WayBack:
-    """A promotion is stopped first: the way is judged by what that may have done already, before it is stopped."""
-    stopped = f"promote {running.id} of {running.version} by {running.actor} is stopped first, at its next node boundary"
-    busy = warns("busy", stopped)
+    """A promotion is stopped first, if that is wished: the way is judged beforehand, by what that may have done already."""
+    running = holder.operation
+    busy = _busy(spec.name, running, stop=wish.abort_running, whole=state.current is not None)
     plan = plan_after(spec, state, wish.version, state.current_version)
     if isinstance(plan, Refusal):
         if state.current is None:
@@ -105,7 +108,7 @@ def _weigh_stop(
         return WayBack((busy, bars("target", plan)), first=running)
     to = plan.stay.version
     told = f"then tier {spec.name} is made whole on {to}" if plan.whole else _where_to(spec.name, plan)
-    way = way_over(state, running.version, wish.version, pairs, begun=begun)
+    way = way_over(state, running.version, wish.version, pairs, begun=holder.begun)
     schema = ruled(spec.name, way, to, force=wish.force, rehearsed=rehearsed)
     return WayBack((busy, holds("target", told), _then(spec, plan), schema), plan, way, running)
 
@@ -125,10 +128,13 @@ def weigh_after(
     return WayBack((_then(spec, plan), schema), plan, way)
 
 
-def _busy(tier: str, running: Operation) -> Ruling:
-    """At 3 a.m. the next step is what counts: a rollback may stop a promotion, but not another rollback."""
+def _busy(tier: str, running: Operation, *, stop: bool, whole: bool) -> Ruling:
+    """At 3 a.m. the next step is what counts: a rollback may stop a promotion where the tier has been `whole` before it."""
+    if stop:
+        who = f"promote {running.id} of {running.version} by {running.actor}"
+        return warns("busy", f"{who} is stopped first, at its next node boundary")
     refusal = tier_busy(tier, running)
-    if running.kind != "promote":
+    if not whole:
         return bars("busy", refusal, its_end(running))
     hint = f"`abort_running`: true stops it at its next node; or wait for /operations/{running.id}"
     return bars("busy", replace(refusal, hint=hint), "`abort_running`, or its end")

@@ -260,6 +260,12 @@ def test_a_promotion_is_stopped_first_where_that_is_asked_for_and_then_the_tier_
     assert held.blocking[0].clears == "`abort_running`, or its end"
 
 
+def test_a_tier_that_is_busy_shows_where_it_would_go_were_the_promotion_stopped() -> None:
+    way = weighed(on("1", "2"), Return(), Holder(RUNNING))
+    assert way.plan is not None
+    assert (way.plan.stay.version, way.plan.whole) == ("2", True), "not one further back"
+
+
 def test_a_promotion_is_not_stopped_for_a_version_that_is_no_way_back() -> None:
     way = weighed(on("1", "2"), Return("9", abort_running=True), Holder(RUNNING))
     assert refused(way.verdict) == (409, "not_rollbackable")
@@ -299,6 +305,13 @@ def test_the_first_promotion_of_a_tier_has_nothing_to_go_back_to_and_is_stopped_
     assert refused(way.verdict) == (409, "no_previous_version")
     assert isinstance(way.verdict, Refusal)
     assert f"POST /operations/{RUNNING.id}/abort" in way.verdict.hint
+    held = weighed(on(), Return(), Holder(RUNNING, begun=True)).verdict
+    assert isinstance(held, Refusal)
+    assert (held.code, held.blocking[0].clears) == (
+        "tier_busy",
+        f"its end, or POST /operations/{RUNNING.id}/abort",
+    )
+    assert "abort_running" not in held.hint
 
 
 # -- once the promotion has ended ----------------------------------------------------------------------------
