@@ -102,7 +102,7 @@ def test_a_busy_tier_is_planned_with_what_holds_it_and_with_what_would_stop_that
     flow.reached("once")
     promote, rollback = flow.get("/plan/promote/b").body, flow.get("/plan/rollback/b").body
     assert (promote["code"], promote["operation"], blocked(promote)) == ("tier_busy", number, ["busy"])
-    assert (rollback["code"], blocked(rollback)) == ("tier_busy", ["busy", "target"])
+    assert (rollback["code"], rollback["to"], blocked(rollback)) == ("tier_busy", "1.0", ["busy"])
     stop = flow.get("/plan/rollback/b?abort_running=1").body
     assert (stop["ready"], stop["status"], stop["code"], stop["operation"]) == (True, 202, "aborting", number)
     assert (stop["from"], stop["to"], stop["whole"]) == ("1.1", "1.0", True)
