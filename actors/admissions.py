@@ -89,7 +89,7 @@ class Admissions:
         weighed = weigh(
             tier.spec, tier.state, _wish(ask.wish), ask.vouched, release,
             marks={**ask.marks, tier.name: tuple(tier.state.marks.values())},
-            busy=self.deploys.operation, lock=ask.lock, frozen_until=ask.frozen_until,
+            busy=self.deploys.holder, lock=ask.lock, frozen_until=ask.frozen_until,
         )  # fmt: skip
         if tier.state.parked:
             return replace(weighed, rulings=(bars("tier", parked(tier.state)), *weighed.rulings))

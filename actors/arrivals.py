@@ -139,7 +139,7 @@ class Arrivals:
     def run_again(self, wish: RunGate) -> None:
         """One gate of this tier's current version, in an operation of its own; it does not hold the tier."""
         tier, current = self.tier, self.tier.state.current
-        busy = tier.deploys.operation
+        busy = tier.deploys.holder
         if tier.draining:
             return tier.publish(wish.reply, draining())
         if current is None:
@@ -173,13 +173,7 @@ class Arrivals:
     def drive_on(self) -> None:
         """What a restart cut short is run again, once if it may have been the gates that ended the daemon."""
         tier, current = self.tier, self.tier.state.current
-        if (
-            current is None
-            or self.gates.gating
-            or tier.deploys.operation
-            or tier.is_build_tier
-            or tier.draining
-        ):
+        if current is None or self.gates.gating or tier.deploys.holder or tier.is_build_tier or tier.draining:
             return
         last = next(iter(tier.site.store.operations(tier=tier.name, kind="gate", limit=1)), None)
         if last is None or last.status is not Status.INTERRUPTED or last.version != current.version:

@@ -19,6 +19,7 @@ from actors.messages import (
     VouchedAgain,
 )
 from actors.plans import Plans
+from actors.queued import Queued
 from actors.rollbacks import Rollbacks
 from actors.step_ends import StepEnds
 from sando.model import rollout as machine
@@ -46,6 +47,7 @@ class Deploys:
         self.rollout: Rollout | None = None
         self.admissions = Admissions(self)
         self.rollbacks = Rollbacks(self)
+        self.queued = Queued(self)
         self.plans = Plans(self)
         self.endings = Endings(self)
         self.stops = DeployStops(self)
@@ -53,6 +55,11 @@ class Deploys:
         self.declared = TierSpec("", provisioned=True)
         """The tier as sando.toml had it when the operation began: a reload changes nothing under it."""
         self.asked_again = False
+
+    @property
+    def holder(self) -> Operation | None:
+        """What holds the tier: the operation that runs, or the rollback that is about to."""
+        return self.operation or self.queued.operation
 
     @property
     def in_motion(self) -> bool:
@@ -69,9 +76,10 @@ class Deploys:
         tier = self.tier
         self.declared = tier.spec
         operations = [o for o in tier.site.store.unfinished(tier.name) if o.kind in {"promote", "rollback"}]
-        if not operations:
+        self.queued.take_up(operations)
+        operation = next((o for o in operations if o is not self.queued.operation), None)
+        if operation is None:
             return
-        operation = operations[0]
         rollout = tier.site.store.rollout(operation.id)
         if rollout is None:
             raise LookupError(f"operation {operation.id} has no rollout")

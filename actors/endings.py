@@ -31,7 +31,7 @@ class Endings:
         self, state: TierState, rollout: Rollout, operation: Operation, ended: Result, *rows: Any
     ) -> None:
         tier, now = self.tier, self.tier.site.clock()
-        seconds = max(0.0, (now.at - operation.created_at).total_seconds())
+        seconds = max(0.0, (now.at - (operation.started_at or operation.created_at)).total_seconds())
         if ended.status != "succeeded":
             stuck = rollout.first_moved or any(n.broken for n in rollout.nodes)
             operation = replace(operation, details={**operation.details, "stuck": stuck})
@@ -54,7 +54,7 @@ class Endings:
         if ended.status == "succeeded":
             self._tell_success(rollout, operation)
         self.deploys.admissions.unstash()
-        self.deploys.rollbacks.after(operation)
+        self.deploys.queued.soon()
         tier.gates.burning.schedule()
         tier.observing.soon()
         tier.publish(end=True)

@@ -33,7 +33,7 @@ class NodePruning:
         tier, operation, self._after = self.tier, self._after, None
         if operation is None or tier.draining:
             return None
-        if tier.deploys.operation:
+        if tier.deploys.holder:
             return self.soon(operation)
         keep = tuple(sorted(kept_of(tier.state, tier.spec.keep_releases)))
         for node in tier.spec.nodes_in():

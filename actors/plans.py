@@ -45,7 +45,7 @@ class Plans:
     def rollback(self, ask: Plan) -> None:
         if self.tier.draining:
             return self.tier.publish(ask.reply, draining())
-        if self.deploys.operation is None and self.deploys.admissions.stash(ask):
+        if self.deploys.holder is None and self.deploys.admissions.stash(ask):
             return None
         plan = self._way(ask).plan
         self._survey(ask, plan.stay if plan else None)
@@ -109,7 +109,7 @@ class Plans:
         release = store.release(version)
         return of_promotion(
             tier.topology, tier.spec, tier.state, weighed, ask.vouched.source, release and release.sha,
-            store.safety(*{version, *arrivals(tier.state)}), survey, self.deploys.operation, self._backup(),
+            store.safety(*{version, *arrivals(tier.state)}), survey, self.deploys.holder, self._backup(),
         )  # fmt: skip
 
     def _backup(self) -> Check | None:
@@ -128,5 +128,5 @@ class Plans:
             self._way(ask),
             ask.wish.version,
             survey,
-            self.deploys.operation,
+            self.deploys.holder,
         )

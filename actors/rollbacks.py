@@ -1,18 +1,17 @@
-"""Rollbacks: where they go, what comes after a promotion that one stopped, and the step back itself. On the tier's thread."""
+"""Rollbacks: where they go, and the step back itself. On the tier's thread."""
 
 import logging
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from actors.base import post
 from actors.messages import Rollback as RollbackWish
 from actors.parked import parked
 from sando.model.answers import Accepted, Refusal, bars, draining
 from sando.model.operation import Operation, Status
-from sando.model.policy import Holder, Return, RollbackPlan, WayBack, lacking, weigh_back
+from sando.model.policy import Holder, Return, RollbackPlan, WayBack, weigh_back
 from sando.model.rollout import NodePlan, Rollout
-from sando.model.safety import arrivals
+from sando.model.safety import Pairs, arrivals
 from sando.model.tier import Mark, TierState
 
 if TYPE_CHECKING:
@@ -30,75 +29,65 @@ class Rollbacks:
         tier = self.tier
         if tier.draining:
             return tier.publish(wish.reply, draining())
-        if self.deploys.operation is None and self.deploys.admissions.stash(wish):
+        if self.deploys.holder is None and self.deploys.admissions.stash(wish):
             return None
         way = self.weigh(wish)
         match way.verdict:
             case Refusal() as refusal:
                 log.info("tier %s: rollback by %s refused: %s", tier.name, wish.actor, refusal.detail)
                 tier.publish(wish.reply, refusal)
+            case RollbackPlan() as plan if way.first:
+                self.deploys.queued.enter(wish, plan, way.first)
             case RollbackPlan() as plan:
-                self._roll(plan, wish)
-            case None:
-                self._stop_first(wish)
+                self.roll(plan, wish)
 
     def weigh(self, wish: RollbackWish) -> WayBack:
         """What stands in the way, and where it goes: for the act and for its plan."""
-        tier, operation, rollout = self.tier, self.deploys.operation, self.deploys.rollout
+        tier, operation, rollout = (
+            self.tier,
+            self.deploys.queued.operation or self.deploys.operation,
+            self.deploys.rollout,
+        )
         begun = rollout is not None and rollout.may_have_migrated
-        running = [operation.version] if operation and operation.version else []
         way = weigh_back(
             tier.spec, tier.state, Return(wish.version, wish.force, wish.abort_running),
             Holder(operation, begun=begun) if operation else None,
-            tier.site.store.safety(*{*arrivals(tier.state), *running}),
+            self.pairs(),
             pointer=tier.is_build_tier, rehearsed=tier.topology.rehearsal() is not None,
         )  # fmt: skip
         if tier.state.parked and operation is None:
             return replace(way, rulings=(bars("tier", parked(tier.state)), *way.rulings))
         return way
 
-    def _stop_first(self, wish: RollbackWish) -> None:
-        """`abort_running` stops a promotion at its node boundary; the operation says what comes after it."""
+    def pairs(self) -> Pairs:
+        """What is known of the way back from all that may have migrated the tier's database, or does so now."""
         running = self.deploys.operation
-        if running is None:
-            raise RuntimeError(f"tier {self.tier.name}: nothing is to be stopped")
-        then = {"version": wish.version, "force": wish.force, "actor": wish.actor, "reason": wish.reason}
-        why, answer = f"aborted by {wish.actor}'s rollback", Accepted(running, 202, "aborting")
-        self.deploys.stops.stop(wish, why, {"then": "rollback", "rollback": then}, answer)
-        answer = self.tier.site.store.operation(running.id)
-        self.tier.publish(wish.reply, Accepted(answer or running, 202, "aborting"))
+        more = {running.version} if running and running.version else set()
+        pairs: Pairs = self.tier.site.store.safety(*{*arrivals(self.tier.state), *more})
+        return pairs
 
-    def after(self, ended: Operation) -> None:
-        """The promotion has ended: where its own revert made the tier whole, there is nothing left to do."""
-        then = ended.details.get("rollback")
-        if not isinstance(then, dict) or self.tier.draining:
-            return
-        whole = not lacking(self.tier.spec, self.tier.state)
-        if whole and then["version"] is None and ended.status is not Status.SUCCEEDED:
-            return
-        wish = RollbackWish(
-            self.tier.name, then["version"], then["force"], actor=then["actor"], reason=then["reason"]
-        )
-        post(self.tier.actor_ref, wish)
-
-    def _roll(self, plan: RollbackPlan, wish: RollbackWish) -> None:
+    def roll(self, plan: RollbackPlan, wish: RollbackWish, waiting: Operation | None = None) -> None:
+        """`waiting`: the operation that was accepted before; where there is nothing left to do, it succeeds at once."""
         tier, stay = self.tier, plan.stay
-        number = tier.site.store.new_operation_id()
+        number = waiting.id if waiting else tier.site.store.new_operation_id()
         details: dict[str, object] = {
+            **(waiting.details if waiting else {}),
             "kind": "rollback",
             "whole": plan.whole,
             "marks": plan.marks,
             "stay": stay.n,
             "named": wish.version is not None,
-            **({"note": whole_note(stay.version)} if plan.whole else {}),
+            **({"note": whole_note(stay.version)} if plan.whole and not waiting else {}),
         }
         operation = self.deploys.new(
             number, "rollback", stay.version, stay.sha, wish.actor, wish.reason, details
         )
+        if waiting:
+            operation = replace(operation, created_at=waiting.created_at)
         rollout = Rollout(
             operation=number, tier=tier.name, mode="rollback", version=stay.version,
             previous=tier.state.half.version if plan.whole and tier.state.half else tier.state.current_version,
-            nodes=tuple(NodePlan(n) for n in plan.nodes),
+            nodes=tuple(NodePlan(n) for n in plan.nodes), phase="preflight" if plan.nodes else "done",
         )  # fmt: skip
         if tier.is_build_tier:
             return self._roll_pointer(operation, wish)

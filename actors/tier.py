@@ -136,6 +136,8 @@ class Tier(Actor):
                 self.deploys.steps.take_up()
             case Tick("looked"):
                 self.deploys.admissions.looked()
+            case Tick("queued"):
+                self.deploys.queued.begin()
             case Tick("drive"):
                 self.deploys.drive_on()
             case Tick("gates"):
@@ -258,7 +260,8 @@ class Tier(Actor):
         )  # of its own: tried again later, this one would bring back the old
 
     def _abort(self, wish: AbortOperation) -> None:
-        if self.deploys.operation and self.deploys.operation.id == wish.operation:
+        held = (self.deploys.operation, self.deploys.queued.operation)
+        if any(o and o.id == wish.operation for o in held):
             self.deploys.stops.abort(wish)
         else:
             self.gates.stops.abort_by(wish)

@@ -50,7 +50,7 @@ class Words:
     def word(self, word: Confirm | Reject) -> None:
         gate = confirmable(self.tier.spec, self.tier.state, word.version, built=self.tier.is_build_tier)
         if isinstance(gate, Refusal):
-            busy = self.tier.deploys.operation
+            busy = self.tier.deploys.holder
             hint = busy and f"{busy.kind} {busy.id} of {busy.version} runs there: try again when it has ended"
             return self.tier.publish(word.reply, replace(gate, hint=hint or gate.hint, operation=busy))
         stay, now = self._current(), self.tier.site.clock().at

@@ -44,7 +44,12 @@ class PromoteBody(Body, frozen=True):
 
 
 class RollbackBody(Body, frozen=True):
-    """Without `version` the tier is made whole, or steps back. `abort_running` stops a promotion first."""
+    """Without `version` the tier is made whole, or steps back.
+
+    `abort_running` stops a promotion that runs there at its next node. The answer is the rollback, `queued` until that has
+    ended; then it makes the tier whole on what was current, and `wait` waits for that. Where the promotion came to its end
+    all the same, the rollback steps back from it.
+    """
 
     version: Version | None = None
     force: bool = False

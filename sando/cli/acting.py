@@ -16,7 +16,7 @@ _NOTES = {
     "already_built": "it was built, and is green, already",
     "already_accepted": "it was accepted already",
     "already_running": "that runs already",
-    "aborting": "the promotion that runs is stopped first",
+    "aborting": "it begins when the promotion that runs has been stopped",
 }
 
 
@@ -46,5 +46,5 @@ def start(
         document(answer.body)
     else:
         say(f"{subject(operation)}: ", Segment(operation.status, "busy"))
-        aside(f"  {go_on(operation.id)}")
+        aside(f"  {go_on(operation)}")
     return 0

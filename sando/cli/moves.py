@@ -8,11 +8,10 @@ import click
 
 from sando.cli import asking, options
 from sando.cli.acting import start
-from sando.cli.codes import DONE, FAILED, of_operation
+from sando.cli.codes import FAILED
 from sando.cli.errors import Command
 from sando.cli.session import Session, given, session
 from sando.client.caller import Refused, Unreachable
-from sando.client.shapes import Operation
 
 
 @click.command(cls=Command)
@@ -52,7 +51,7 @@ def promote(tier: str, version: str | None, **said: Any) -> int:
 @click.option(
     "--abort-running",
     is_flag=True,
-    help="Stop a promotion that runs there at its next node: that puts the tier back.",
+    help="Stop a promotion that runs there at its next node, then make the tier whole.",
 )
 @options.reason
 @options.yes
@@ -75,7 +74,7 @@ def _move(act: str, tier: str, wish: dict[str, object], said: dict[str, Any]) ->
             return FAILED
         return start(
             sandod, f"/{act}/{tier}", wish, key=said["key"], wait=said["wait"], timeout=said["timeout"],
-            as_json=said["as_json"], judge=_made_whole if said.get("abort_running") else of_operation,
+            as_json=said["as_json"],
         )  # fmt: skip
 
 
@@ -96,12 +95,6 @@ def _known(sandod: Session, version: str) -> None:
         answer = sandod.caller.get(f"/releases/{version}")
         if not answer.ok and (problem := answer.problem()).code == "unknown_version":
             raise Refused(problem, answer.body) from None
-
-
-def _made_whole(found: Operation) -> int:
-    """With --abort-running the operation that is waited for is the promotion: stopped, and put back, is what was asked."""
-    stopped = found.kind == "promote" and found.status == "aborted" and found.rolled_back
-    return DONE if stopped else of_operation(found)
 
 
 def _agreed(sandod: Session, act: str, tier: str, wish: dict[str, object]) -> bool:

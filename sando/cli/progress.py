@@ -104,12 +104,10 @@ def follow(
                 show.line(Segment(taken_up(done, again), "warn"))
                 done = watch.watch(again, until and max(0.0, until - time.monotonic()))
     except KeyboardInterrupt:
-        aside(Segment("not watched any more", "warn"), f"; it goes on: {go_on(operation.id)}")
+        aside(Segment("not watched any more", "warn"), f"; it goes on: {go_on(operation)}")
         raise
     except Unreachable as error:
-        gone = (
-            f"{error}, for {span(AWAY_S)}; {operation.kind} {operation.id} may go on: {go_on(operation.id)}"
-        )
+        gone = f"{error}, for {span(AWAY_S)}; {operation.kind} {operation.id} may go on: {go_on(operation)}"
         raise Unreachable(gone, sent=True) from None
     except StillRunning as error:
         if as_json:

@@ -28,7 +28,7 @@ class StillRunning(SandoError):
     """The time is over, not the operation."""
 
     def __init__(self, operation: Operation) -> None:
-        super().__init__(f"{subject(operation)} still runs; {go_on(operation.id)}")
+        super().__init__(f"{subject(operation)} still runs; {go_on(operation)}")
         self.operation = operation
 
 
@@ -40,9 +40,11 @@ class Shown(Protocol):
     def far(self, operation: Operation) -> None: ...
 
 
-def go_on(number: int) -> str:
-    """How to look at it again, and how to stop it."""
-    return f"sando wait {number} goes on watching it, sando log {number} -f shows its output, sando abort {number} stops it"
+def go_on(operation: Operation) -> str:
+    """How to look at it again, and how to stop it; a rollback goes on to its end."""
+    number = operation.id
+    stops = "" if operation.kind == "rollback" else f", sando abort {number} stops it"
+    return f"sando wait {number} goes on watching it, sando log {number} -f shows its output{stops}"
 
 
 def done_again(sandod: Session, ended: Operation) -> Operation | None:

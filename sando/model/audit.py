@@ -88,7 +88,7 @@ def _operations(topology: Topology, books: Books, *, alive: bool) -> Iterator[Fi
         what = " ".join(filter(None, (operation.kind, operation.version, "on", operation.tier)))
         if not alive:
             yield Finding("operation", subject, f"{what} is {operation.status}, and no sandod owns it", START)
-        elif operation.kind in DEPLOYS and operation.id not in books.rollouts:
+        elif _begun(operation) and operation.id not in books.rollouts:
             yield Finding("operation", subject, f"{what} has no rollout: nobody knows its steps", _RESTART)
         elif topology.tier(operation.tier) is None and operation.kind in DEPLOYS:
             yield Finding("operation", subject, f"{what}: sando.toml names no such tier", _RESTART)
@@ -96,6 +96,11 @@ def _operations(topology: Topology, books: Books, *, alive: bool) -> Iterator[Fi
         yield from _too_many(books)
     for number in sorted(books.rollouts - {o.id for o in books.unfinished}):
         yield Finding("operation", f"operation {number}", "has ended and still has its rollout", _REPORT)
+
+
+def _begun(operation: Operation) -> bool:
+    """A rollback that waits for the promotion that it stops has no steps yet."""
+    return operation.kind in DEPLOYS and operation.status != "queued"
 
 
 def _too_many(books: Books) -> Iterator[Finding]:

@@ -107,7 +107,7 @@ _NOTES = (
     Code("already_built", 200, "the commit is green already; the answer is the operation that built it"),
     Code("already_accepted", 200, "the tip was accepted before; the answer is its latest build"),
     Code("already_running", 200, "the gates or the fetch that were asked for run already"),
-    Code("aborting", 202, "a promotion is stopped first, and the rollback comes after it"),
+    Code("aborting", 202, "the rollback is queued: it begins when the promotion that it stops has ended"),
 )
 
 NOTES = {note.name: note for note in _NOTES}

@@ -10,7 +10,7 @@ from sando.model.names import visible
 from sando.model.operation import Operation
 from sando.model.promotion import Weighed
 from sando.model.retention import kept_of
-from sando.model.rollback import RollbackPlan, WayBack
+from sando.model.rollback import WayBack
 from sando.model.safety import Pairs, Safe
 from sando.model.schema import coming_again, formers_of, going_out, nothing_came, stays_put
 from sando.model.survey import Change, Changes, Survey
@@ -128,13 +128,12 @@ def of_rollback(
 ) -> Forecast:
     refusal, plan = first_refusal(way.rulings), way.plan
     pointer = topology.build_tier.name == spec.name
-    aborting = plan is None and refusal is None
-    to = plan.stay.version if plan else wanted or (state.current_version if aborting else None)
-    nodes = plan.nodes if plan else _not_on(spec, state, to) if aborting else ()
+    to = plan.stay.version if plan else wanted
+    nodes = plan.nodes if plan else ()
     return Forecast(
-        "rollback", spec.name, **_answer(refusal, aborting=aborting),
-        kind="pointer" if pointer else "rollback", from_=_left(state, plan), to=to,
-        sha=plan.stay.sha if plan else None, whole=plan.whole if plan else aborting and wanted is None,
+        "rollback", spec.name, **_answer(refusal, aborting=way.first is not None),
+        kind="pointer" if pointer else "rollback", from_=_left(state, way), to=to,
+        sha=plan.stay.sha if plan else None, whole=plan.whole if plan else False,
         marks_bad=plan.marks if plan else None, operation=_number(busy),
         nodes=_nodes(spec, state, to or "", nodes), **_changes(survey if plan else Survey()),
         rollback_safe={to: way.way.safe} if to and way.way else {},
@@ -155,16 +154,16 @@ def _number(busy: Operation | None) -> int | None:
     return busy.id if busy else None
 
 
-def _not_on(spec: TierSpec, state: TierState, to: str | None) -> tuple[str, ...]:
-    on = {n.name for n in state.nodes.values() if n.version == to}
-    return tuple(n.name for n in spec.nodes_in() if n.name not in on)
-
-
 _NOTHING = Survey(None, Changes(), Changes(), (), ())
 
 
-def _left(state: TierState, plan: RollbackPlan | None) -> str | None:
-    return state.half.version if plan and plan.whole and state.half else state.current_version
+def _left(state: TierState, way: WayBack) -> str | None:
+    """To make whole is to leave what the nodes half hold, or are about to."""
+    if way.plan is None or not way.plan.whole:
+        return state.current_version
+    if way.first is not None:
+        return way.first.version
+    return state.half.version if state.half else state.current_version
 
 
 def _answer(refusal: Refusal | None, *, aborting: bool = False) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from sando.model.clock import stamp
 from sando.model.freeze import FOREVER
 from sando.model.lock import Lock
 from sando.model.names import visible
-from sando.model.operation import Operation
+from sando.model.operation import Operation, Status
 from sando.model.release import Release
 from sando.model.tier import Mark, TierState
 from sando.model.vouch import Vouched
@@ -120,10 +120,16 @@ def tier_busy(tier: str, busy: Operation) -> Refusal:
     return Refusal(
         409,
         "tier_busy",
-        f"{busy.kind} {busy.id} of {busy.version} by {busy.actor} runs on tier {tier} (step {busy.step or 'start'})",
+        f"{busy.kind} {busy.id} of {busy.version} by {busy.actor} {_is_there(tier, busy)}",
         f"wait for /operations/{busy.id}" + ("" if busy.kind == "rollback" else ", or abort it"),
         busy,
     )
+
+
+def _is_there(tier: str, busy: Operation) -> str:
+    if busy.status is Status.QUEUED:
+        return f"waits on tier {tier} for the promotion that it stops"
+    return f"runs on tier {tier} (step {busy.step or 'start'})"
 
 
 def no_lock(tier: str, lock: Lock | None) -> Ruling:

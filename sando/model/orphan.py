@@ -20,7 +20,7 @@ def orphaned(operation: Operation, state: TierState, runs: list[GateRun], now: d
     ended = replace(operation, status=Status.INTERRUPTED, step="", error=error, finished_at=now)
     rows: list[Any] = [ended, Unset(Rollout, operation.id), replace(state, gating=None)]
     data: dict[str, Any] = {"error": error, "status": ended.status, "to": operation.version}
-    if operation.kind != "gate":
+    if operation.kind != "gate" and operation.started_at is not None:
         rows.append(Event("DeployFailed", now, operation.id, operation.tier, **about, data=data))
     if operation.kind == "rollback":
         rows.append(Event("RollbackFailed", now, operation.id, operation.tier, **about, data=data))

@@ -4,7 +4,16 @@ from sando.model.hurdles import a_good_release, tier_busy
 from sando.model.judge import GateView, active_green, confirmable, gate_checks, judge
 from sando.model.lock import Lock
 from sando.model.promotion import Admission, Weighed, Wish, lacking, weigh
-from sando.model.rollback import Holder, Return, RollbackPlan, WayBack, plan_rollback, weigh_back
+from sando.model.rollback import (
+    Holder,
+    Return,
+    RollbackPlan,
+    WayBack,
+    plan_after,
+    plan_rollback,
+    weigh_after,
+    weigh_back,
+)
 from sando.model.vouch import Vouched, vouch
 
 __all__ = [
@@ -24,9 +33,11 @@ __all__ = [
     "gate_checks",
     "judge",
     "lacking",
+    "plan_after",
     "plan_rollback",
     "tier_busy",
     "vouch",
     "weigh",
+    "weigh_after",
     "weigh_back",
 ]

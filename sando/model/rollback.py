@@ -39,19 +39,21 @@ class Holder(Struct, frozen=True):
 
 
 class WayBack(Struct, frozen=True):
-    """Every precondition of a rollback as it stands, and what is done where all hold.
-
-    `plan` is None where it is decided later: a promotion that still runs is stopped first.
-    """
+    """Every precondition of a rollback as it stands, and what is done where all hold; `plan` is None where one does not."""
 
     rulings: tuple[Ruling, ...]
     plan: RollbackPlan | None = None
     way: Way | None = None
     """What is known of the schema that is left behind; None: it is not asked for."""
+    first: Operation | None = None
+    """The promotion that has to be stopped first. What the rollback finds when that has ended is weighed anew."""
 
     @property
-    def verdict(self) -> RollbackPlan | Refusal | None:
-        return first_refusal(self.rulings) or self.plan
+    def verdict(self) -> RollbackPlan | Refusal:
+        found = first_refusal(self.rulings) or self.plan
+        if found is None:
+            raise RuntimeError("neither a way back nor a reason against it")
+        return found
 
 
 def weigh_back(
@@ -69,32 +71,70 @@ def weigh_back(
     `pointer`: on the build tier only the pointer moves, so that neither nodes nor a database are in the way.
     """
     busy = holder.operation if holder else None
-    if holder and busy and busy.kind == "promote" and wish.abort_running:
-        told = (
-            f"promote {busy.id} of {busy.version} by {busy.actor} is stopped first, at its next node boundary"
-        )
-        way = way_over(state, busy.version, wish.version, pairs, begun=holder.begun)
-        to = wish.version or state.current_version
-        return WayBack(
-            (warns("busy", told), ruled(spec.name, way, to, force=wish.force, rehearsed=rehearsed)), way=way
-        )
-    free = _busy(spec.name, busy) if busy else holds("busy", f"nothing holds tier {spec.name}")
+    if holder and busy and busy.kind == "promote":
+        return _weigh_stop(spec, state, wish, holder, pairs, rehearsed=rehearsed)
+    free = (
+        bars("busy", tier_busy(spec.name, busy), its_end(busy))
+        if busy
+        else holds("busy", f"nothing holds tier {spec.name}")
+    )
     plan = plan_rollback(spec, state, wish.version)
     if isinstance(plan, Refusal):
         return WayBack((free, bars("target", plan)))
     target = holds("target", _where_to(spec.name, plan))
     if pointer:
         return WayBack((free, target), plan)
+    way = way_to(state, plan.stay.version, pairs, whole=plan.whole)
+    schema = ruled(spec.name, way, plan.stay.version, force=wish.force, rehearsed=rehearsed)
+    return WayBack((free, target, _nodes(spec.name, plan.nodes), schema), plan, way)
+
+
+def _weigh_stop(
+    spec: TierSpec,
+    state: TierState,
+    wish: Return,
+    holder: Holder,
+    pairs: Pairs,
+    *,
+    rehearsed: bool,
+) -> WayBack:
+    """A promotion is stopped first, if that is wished: the way is judged beforehand, by what that may have done already."""
+    running = holder.operation
+    busy = _busy(spec.name, running, stop=wish.abort_running, whole=state.current is not None)
+    plan = plan_after(spec, state, wish.version, state.current_version)
+    if isinstance(plan, Refusal):
+        if state.current is None:
+            plan = replace(plan, hint=f"POST /operations/{running.id}/abort stops promote {running.id}")
+        return WayBack((busy, bars("target", plan)), first=running)
     to = plan.stay.version
-    way = way_to(state, to, pairs, whole=plan.whole)
+    told = f"then tier {spec.name} is made whole on {to}" if plan.whole else _where_to(spec.name, plan)
+    way = way_over(state, running.version, wish.version, pairs, begun=holder.begun)
     schema = ruled(spec.name, way, to, force=wish.force, rehearsed=rehearsed)
-    return WayBack((free, target, _nodes(spec.name, plan), schema), plan, way)
+    return WayBack((busy, holds("target", told), _then(spec, plan), schema), plan, way, running)
 
 
-def _busy(tier: str, running: Operation) -> Ruling:
-    """At 3 a.m. the next step is what counts: a rollback may stop a promotion, but not another rollback."""
+def weigh_after(
+    spec: TierSpec, state: TierState, wish: Return, was: str | None, pairs: Pairs, *, rehearsed: bool
+) -> WayBack:
+    """A rollback that was accepted while a promotion ran, once that has ended; `was`: see `plan_after`.
+
+    Nothing holds the tier any more. A plan without nodes is a tier that the promotion itself has made whole.
+    """
+    plan = plan_after(spec, state, wish.version, was)
+    if isinstance(plan, Refusal):
+        return WayBack((bars("target", plan),))
+    way = way_to(state, plan.stay.version, pairs, whole=plan.whole)
+    schema = ruled(spec.name, way, plan.stay.version, force=wish.force, rehearsed=rehearsed)
+    return WayBack((_then(spec, plan), schema), plan, way)
+
+
+def _busy(tier: str, running: Operation, *, stop: bool, whole: bool) -> Ruling:
+    """At 3 a.m. the next step is what counts: a rollback may stop a promotion where the tier has been `whole` before it."""
+    if stop:
+        who = f"promote {running.id} of {running.version} by {running.actor}"
+        return warns("busy", f"{who} is stopped first, at its next node boundary")
     refusal = tier_busy(tier, running)
-    if running.kind != "promote":
+    if not whole:
         return bars("busy", refusal, its_end(running))
     hint = f"`abort_running`: true stops it at its next node; or wait for /operations/{running.id}"
     return bars("busy", replace(refusal, hint=hint), "`abort_running`, or its end")
@@ -106,18 +146,24 @@ def _where_to(tier: str, plan: RollbackPlan) -> str:
     return f"tier {tier} steps back to {plan.stay.version}"
 
 
-def _nodes(tier: str, plan: RollbackPlan) -> Ruling:
-    if plan.nodes:
-        return holds("nodes", f"goes to {', '.join(plan.nodes)}")
+def _nodes(tier: str, nodes: tuple[str, ...]) -> Ruling:
+    if nodes:
+        return holds("nodes", f"goes to {', '.join(nodes)}")
     return every_node_is_out(tier)
+
+
+def _then(spec: TierSpec, plan: RollbackPlan) -> Ruling:
+    """Which nodes a promotion that is stopped will have left elsewhere is not known before its end; none is well, too."""
+    if plan.whole and spec.nodes_in():
+        return holds("nodes", f"goes to the nodes that are not on {plan.stay.version} then")
+    return _nodes(spec.name, plan.nodes)
 
 
 def plan_rollback(spec: TierSpec, state: TierState, version: str | None) -> RollbackPlan | Refusal:
     """SPEC 7: without a version a tier that is not whole is made whole first; only a whole one steps back."""
     current = state.current
     if version is None and current is not None and spec.nodes and (lacks := _to_make_whole(spec, state)):
-        marks = state.half.version if state.half and state.half.version != current.version else None
-        return RollbackPlan(current, lacks, whole=True, marks=marks)
+        return _whole(state, current, lacks)
     if version is not None:
         return _named(spec, state, version)
     target = state.previous
@@ -129,6 +175,27 @@ def plan_rollback(spec: TierSpec, state: TierState, version: str | None) -> Roll
             "promote a good version instead",
         )
     return RollbackPlan(target, _everywhere(spec), marks=current.version)
+
+
+def plan_after(
+    spec: TierSpec, state: TierState, version: str | None, was: str | None
+) -> RollbackPlan | Refusal:
+    """Where a rollback goes that has a promotion stopped first; `was` is what was current when it was accepted.
+
+    Stopped, a promotion leaves current what was: the rollback makes the tier whole on it and goes no further back, also
+    where the promotion's own revert has left nothing to do. A node that is away is gone to all the same: it is not
+    known to be well. Where the stop came too late, the promotion has succeeded and the tier is whole on the new version:
+    then it steps back as any rollback does (SPEC 7), which mostly is to what was.
+    """
+    current = state.current
+    if current is not None and current.version == (version or was):
+        return _whole(state, current, lacking(spec, state))
+    return plan_rollback(spec, state, version)
+
+
+def _whole(state: TierState, current: Stay, nodes: tuple[str, ...]) -> RollbackPlan:
+    marks = state.half.version if state.half and state.half.version != current.version else None
+    return RollbackPlan(current, nodes, whole=True, marks=marks)
 
 
 def _to_make_whole(spec: TierSpec, state: TierState) -> tuple[str, ...]:
@@ -143,8 +210,7 @@ def _named(spec: TierSpec, state: TierState, version: str) -> RollbackPlan | Ref
     current = state.current
     if current and version == current.version:
         if lacks := _to_make_whole(spec, state):
-            marks = state.half.version if state.half and state.half.version != version else None
-            return RollbackPlan(current, lacks, whole=True, marks=marks)
+            return _whole(state, current, lacks)
         return Refusal(
             409,
             "already_current",

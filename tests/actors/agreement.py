@@ -11,6 +11,7 @@ from actors.base import RESTARTS
 from actors.messages import Plan, Promote, Reload, Rollback
 from sando.model.answers import Accepted, Answer, Refusal, Told
 from sando.model.errors import WorkError
+from sando.model.operation import Status
 from sando.model.topology import FreezeSpec
 from sando.work.outcome import Failed
 from tests.actors.storm import Storm
@@ -174,7 +175,9 @@ def check(plan: Answer, act: Answer) -> str:
     assert (said["status"], said["code"]) == (act.status, act.code)
     assert not blocked(said, None)
     if act.code == "aborting":
-        assert said["operation"] == act.operation.id
+        waits = act.operation
+        assert said["operation"] == waits.details["after"]
+        assert (waits.version, waits.sha, waits.status) == (said["to"], said["sha"], Status.QUEUED)
     else:
         does_what_was_planned(said, act)
     return f"{said['kind']} is {act.code or 'accepted'}"

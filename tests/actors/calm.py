@@ -41,6 +41,7 @@ def check_rest(stage: Stage, replies: list[tuple[Any, Any]]) -> None:
     )
     check_events(stage.events())
     check_fetches(stage)
+    check_stops(stage)
     check_last_push(stage)
     check_links(stage)
     check_memory(stage)
@@ -86,6 +87,22 @@ def check_fetches(stage: Stage) -> None:
     assert sorted(told, key=str) == sorted(
         (o.id for o in stage.store.operations(kind="backup", limit=1000)), key=str
     )
+
+
+def check_stops(stage: Stage) -> None:
+    """A rollback that stopped a promotion comes after its end, and has one of its own, which is told once."""
+    for rollback in stage.store.operations(kind="rollback", limit=1000):
+        if not (after := rollback.details.get("after")):
+            continue
+        promotion = stage.operation(int(str(after)))
+        which = f"rollback {rollback.id} ({rollback.status}) after {after} ({promotion.status})"
+        assert promotion.details["rollback"] == rollback.id, which
+        assert promotion.finished_at, which
+        assert rollback.finished_at, which
+        assert promotion.finished_at <= rollback.finished_at, which
+        assert rollback.status in {Status.SUCCEEDED, Status.FAILED, Status.INTERRUPTED}, which
+        told = [e.type for e in stage.events("Rollback", "RollbackFailed") if e.operation == rollback.id]
+        assert told == ["Rollback" if rollback.status is Status.SUCCEEDED else "RollbackFailed"], which
 
 
 def check_last_push(stage: Stage) -> None:

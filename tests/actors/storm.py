@@ -117,7 +117,7 @@ class Storm:
         self._watch()
         self.acts: list[tuple[int, Callable[[], None]]] = [
             (30, self.some_steps), (30, self.end_a_job), (4, self.push), (3, self.rebuild), (9, self.promote),
-            (6, self.roll_back), (4, self.confirm), (2, self.run_gate), (3, self.abort), (2, self.lock),
+            (8, self.roll_back), (4, self.confirm), (2, self.run_gate), (3, self.abort), (2, self.lock),
             (2, self.reload), (1, self.fetch), (5, self.time_passes), (4, self.crash), (3, self.store_away),
             (1, self.bug_after_commit), (1, self.shut_down), (1, self.kill), (4, self.all_well), (8, self.hang), (2, self.wake),
         ]  # fmt: skip
@@ -214,9 +214,13 @@ class Storm:
         )  # fmt: skip
 
     def roll_back(self) -> None:
+        """Every other one stops a promotion, where one runs."""
         version = self._version() if self.random.random() < 0.3 else None
         some = self.random.random
-        self.tell(Rollback(self._tier("mm"), version, force=some() < 0.5, abort_running=some() < 0.4))
+        promoting = [o.tier for o in self.stage.store.unfinished() if o.kind == "promote"]
+        stops = some() < 0.5
+        tier = self.random.choice(promoting) if promoting and stops else self._tier("mm")
+        self.tell(Rollback(tier, version, force=some() < 0.5, abort_running=stops))
 
     def confirm(self) -> None:
         word = Confirm if self.random.random() < 0.8 else Reject

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from actors.messages import AbortOperation, Promote, Rebuild, Rollback, RunGate
-from sando.model.answers import Accepted, Refusal
+from sando.model.answers import Refusal
 from sando.model.operation import Operation, Status
 from tests.actors.steps import LOST, RED, built, promoted, running, step, steps, up_to
 from tests.factories import SMOKE, sha, tier, topology
@@ -133,49 +133,12 @@ def test_a_release_that_the_node_no_longer_has_is_uploaded_again(stage: Stage) -
     assert set(stage.world.links("b").values()) == {"2.0"}
 
 
-def test_a_running_promotion_is_busy_unless_it_is_to_be_aborted(stage: Stage) -> None:
+def test_a_running_promotion_is_busy(stage: Stage) -> None:
     built(stage, "4.0")
-    promotion = stage.accepted(Promote("b")).id
+    stage.accepted(Promote("b"))
     stage.finish_all("preflight", "upload")
     steps(stage, "b-1", "switch", "start")
     assert stage.refused(Rollback("b")) == (409, "tier_busy")
-    for _ in range(2):  # the answer comes at once, and asking again does no harm
-        reply = stage.tell(Rollback("b", abort_running=True))
-        stage.drain()
-        answer = reply.given
-        assert isinstance(answer, Accepted)
-        assert (answer.status, answer.code, answer.operation.id) == (202, "aborting", promotion)
-        assert answer.operation.details["then"] == "rollback"
-    stage.finish_all()
-    assert not stage.store.operations(kind="rollback")
-    assert stage.operation(promotion).status is Status.ABORTED
-    assert shown(stage) == ("3.0", "2.0", "steady")
-    assert set(stage.world.links("b").values()) == {"3.0"}
-
-
-def test_aborting_a_halting_promotion_makes_the_tier_whole(stage_of: Callable[..., Stage]) -> None:
-    stage = stage_of(topology(tier("b", 3, on_failure="halt")))
-    up_to(stage, "b", "1.0")
-    built(stage, "2.0")
-    stage.accepted(Promote("b"))
-    stage.finish_all("preflight", "upload")
-    steps(stage, "b-1", "switch", "start")
-    reply = stage.tell(Rollback("b", abort_running=True))
-    stage.finish_all()
-    assert isinstance(reply.given, Accepted)
-    assert [o.status for o in stage.store.operations(kind="rollback")] == [Status.SUCCEEDED]
-    assert shown(stage) == ("1.0", None, "steady")
-    assert stage.tier("b")["marked_bad"] == ["2.0"]
-
-
-def test_a_rollback_that_was_refused_for_the_store_is_not_done_later(stage: Stage) -> None:
-    built(stage, "4.0")
-    stage.accepted(Promote("b"))
-    stage.finish_all("preflight", "upload")
-    stage.store.away = 1
-    assert stage.refused(Rollback("b", abort_running=True)) == (503, "store_unavailable")
-    stage.finish_all()
-    assert shown(stage) == ("4.0", "3.0", "steady")
 
 
 def test_it_cannot_be_aborted(stage: Stage) -> None:
@@ -286,18 +249,3 @@ def test_a_rollback_to_a_named_version_goes_there_whatever_a_node_was_found_on(s
     stage.world.node("b", "b-2").current = None
     assert rolled_back(stage, "2.0").status is Status.SUCCEEDED
     assert set(stage.world.links("b").values()) == {"2.0"}
-
-
-def test_a_rollback_that_takes_over_a_promotion_survives_the_death_of_its_tier(
-    stage_of: Callable[..., Stage],
-) -> None:
-    stage = stage_of(topology(tier("b", 3, on_failure="halt")))
-    up_to(stage, "b", "1.0")
-    built(stage, "2.0")
-    stage.accepted(Promote("b"))
-    stage.finish_all("preflight", "upload")
-    steps(stage, "b-1", "switch")
-    stage.accepted(Rollback("b", abort_running=True))
-    stage.crash(stage.actor("b"))
-    stage.finish_all()
-    assert shown(stage) == ("1.0", None, "steady")

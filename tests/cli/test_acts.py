@@ -46,14 +46,21 @@ def test_each_act_sends_what_was_said_and_nothing_else(puppet, run, words, metho
     assert len(asked.headers["idempotency-key"]) == 32
 
 
-@pytest.mark.parametrize(
-    ("status", "back", "code"), [("aborted", True, 0), ("aborted", False, 1), ("succeeded", False, 0)]
-)
-def test_a_rollback_that_stops_a_promotion_is_done_when_the_tier_is_back(puppet, run, status, back, code):
-    puppet.answers["POST", "/rollback/a"] = Answer(
-        200, done(status=status, rolled_back=back) | {"code": "aborting"}
-    )
-    assert run("rollback", "a", "--abort-running", "--wait").code == code
+@pytest.mark.parametrize(("status", "code"), [("succeeded", 0), ("failed", 1), ("interrupted", 1)])
+def test_a_rollback_that_stops_a_promotion_ends_as_the_rollback_does(puppet, run, status, code):
+    waits = an_operation(id=45, kind="rollback", status="queued", step="waiting")
+    puppet.answers["POST", "/rollback/a"] = Answer(202, waits | {"code": "aborting"})
+    puppet.answers["GET", "/operations/45"] = Answer(200, done(id=45, kind="rollback", status=status))
+    puppet.answers["GET", "/events"] = Answer(200, {"events": [], "seq": 1})
+    ran = run("rollback", "a", "--abort-running", "--wait")
+    assert ran.code == code
+    assert "it begins when the promotion that runs has been stopped" in ran.err
+
+
+def test_nobody_is_told_to_abort_a_rollback(puppet, run):
+    puppet.answers["POST", "/rollback/a"] = Answer(202, an_operation(kind="rollback"))
+    assert "sando wait 44" in (ran := run("rollback", "a")).err
+    assert "sando abort" not in ran.err
 
 
 def test_what_was_started_is_said_with_the_ways_to_go_on(puppet, run):

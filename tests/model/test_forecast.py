@@ -283,7 +283,7 @@ def test_a_rollback_that_stops_a_promotion_first_says_so() -> None:
     state = on("1", "2").with_node(node_on("n1", "3"))
     plan = rollback(state, Return(abort_running=True), holder=Holder(running, begun=True))
     assert (plan.ready, plan.code, plan.operation) == (True, "aborting", 44)
-    assert (plan.to, plan.whole) == ("2", True)
+    assert (plan.from_, plan.to, plan.whole) == ("3", "2", True)
     assert [(n.name, n.does) for n in plan.nodes] == [("n1", "switch"), ("n2", "stay")]
     assert "is stopped first" in detail(plan, "busy")
 

@@ -11,7 +11,9 @@ from sando.model.policy import (
     RollbackPlan,
     WayBack,
     confirmable,
+    plan_after,
     plan_rollback,
+    weigh_after,
     weigh_back,
 )
 from sando.model.safety import Pairs, Way
@@ -247,14 +249,34 @@ def test_a_rollback_that_runs_is_never_stopped(abort: bool) -> None:
     assert refused(way.verdict) == (409, "tier_busy")
 
 
-def test_a_promotion_is_stopped_first_where_that_is_asked_for_and_the_target_is_decided_later() -> None:
+def test_a_promotion_is_stopped_first_where_that_is_asked_for_and_then_the_tier_is_made_whole() -> None:
     way = weighed(on("1", "2"), Return(abort_running=True), Holder(RUNNING))
-    assert (way.verdict, way.plan) == (None, None)
-    assert verdicts(way) == {"busy": "warning", "rollback_safe": "ok"}
+    assert isinstance(way.verdict, RollbackPlan)
+    assert (way.verdict.stay.version, way.verdict.whole, way.first) == ("2", True, RUNNING)
+    assert verdicts(way) == {"busy": "warning", "target": "ok", "nodes": "ok", "rollback_safe": "ok"}
     held = weighed(on("1", "2"), Return(), Holder(RUNNING)).verdict
     assert refused(held) == (409, "tier_busy")
     assert isinstance(held, Refusal)
     assert held.blocking[0].clears == "`abort_running`, or its end"
+
+
+def test_a_tier_that_is_busy_shows_where_it_would_go_were_the_promotion_stopped() -> None:
+    way = weighed(on("1", "2"), Return(), Holder(RUNNING))
+    assert way.plan is not None
+    assert (way.plan.stay.version, way.plan.whole) == ("2", True), "not one further back"
+
+
+def test_a_promotion_is_not_stopped_for_a_version_that_is_no_way_back() -> None:
+    way = weighed(on("1", "2"), Return("9", abort_running=True), Holder(RUNNING))
+    assert refused(way.verdict) == (409, "not_rollbackable")
+
+
+def test_a_rollback_that_waits_is_named_to_who_comes_next() -> None:
+    waits = replace(BACK, status=Status.QUEUED, step="waiting")
+    held = weighed(on("1", "2"), Return(abort_running=True), Holder(waits)).verdict
+    assert isinstance(held, Refusal)
+    assert (held.code, held.operation) == ("tier_busy", waits)
+    assert "waits on tier b for the promotion that it stops" in held.detail
 
 
 @pytest.mark.parametrize(
@@ -273,14 +295,87 @@ def test_a_promotion_that_has_migrated_is_not_stopped_for_a_way_that_is_barred(
 ) -> None:
     holder = Holder(RUNNING, begun=begun)
     way = weighed(on("1", "2"), Return(version, abort_running=True), holder, PAIRS)
-    assert (refused(way.verdict)[1] if way.verdict else None) == code
+    assert (way.verdict.code if isinstance(way.verdict, Refusal) else None) == code
     forced = weighed(on("1", "2"), Return(version, force=True, abort_running=True), holder, PAIRS)
-    assert forced.verdict is None
+    assert isinstance(forced.verdict, RollbackPlan)
 
 
-def test_the_first_promotion_of_a_tier_can_be_stopped_too() -> None:
+def test_the_first_promotion_of_a_tier_has_nothing_to_go_back_to_and_is_stopped_by_an_abort() -> None:
     way = weighed(on(), Return(abort_running=True), Holder(RUNNING, begun=True), PAIRS)
-    assert way.verdict is None
+    assert refused(way.verdict) == (409, "no_previous_version")
+    assert isinstance(way.verdict, Refusal)
+    assert f"POST /operations/{RUNNING.id}/abort" in way.verdict.hint
+    held = weighed(on(), Return(), Holder(RUNNING, begun=True)).verdict
+    assert isinstance(held, Refusal)
+    assert (held.code, held.blocking[0].clears) == (
+        "tier_busy",
+        f"its end, or POST /operations/{RUNNING.id}/abort",
+    )
+    assert "abort_running" not in held.hint
+
+
+# -- once the promotion has ended ----------------------------------------------------------------------------
+
+
+def after(state: TierState, version: str | None = None, was: str | None = "2") -> RollbackPlan | Refusal:
+    return plan_after(B, state, version, was)
+
+
+def test_a_promotion_that_was_stopped_leaves_the_tier_to_be_made_whole_on_what_was_current() -> None:
+    plan = after(on("1", "2", half="3", n1="3"))
+    assert isinstance(plan, RollbackPlan)
+    assert where(plan) == ("2", ("n1",), True, "3")
+    assert after(on("1", "2", half="3", n1="3"), "2") == plan, "the version that the question has shown"
+
+
+def test_where_its_own_revert_made_the_tier_whole_nothing_is_left_to_do_and_it_does_not_step_back() -> None:
+    plan = after(on("1", "2"))
+    assert isinstance(plan, RollbackPlan)
+    assert where(plan) == ("2", (), True, None)
+
+
+def test_a_node_that_is_away_is_gone_to_all_the_same() -> None:
+    away = on("1", "2").with_node(replace(node_on("n2", "3"), reachable=False))
+    plan = after(away)
+    assert isinstance(plan, RollbackPlan)
+    assert where(plan) == ("2", ("n2",), True, None)
+
+
+def test_a_promotion_that_succeeded_all_the_same_is_stepped_back_from() -> None:
+    for version in (None, "2"):
+        plan = after(on("1", "2", "3"), version)
+        assert isinstance(plan, RollbackPlan)
+        assert where(plan) == ("2", ("n1", "n2"), False, "3")
+
+
+def test_a_promotion_of_what_was_current_that_succeeded_is_no_reason_to_leave_it() -> None:
+    plan = after(on("1", "2", "2"))
+    assert isinstance(plan, RollbackPlan)
+    assert where(plan) == ("2", (), True, None)
+
+
+def test_a_lower_version_that_was_named_is_gone_to_however_the_promotion_ended() -> None:
+    for state in (on("1", "2", half="3", n1="3"), on("1", "2", "3")):
+        plan = after(state, "1")
+        assert isinstance(plan, RollbackPlan)
+        assert where(plan) == ("1", ("n1", "n2"), False, state.current_version)
+
+
+def test_where_what_was_current_is_marked_bad_and_nothing_lies_below_there_is_no_way_back() -> None:
+    assert refused(after(bad(on("2", "3"), "2"))) == (409, "no_previous_version")
+
+
+@pytest.mark.parametrize(("force", "code"), [(False, "schema_incompatible"), (True, None)])
+def test_what_the_nodes_half_hold_then_has_its_say_on_the_schema(force: bool, code: str | None) -> None:
+    half = on("1", "2", half="3", n1="3")
+    found = weigh_after(B, half, Return(force=force), "2", PAIRS, rehearsed=True).verdict
+    assert (found.code if isinstance(found, Refusal) else None) == code
+
+
+def test_where_every_node_was_left_out_meanwhile_nothing_is_said_to_be_whole() -> None:
+    out = replace(B, nodes=tuple(replace(n, out=True) for n in B.nodes))
+    found = weigh_after(out, on("1", "2"), Return(), "2", {}, rehearsed=False).verdict
+    assert refused(found) == (409, "no_nodes")
 
 
 def test_a_tier_that_is_made_whole_asks_for_the_schema_of_what_it_half_holds() -> None:

@@ -87,13 +87,25 @@ def test_a_release_that_somebody_changed_in_the_store_is_found_by_the_plan(flow)
 def test_a_busy_tier_is_planned_with_what_holds_it_and_with_what_would_stop_that(sandod):
     flow = sandod.configure(tier("b", 2, sandod.waiting("once"))).start()
     flow.green("1.0")
+    first = flow.post("/promote/b").body["id"]
+    flow.reached("once")
+    stop = flow.get("/plan/rollback/b?abort_running=1").body
+    assert (stop["code"], stop["hint"]) == (
+        "no_previous_version", f"POST /operations/{first}/abort stops promote {first}",
+    )  # fmt: skip
+    flow.go("once")
+    flow.ended(first)
+    for folder in ("at", "go"):
+        (flow.root / folder / "once").unlink()
+    flow.green("1.1")
     number = flow.post("/promote/b").body["id"]
     flow.reached("once")
     promote, rollback = flow.get("/plan/promote/b").body, flow.get("/plan/rollback/b").body
     assert (promote["code"], promote["operation"], blocked(promote)) == ("tier_busy", number, ["busy"])
-    assert (rollback["code"], blocked(rollback)) == ("tier_busy", ["busy", "target"])
+    assert (rollback["code"], rollback["to"], blocked(rollback)) == ("tier_busy", "1.0", ["busy"])
     stop = flow.get("/plan/rollback/b?abort_running=1").body
     assert (stop["ready"], stop["status"], stop["code"], stop["operation"]) == (True, 202, "aborting", number)
+    assert (stop["from"], stop["to"], stop["whole"]) == ("1.1", "1.0", True)
     flow.go("once")
     assert flow.ended(number)["status"] == "succeeded", "a plan stops nothing"
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from sando.client.shapes import Event, Operations, Problem, State
+from sando.client.shapes import Check, Event, Operations, Problem, State
 from tests.tui.samples import (
     BACK,
     BLOCKED,
@@ -273,6 +273,15 @@ def test_an_option_that_would_not_help_is_not_taken(screen, key):
     assert (after_it.overlay, wanted) == (screen.overlay, [])
     assert after_it.note
     assert "would not help" in after_it.note.text
+
+
+def test_a_promotion_may_be_stopped_for_a_rollback_and_a_rollback_that_waits_may_not():
+    promotes = Check("busy", "blocked", "promote 44 runs", clears="`abort_running`, or its end")
+    busy = replace(BACK, ready=False, status=409, code="tier_busy", detail="it is busy", checks=(promotes,))
+    wanted = played(asked(on("a"), "R", busy), "a")[1]
+    assert wanted == [AskPlan(1, "rollback", "a", "0.8.2", ("abort_running",))]
+    waits = Check("busy", "blocked", "rollback 45 waits", clears="its end")
+    assert played(asked(on("a"), "R", replace(busy, checks=(waits,))), "a")[1] == []
 
 
 def test_a_reason_is_typed_shown_and_sent():

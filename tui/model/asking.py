@@ -70,7 +70,7 @@ def offered(question: Question) -> tuple[str, ...]:
         "hotfix": any("hotfix" in c.clears for c in plan.checks if c.verdict == "blocked"),
         "force": any(c.clears.startswith("`force`") for c in plan.checks if c.verdict == "blocked"),
         "override_freeze": plan.code == "frozen",
-        "abort_running": plan.code == "tier_busy",
+        "abort_running": any("abort_running" in c.clears for c in plan.checks if c.verdict == "blocked"),
     }
     return tuple(o for o in OF_ACT[question.act] if o in question.options or (helps[o] and not plan.ready))
 
