@@ -97,7 +97,7 @@ def test_ctrl_c_leaves_the_operation_and_says_how_to_go_on_and_how_to_stop_it(sa
     sandod.green("1.0")
     terminal = on_terminal("promote a --yes --wait")
     sandod.reached("before_switch")
-    terminal.see(r"promote 2 of 1\.0 to a runs", r"switch, \d+\.\ds .* 0 of 1 nodes")
+    terminal.see(r"promote 2 of 1\.0 to a runs", r"switch, \d+\.\ds .* 0 of 1 node")
     terminal.press("ctrl-c").see("not watched any more", r"sando wait\s+2", r"sando abort\s+2")
     assert code(terminal) == 130
     assert sandod.operation(2)["status"] == "running"
