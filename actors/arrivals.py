@@ -14,6 +14,7 @@ from actors.messages import (
 )
 from sando.model.answers import Accepted, Refusal, draining
 from sando.model.gates import Outcome
+from sando.model.judge import not_run
 from sando.model.operation import Operation, Status
 from sando.model.policy import tier_busy
 from sando.model.rollout import Rollout
@@ -156,6 +157,8 @@ class Arrivals:
             return tier.publish(wish.reply, tier_busy(tier.name, busy))
         if self.gates.gating:
             return self._while_gating(self.gates.gating, wish)
+        if refusal := not_run(tier.spec, wish.gate):  # a reload came before it
+            return tier.publish(wish.reply, refusal)
         operation = self._operation(
             current.version, current.sha, wish.actor, wish.reason, {"gates": [wish.gate]}
         )

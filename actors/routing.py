@@ -21,6 +21,7 @@ from actors.messages import (
 from sando.model.answers import Refusal, Told, bars, first_refusal
 from sando.model.forecast import Act, bare
 from sando.model.freeze import frozen_until
+from sando.model.judge import not_run
 from sando.model.names import nearest
 from sando.model.topology import TierSpec
 
@@ -137,23 +138,8 @@ class Routes:
         spec = self.tier_of(wish.tier, wish.reply)
         if spec is None:
             return None
-        gate = spec.gate(wish.gate)
-        if gate is None:
-            names = [g.name for g in spec.gates]
-            hint = nearest(wish.gate, names) or f"it declares {', '.join(names) or 'none'}"
-            return self.supervisor.publish(
-                wish.reply,
-                Refusal(404, "unknown_gate", f"tier {spec.name} declares no gate {wish.gate}", hint),
-            )
-        if not gate.active:
-            hint = (
-                f"POST /confirm/{spec.name}"
-                if gate.kind == "manual_confirm"
-                else "it turns green by itself when its time is over"
-            )
-            return self.supervisor.publish(
-                wish.reply, Refusal(409, "gate_not_active", f"{gate.name} is not a gate that is run", hint)
-            )
+        if refusal := not_run(spec, wish.gate):
+            return self.supervisor.publish(wish.reply, refusal)
         owner = BUILD if spec is self.supervisor.topology.build_tier else spec.name
         post(self.supervisor.children.get(owner), wish)
 

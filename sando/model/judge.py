@@ -8,7 +8,7 @@ from msgspec import Struct
 from sando.model.answers import Check, Refusal
 from sando.model.clock import Instant, span, stamp
 from sando.model.gates import GateRun, Outcome
-from sando.model.names import visible
+from sando.model.names import nearest, visible
 from sando.model.stay import Stay
 from sando.model.tier import TierState
 from sando.model.topology import GateSpec, TierSpec
@@ -98,6 +98,20 @@ def _confirm_view(gate: GateSpec, stay: Stay) -> GateView:
     return GateView(
         gate.name, gate.kind, Outcome(outcome), stay.version, last.at if last else None, message=message
     )
+
+
+def not_run(spec: TierSpec, name: str) -> Refusal | None:
+    """Why a gate of that name cannot be run there; None: it can."""
+    gate = spec.gate(name)
+    if gate is None:
+        names = [g.name for g in spec.gates]
+        hint = nearest(name, names) or f"it declares {', '.join(names) or 'none'}"
+        return Refusal(404, "unknown_gate", f"tier {spec.name} declares no gate {name}", hint)
+    if gate.active:
+        return None
+    by_hand = gate.kind == "manual_confirm"
+    hint = f"POST /confirm/{spec.name}" if by_hand else "it turns green by itself when its time is over"
+    return Refusal(409, "gate_not_active", f"{gate.name} is not a gate that is run", hint)
 
 
 def active_green(spec: TierSpec, stay: Stay) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from actors.messages import Promote, Reload, Rollback, RunGate
+from actors.messages import Configured, Promote, Reload, Reply, Rollback, RunGate
 from actors.node_pruning import PRUNE_S
 from actors.observing import LOOK_S
 from sando.model.answers import Refusal
@@ -204,6 +204,17 @@ def test_every_other_section_that_changed_is_named(stage: Stage) -> None:
     told = stage.told(Reload())
     assert (told["changed"], told["sections"]) == ([], ["build", "backup", "freeze"])
     assert stage.told(Reload())["sections"] == []
+
+
+def test_a_gate_that_a_reload_took_away_before_its_run_began_is_refused(stage: Stage) -> None:
+    up_to(stage, "a", "1.0")
+    declare(stage, tier("a", 1), tier("b", 2))
+    reply, before = Reply(), len(stage.store.operations())
+    stage.actor("a").actor_ref.tell(Configured(stage.world.declared))
+    stage.actor("a").actor_ref.tell(RunGate("a", "boot_smoke", reply=reply))
+    stage.drain()
+    assert (reply.given.status, reply.given.code) == (404, "unknown_gate")
+    assert len(stage.store.operations()) == before
 
 
 def test_two_reloads_are_done_one_after_the_other(stage: Stage) -> None:
