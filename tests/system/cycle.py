@@ -22,6 +22,10 @@ BACKUP = '[backup]\nsource = "file://{root}/source.sql"\nlocal_path = "{root}/ke
 SICK = "test ! -e {root}/red/$SANDO_NODE.$SANDO_VERSION"
 NODES = f"once = 'true'\nbefore_switch = 'true'\nrestart = '{SICK}'\nprobe = {{ command = 'true' }}\nkeep_releases = 1\n"
 REST_S = 30.0
+ENDS = {
+    "BuildStart": {"BuildOk", "BuildFailed", "BuildAborted"},
+    "DeployStart": {"DeployOk", "DeployFailed"},
+}
 
 
 class Died(Exception):
@@ -155,17 +159,16 @@ class Cycle:
         until(rest, REST_S, "for all operations to end")
 
     def check_events(self) -> None:
-        """Every start has one end."""
-        starts = {
-            "BuildStart": {"BuildOk", "BuildFailed", "BuildAborted"},
-            "DeployStart": {"DeployOk", "DeployFailed"},
-        }
-        events = self.sandod.hear()
-        kinds = {end: begin for begin, ends in starts.items() for end in ends}
-        ends = Counter((e["operation"], kinds[e["type"]]) for e in events if e["type"] in kinds)
-        begun = Counter((e["operation"], e["type"]) for e in events if e["type"] in starts)
-        assert ends == begun
-        assert set(begun.values()) <= {1}
+        """Every start has one end; what goes on by itself after a start may still be on its way to it."""
+        until(lambda: self._ends() == self._starts(), REST_S, "for every start to have its end")
+        assert set(self._starts().values()) <= {1}
+
+    def _starts(self) -> Counter[tuple[int, str]]:
+        return Counter((e["operation"], e["type"]) for e in self.sandod.hear() if e["type"] in ENDS)
+
+    def _ends(self) -> Counter[tuple[int, str]]:
+        begun = {end: begin for begin, ends in ENDS.items() for end in ends}
+        return Counter((e["operation"], begun[e["type"]]) for e in self.sandod.hear() if e["type"] in begun)
 
     def fsck(self) -> list[str]:
         """The lines of `sandod fsck --online`, in this process: a Python that starts takes longer than the look."""
