@@ -14,7 +14,7 @@ from sando.model.topology import Topology
 FRESH_S = 60.0
 """A freeze begins and a lock ends without a commit: so often the snapshot is composed all the same."""
 BATCH = 10_000
-REST, REST_MOST_S = 4, 0.2
+REST, REST_MOST_S = 9, 0.2
 """After a snapshot that nobody waits for, so many times as long as it took: with hundreds of nodes it takes milliseconds."""
 
 
