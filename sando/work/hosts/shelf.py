@@ -6,6 +6,7 @@ A link that somebody planted on the way to a release is refused, never followed.
 import errno
 import os
 import stat
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,10 @@ _REMEDY = {
     errno.EDQUOT: "make room there, or raise the quota of the user of sandod",
 }
 """For what no owner mends."""
+
+
+_COPIES = threading.BoundedSemaphore(8)
+"""Releases that are copied at once: hundreds would only wait for each other, at one disk and at Python's lock."""
 
 
 class Shelf:
@@ -68,7 +73,8 @@ class Shelf:
             staged = incoming / str(operation)
             remove_tree(staged)
             try:
-                copy_release(source, staged, files, cancel)
+                with _COPIES:
+                    copy_release(source, staged, files, cancel)
                 if wrong := compare(staged, files):
                     raise cannot(
                         f"{version} differs from its manifest after the copy: {wrong} (store: {source})"
