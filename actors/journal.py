@@ -112,6 +112,7 @@ class Journal(Actor):
             restored=store.restored(),
             safety=store.safety(*{v for state in tiers.values() for v in asked_of(state)}),
             rollouts=self._holding(unfinished),
+            newest=store.newest_operation(),
         )
 
     def _holding(self, unfinished: tuple[Operation, ...]) -> dict[int, Rollout]:

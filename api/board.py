@@ -28,6 +28,10 @@ class Snapshot(Protocol):
     state: dict[str, Any]
     topology: Topology
 
+    def has_end_of(self, operation: int, /) -> bool:
+        """Whether it shows what came of an operation that has ended."""
+        ...
+
     def render(self, now: Instant) -> bytes:
         """The body of GET /state, encoded; only `now` and the running clocks are filled in."""
         ...
@@ -88,6 +92,11 @@ class Board:
     def latest(self) -> Snapshot | None:
         """None until the Journal has published for the first time."""
         return self._latest
+
+    def tells_end(self, operation: Operation) -> bool:
+        """Whether it has ended and /state shows it too, where who hears of the end looks next."""
+        latest = self._latest
+        return operation.status.ended and (latest is None or latest.has_end_of(operation.id))
 
     def publish(self, snapshot: Snapshot, events: Sequence[Event], ended: Sequence[Operation]) -> None:
         with self._lock:

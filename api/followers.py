@@ -12,7 +12,7 @@ import falcon
 
 from api import shown
 from api.auth import permit, unknown_token
-from api.board import News
+from api.board import Board, News
 from api.call import JSON, Answer, Call
 from api.collaborators import Collaborators, Reader, ReadLog
 from api.connection import LEAVE, FullError, Make
@@ -107,17 +107,19 @@ class OperationWait(OneAnswer):
         line: Line,
         seconds: float,
         reader: Reader,
+        board: Board,
         operation: Operation,
         tell: Callable[[Operation], Answer],
     ) -> None:
         super().__init__(line, seconds)
         self._reader = reader
+        self._board = board
         self._operation = operation
         self._tell = tell
 
     def look(self, *, last: bool) -> Answer | None:
         self._operation = self._reader.operation(self._operation.id) or self._operation
-        return self._tell(self._operation) if last or self._operation.status.ended else None
+        return self._tell(self._operation) if last or self._board.tells_end(self._operation) else None
 
     def heard(self, news: News) -> None:
         if self._operation.id in news.ended_by_id:

@@ -130,16 +130,18 @@ def _again(call: Act, before: Claim) -> Answer | None:
 
 def _when_ended(call: Act, operation: Operation) -> Answer | None:
     given, seconds = call.given, call.query.wait
-    if operation.status.ended:
+    if given.board.tells_end(operation):
         return followers.judged(operation)
     if followers.can_leave(call.req):
         return followers.leave(
             call,
-            lambda line: followers.OperationWait(line, seconds, given.store, operation, followers.judged),
+            lambda line: followers.OperationWait(
+                line, seconds, given.store, given.board, operation, followers.judged
+            ),
         )
 
     def look(last: bool) -> Operation | None:
         found = given.store.operation(operation.id) or operation
-        return found if last or found.status.ended else None
+        return found if last or given.board.tells_end(found) else None
 
     return followers.judged(wait_here(given.board, seconds, look) or operation)

@@ -13,6 +13,8 @@ from sando.model import wire
 from sando.model.operation import Operation
 
 PIECE = 65536
+SHOWN_WITHIN_S = 1.0
+"""An end that is stored is in /state a moment later: it is told no sooner than there."""
 
 
 def listing(call: Call[query.Operations, NoBody]) -> Answer:
@@ -27,16 +29,20 @@ def listing(call: Call[query.Operations, NoBody]) -> Answer:
 def one(call: Call[query.Wait, NoBody], operation: int) -> Answer | None:
     given, seconds = call.given, call.query.wait
     found = _found(given, operation)
-    if seconds > 0 and not found.status.ended:
+    if found.status.ended:
+        seconds = SHOWN_WITHIN_S
+    if seconds > 0 and not given.board.tells_end(found):
         if followers.can_leave(call.req):
             return followers.leave(
                 call,
-                lambda line: followers.OperationWait(line, seconds, given.store, found, followers.told),
+                lambda line: followers.OperationWait(
+                    line, seconds, given.store, given.board, found, followers.told
+                ),
             )
 
         def look(last: bool) -> Operation | None:
             now = given.store.operation(found.id) or found
-            return now if last or now.status.ended else None
+            return now if last or given.board.tells_end(now) else None
 
         found = wait_here(given.board, seconds, look) or found
     return followers.told(found)

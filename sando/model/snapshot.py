@@ -43,6 +43,8 @@ class Facts(Struct, frozen=True):
     """What is known of the way back from the versions that `asked_of` names, of each tier."""
     rollouts: dict[int, Rollout] = {}
     """By operation, of the tiers that hold after each node."""
+    newest: int = 0
+    """The operation that was begun last."""
 
 
 class Snapshot:
@@ -51,11 +53,15 @@ class Snapshot:
     `topology` is the one that it was composed for.
     """
 
-    __slots__ = ("_clocks", "_composed", "_parts", "_state", "etag", "seq", "topology")
+    __slots__ = ("_clocks", "_composed", "_newest", "_parts", "_state", "_working", "etag", "seq", "topology")
 
-    def __init__(self, composed: wire.State, topology: Topology, clocks: list[tuple[Stay, float]]) -> None:
+    def __init__(
+        self, composed: wire.State, topology: Topology, facts: Facts, clocks: list[tuple[Stay, float]]
+    ) -> None:
         self.seq = composed.seq
         self.topology = topology
+        self._working = frozenset(o.id for o in facts.unfinished)
+        self._newest = facts.newest
         self._composed = composed
         self._state: dict[str, Any] | None = None
         self._clocks = clocks
@@ -69,6 +75,10 @@ class Snapshot:
         if self._state is None:
             self._state = msgspec.json.decode(msgspec.json.encode(self._composed))
         return self._state
+
+    def has_end_of(self, operation: int) -> bool:
+        """Whether this operation had ended when the facts were read."""
+        return operation <= self._newest and operation not in self._working
 
     def _split(self, body: bytes) -> list[bytes | int]:
         """The body cut at its placeholders; -1 stands for the time, n for the n-th burn-in clock."""
@@ -102,7 +112,7 @@ def compose(topology: Topology, facts: Facts, now: Instant) -> Snapshot:
         backup=backup_shown(topology.backup, facts.backup, facts.restored, now),
         fetch=next((_fetch(o) for o in facts.unfinished if o.kind == "backup"), None),
     )
-    return Snapshot(composed, topology, clocks)
+    return Snapshot(composed, topology, facts, clocks)
 
 
 def _build(operation: Operation) -> wire.Build:

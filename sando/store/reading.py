@@ -153,6 +153,10 @@ class Reader:
     def last_seq(self) -> int:
         return int(self._rows("SELECT max(seq) FROM event")[0][0] or 0)
 
+    def newest_operation(self) -> int:
+        """Its id; 0 when there is none."""
+        return int(self._rows("SELECT max(id) FROM operation")[0][0] or 0)
+
     def dora(self, tiers: tuple[str, ...], since: datetime, until: datetime, days: int) -> wire.Dora:
         """The four numbers of each tier, of what ended after `since` and up to `until`."""
         with self.reading():

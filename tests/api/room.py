@@ -95,11 +95,17 @@ def as_read(value):
 class Picture:
     """A snapshot as the Journal publishes one."""
 
-    def __init__(self, seq: int, topology: Topology | None = None) -> None:
+    def __init__(
+        self, seq: int, topology: Topology | None = None, working: frozenset[int] = frozenset()
+    ) -> None:
         self.seq = seq
+        self.working = working
         self.etag = f'"state-{seq}"'
         self.topology = topology or factories.topology()
         self.state = as_read(wire.State(seq, "", wire.Daemon("1.0.0", stamp(NOON)), None, (), None, None))
+
+    def has_end_of(self, operation: int) -> bool:
+        return operation not in self.working
 
     def render(self, now: Instant) -> bytes:
         return msgspec.json.encode(self.state | {"now": stamp(now.at)})

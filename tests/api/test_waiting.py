@@ -4,9 +4,13 @@ import threading
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from sando.model.answers import Accepted
+from sando.model.operation import Status
 from tests.api.room import (
+    Picture,
+    an_event,
     ask,
     dial,
     get,
@@ -46,6 +50,27 @@ def test_a_wait_for_what_has_ended_is_answered_at_once_and_keeps_the_connection(
     sock = ask(server, "/operations/44?wait=30")
     assert b"Connection: close" not in read_head(sock)
     sock.close()
+
+
+@pytest.mark.parametrize("path", ["/operations/44", "/operations/44?wait=30", "POST /promote/a?wait=30"])
+def test_an_end_that_is_stored_is_told_when_the_state_shows_it_too(room, server, path):
+    """Who hears that a deploy has ended asks /state next; sooner, he would find there what was before."""
+    room.run_operation(44)
+    room.board.publish(Picture(0, working=frozenset({44})), (), ())
+    ended = room.store.kept_operations[44] = replace(room.store.kept_operations[44], status=Status.SUCCEEDED)
+    room.answer = Accepted(ended)
+    method, _, path = path.rpartition(" ")
+    sock = ask(server, path, method or "GET")
+    until(lambda: streams_of(server) == 1)
+    room.commit(an_event(1, operation=44), ended=(ended,))
+    assert answer_of(sock)[1]["status"] == "succeeded"
+
+
+def test_an_end_that_the_state_never_shows_is_told_all_the_same(room, server):
+    room.run_operation(44)
+    room.board.publish(Picture(0, working=frozenset({44})), (), ())
+    room.store.kept_operations[44] = replace(room.store.kept_operations[44], status=Status.SUCCEEDED)
+    assert answer_of(ask(server, "/operations/44"))[1]["status"] == "succeeded"
 
 
 def test_a_wait_that_runs_out_answers_how_it_stands(room, server):

@@ -64,6 +64,12 @@ def test_an_empty_daemon_says_so_for_every_tier():
     assert state["tiers"][0]["promotable"] == {"ready": False, "to": "a", "blocking": ["cargo_test"]}
 
 
+def test_it_has_the_end_of_what_was_begun_and_works_no_more():
+    running = Operation(9, "promote", "a", "2", SHA, "max", "", Status.RUNNING, NOW.at, started_at=NOW.at)
+    _, snapshot = look(facts(unfinished=(running,), newest=10))
+    assert [snapshot.has_end_of(number) for number in (8, 9, 10, 11)] == [True, False, True, False]
+
+
 def test_time_passes_in_the_body_and_not_in_the_etag():
     before, first = look(facts(on_a(run("boot_smoke"))))
     later = NOW.plus(40)

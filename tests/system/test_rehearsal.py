@@ -28,9 +28,9 @@ MM = """
 [[tier]]
 name = "mm"
 provisioned = true
-gates = [ { kind = "migration_dry_run" }, { kind = "boot_smoke", settle = "100ms" } ]
+gates = [ { kind = "migration_dry_run" }, { kind = "boot_smoke", probe = { command = "test -e asked" } } ]
 """
-READS = "#!/bin/sh\npsql \"$DATABASE_URL\" -XAtc \"SELECT 'age of ' || name || ' is ' || age FROM users\" || exit 3\nexec sleep 600\n"
+READS = "#!/bin/sh\npsql \"$DATABASE_URL\" -XAtc \"SELECT 'age of ' || name || ' is ' || age FROM users\" || exit 3\ntouch asked\nexec sleep 600\n"
 ADDS = "ALTER TABLE users ADD COLUMN age int NOT NULL DEFAULT 7;\n"
 SLOW = "SELECT pg_sleep(600);\n"
 
@@ -84,7 +84,7 @@ def test_a_push_is_rehearsed_on_the_backup_and_booted_on_what_came_of_it(rehears
         "restore: public.users: 2 rows",
         "migrate: 1_age.sql applied",
         "age of Ada is 7",
-        "boot_smoke: stayed up",
+        "boot_smoke: served",
     ]
     assert sorted(steps, key=said.index) == steps
     gates = {g["kind"]: g for g in rehearsing.tier("mm")["gates"]}
