@@ -4,6 +4,7 @@ Every handler saves once: what has ended, what begins next, and the events that 
 """
 
 import logging
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ from actors.endings import Endings
 from actors.messages import (
     AskAgain,
     Do,
+    NodeDone,
     Tick,
     VouchedAgain,
 )
@@ -182,10 +184,11 @@ class Deploys:
             refusal = word.refusal and f"the source does not vouch for it any more: {word.refusal}"
             self.drive(machine.vouched(rollout, refusal))
 
-    def waits_for(self, key: str) -> NodePlan | None:
-        """The node whose step has this key."""
+    def waits_for(self, done: NodeDone) -> NodePlan | None:
+        """The node, where this ends the step that it does."""
         nodes = self.rollout.nodes if self.rollout else ()
-        return next((n for n in nodes if n.doing and self.key(n) == key), None)
+        node = next((n for n in nodes if n.name == done.node), None)
+        return node if node and node.doing and self.key(node) == done.key else None
 
     def drive(
         self,
@@ -201,15 +204,16 @@ class Deploys:
         tasks = tuple(t for t in machine.due(rollout) if not tier.draining or t[1] is Step.START)
         for name, step in tasks:
             rollout = machine.start(rollout, name, step)
-        state, operation = self._seen(state or tier.state, rollout, operation)
-        events = self._node_events(
-            before if before and before.operation == rollout.operation else None, rollout, operation
-        )
+        same = before is not None and before.operation == rollout.operation
+        changes = rollout.since(before if same else None)
+        moved = [now for _, now in changes]
+        state, operation = self._seen(state or tier.state, rollout, moved, operation)
+        events = self._node_events(rollout, changes, operation)
         ended = machine.result(rollout)
         if ended:
             self.endings.finish(state, rollout, operation, ended, *rows, *events)
             return
-        operation = replace(operation, step=rollout.phase, nodes=tuple(n.report() for n in rollout.nodes))
+        operation = replace(operation, step=rollout.phase, nodes=rollout.reports(operation.nodes, *moved))
         tier.become(state, operation, rollout, *rows, *events)
         self.operation, self.rollout = operation, rollout
         for name, step in tasks:
@@ -221,9 +225,11 @@ class Deploys:
         tier.publish()
         tier.drained()
 
-    def _seen(self, state: TierState, rollout: Rollout, operation: Operation) -> tuple[TierState, Operation]:
-        """The nodes as the rollout knows them; a rollback moves the tier with its first node."""
-        for plan in rollout.nodes:
+    def _seen(
+        self, state: TierState, rollout: Rollout, moved: list[NodePlan], operation: Operation
+    ) -> tuple[TierState, Operation]:
+        """The nodes as the rollout knows them now; a rollback moves the tier with its first node."""
+        for plan in moved:
             node = node_state(state.nodes.get(plan.name) or NodeState(plan.name), plan)
             if node != (was := state.nodes.get(plan.name)):
                 if not node.reachable and (was is None or was.reachable):
@@ -235,11 +241,12 @@ class Deploys:
             operation = replace(operation, details={**operation.details, "stepped": True})
         return state, operation
 
-    def _node_events(self, before: Rollout | None, rollout: Rollout, operation: Operation) -> list[Event]:
+    def _node_events(
+        self, rollout: Rollout, changes: Iterable[tuple[NodePlan | None, NodePlan]], operation: Operation
+    ) -> list[Event]:
         told = []
-        known = {plan.name: plan.status for plan in before.nodes} if before else {}
-        for plan in rollout.nodes:
-            if plan.status != known.get(plan.name, "pending") and plan.status in {"ok", "reverted"}:
+        for was, plan in changes:
+            if plan.status in {"ok", "reverted"} and (was is None or was.status != plan.status):
                 kind = "NodeDeployed" if plan.status == "ok" else "NodeReverted"
                 version = rollout.version if plan.status == "ok" else plan.former
                 told.append(self.tier.event(kind, operation, node=plan.name, version=version))

@@ -32,7 +32,7 @@ class StepEnds:
 
     def hear(self, done: NodeDone) -> None:
         """Taken up once all that lies in the inbox now has been heard, or when nobody else is at work, or in a moment."""
-        if self.deploys.waits_for(done.key) is None:
+        if self.deploys.waits_for(done) is None:
             self._of_no_operation(done)
         elif all(done.key != other.key for other in self._heard):
             self._heard.append(done)
@@ -51,7 +51,7 @@ class StepEnds:
         rows: list[Any] = []
         moved = False
         for done in heard:
-            node = self.deploys.waits_for(done.key)
+            node = self.deploys.waits_for(done)
             if rollout is None or operation is None or node is None or node.doing is None:
                 continue
             after, more = self._ended(rollout, operation, node, node.doing, done)

@@ -15,7 +15,7 @@ Phase = Literal["preflight", "upload", "vouch", "once", "switch", "revert", "set
 Mode = Literal["promote", "repair", "rollback"]
 
 
-class NodePlan(Struct, frozen=True):
+class NodePlan(Struct, frozen=True, omit_defaults=True):
     """How far one node is. `doing` is the step whose job runs; `former` is what its link named before."""
 
     name: str
@@ -81,6 +81,17 @@ class Rollout(Struct, frozen=True):
 
     def node(self, name: str) -> NodePlan:
         return next(n for n in self.nodes if n.name == name)
+
+    def since(self, before: "Rollout | None") -> tuple[tuple[NodePlan | None, NodePlan], ...]:
+        """The nodes with which it is another one than `before`, each with what it was there."""
+        was = {n.name: n for n in before.nodes} if before else {}
+        return tuple((was.get(n.name), n) for n in self.nodes if was.get(n.name) is not n)
+
+    def reports(self, told: tuple[NodeReport, ...], *moved: NodePlan) -> tuple[NodeReport, ...]:
+        """Of each node; of those that have not moved since, what was told is told again."""
+        known = {r.name: r for r in told}
+        known |= {n.name: n.report() for n in moved}
+        return tuple(known.get(n.name) or n.report() for n in self.nodes)
 
     @property
     def in_motion(self) -> bool:

@@ -24,7 +24,7 @@ class Mark(Struct, frozen=True):
     operation: int
 
 
-class NodeState(Struct, frozen=True):
+class NodeState(Struct, frozen=True, omit_defaults=True):
     """`version` is what sando put there, `observed` what its link names; they differ on drift."""
 
     name: str

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -16,12 +17,20 @@ Work: TypeAlias = Callable[[CancelToken], Any]
 Tell: TypeAlias = Callable[[str, Outcome], None]
 Hear: TypeAlias = Callable[[str, Any], None]
 
+YOUNG, YOUNG_S = 16, 0.05
+"""So many jobs may be in their first moments; the next begin when one of those ends, or when they are so old.
+
+Hundreds that begin in one moment wait for Python's lock and for nothing else, and cost half as much again. A job that
+lasts longer waits for something of its own, a node or a restart, and holds nobody up.
+"""
+
 
 class _Job:
     """One piece of work; `outcome` is None while it runs. Guarded by the runner's lock."""
 
-    def __init__(self, key: str, done: Tell, heard: Hear | None) -> None:
+    def __init__(self, key: str, work: Work, done: Tell, heard: Hear | None) -> None:
         self.key = key
+        self.work = work
         self.done = done
         self.heard = heard
         self.token = CancelToken()
@@ -36,26 +45,28 @@ class Runner:
         self._lock = threading.Lock()
         self._jobs: dict[str, _Job] = {}
         self._closed = False
+        self._waiting: deque[_Job] = deque()
+        self._young: set[_Job] = set()
+        self._paced = False
 
     def start(self, key: str, work: Work, done: Tell, heard: Hear | None = None) -> None:
         """Run `work(token)` on a thread of its own; `done(key, outcome)` is called from there, once per owner.
 
-        `heard(key, said)` is called for whatever the work says (`say`) while it runs.
-        A key that is still held is a bug and raises RuntimeError. After `close` a job starts cancelled.
+        `heard(key, said)` is called for whatever the work says (`say`) while it runs. Among many others it may begin a
+        moment later; one that is cancelled before that, or comes after `close`, is Aborted and is never begun.
+        A key that is still held is a bug and raises RuntimeError.
         """
-        job = _Job(key, done, heard)
+        job = _Job(key, work, done, heard)
         with self._lock:
             if key in self._jobs:
                 raise RuntimeError(f"job {key} is still held: forget it first")
             self._jobs[key] = job
             closed = self._closed
+            if not closed:
+                self._waiting.append(job)
         if closed:
-            job.token.cancel()
-        job.thread = threading.Thread(target=self._run, args=(job, work), name=f"job {key}", daemon=True)
-        try:
-            job.thread.start()
-        except RuntimeError as error:  # no thread to be had: the machine's fault, so an outcome and not a bug
-            self._end(job, Failed(WorkError("internal", f"no thread for job {key}: {error}", errored=True)))
+            self._end(job, Aborted())
+        self._begin_some()
 
     def adopt(self, key: str, done: Tell, heard: Hear | None = None) -> bool:
         """A restarted owner takes its job back; False: nobody knows it. An ended one is told of from this thread."""
@@ -81,9 +92,13 @@ class Runner:
         """Tell a job to stop; its end is told of as ever. False: nobody knows it, or it has ended."""
         with self._lock:
             job = self._jobs.get(key)
-            running = job is not None and job.outcome is None
-        if job is None or not running:
-            return False
+            if job is None or job.outcome is not None:
+                return False
+            waits = job in self._waiting
+            if waits:
+                self._waiting.remove(job)
+        if waits:
+            self._end(job, Aborted())
         job.token.cancel()
         return True
 
@@ -106,15 +121,54 @@ class Runner:
             self._closed = True
             jobs = [job for job in self._jobs.values() if job.outcome is None]
         for job in jobs:
-            job.token.cancel()
+            self.cancel(job.key)
         until = time.monotonic() + deadline
         for job in jobs:
             if job.thread is not None and job.thread.ident is not None:
                 job.thread.join(max(0.0, until - time.monotonic()))
         return tuple(job.key for job in jobs if job.thread is not None and job.thread.is_alive())
 
-    def _run(self, job: _Job, work: Work) -> None:
-        self._end(job, _outcome(job, work))
+    def _begin_some(self) -> None:
+        """As many as may begin now; while others wait there is a pacer."""
+        while (job := self._next()) is not None:
+            try:
+                job.thread = _thread(self._run, job, name=f"job {job.key}")
+                job.thread.start()
+            except (
+                RuntimeError
+            ) as error:  # no thread to be had: the machine's fault, so an outcome and not a bug
+                why = f"no thread for job {job.key}: {error}"
+                self._end(job, Failed(WorkError("internal", why, errored=True)))
+
+    def _next(self) -> _Job | None:
+        with self._lock:
+            if self._waiting and len(self._young) >= YOUNG and not self._paced:
+                self._paced = self._pace_them()
+            if not self._waiting or len(self._young) >= YOUNG:
+                return None
+            job = self._waiting.popleft()
+            self._young.add(job)
+            return job
+
+    def _pace_them(self) -> bool:
+        try:
+            _thread(self._pace, name="job pacer").start()
+        except RuntimeError:  # nor will there be one for those that wait: each of them fails and says so
+            self._young.clear()
+            return False
+        return True
+
+    def _pace(self) -> None:
+        more = True
+        while more:
+            time.sleep(YOUNG_S)
+            with self._lock:
+                self._young.clear()
+                more = self._paced = bool(self._waiting)
+            self._begin_some()
+
+    def _run(self, job: _Job) -> None:
+        self._end(job, _outcome(job))
 
     def _end(self, job: _Job, outcome: Outcome) -> None:
         with (
@@ -122,12 +176,18 @@ class Runner:
         ):  # an owner that adopts before this is told here, one that adopts after it tells itself
             job.outcome = outcome
             done = job.done
+            self._young.discard(job)
         _tell(done, job.key, outcome)
+        self._begin_some()
 
 
-def _outcome(job: _Job, work: Work) -> Outcome:
+def _thread(work: Callable[..., None], *given: object, name: str) -> threading.Thread:
+    return threading.Thread(target=work, args=given, name=name, daemon=True)
+
+
+def _outcome(job: _Job) -> Outcome:
     try:
-        return Done(work(job.token))
+        return Done(job.work(job.token))
     except Cancelled:
         return Aborted()
     except WorkError as error:

@@ -515,3 +515,16 @@ def test_a_rollout_says_whether_its_first_node_has_moved() -> None:
     rollout = ready(rollout_of("a"))
     assert not rollout.first_moved
     assert replace(does(rollout, "a", Step.SWITCH), canary="parallel").first_moved
+
+
+def test_what_has_changed_is_told_with_what_it_was_and_only_that_is_reported_anew():
+    before = rollout_of("a", "b", "c")
+    after = start(before, "b", Step.PREFLIGHT)
+    assert after.since(before) == ((before.node("b"), after.node("b")),)
+    assert [now.name for was, now in after.since(None) if was is None] == ["a", "b", "c"]
+    told = tuple(NodeReport(name, detail="as told") for name in ("a", "b"))
+    assert after.reports(told, after.node("b")) == (
+        told[0],
+        after.node("b").report(),
+        after.node("c").report(),
+    )

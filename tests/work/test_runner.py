@@ -6,8 +6,9 @@ import threading
 import pytest
 
 from sando.model.errors import Cancelled, WorkError
+from sando.work import runner as module
 from sando.work.outcome import Aborted, Done, Failed
-from sando.work.runner import Runner
+from sando.work.runner import YOUNG, Runner
 
 
 @pytest.fixture
@@ -15,6 +16,11 @@ def runner():
     runner = Runner()
     yield runner
     assert runner.close(10) == ()
+
+
+@pytest.fixture
+def slow_pace(monkeypatch):
+    monkeypatch.setattr(module, "YOUNG_S", 5.0)
 
 
 class Owner:
@@ -200,3 +206,72 @@ def test_nobody_has_to_hear_what_the_work_says_and_an_owner_that_raises_ends_not
 
     runner.start("fetch 2", lambda _: runner.say("fetch 2", "a tenth"), done, broken)
     assert done.outcome() == Done(None)
+
+
+# -- hundreds in one moment ------------------------------------------------------------------------------------
+
+
+def start_blocked(runner, count):
+    """So many jobs that are at work and stay there; answers what lets them go, and whom they tell."""
+    go, owner, begun = threading.Event(), Owner(), threading.Barrier(count + 1)
+
+    def work(_):
+        begun.wait(10)
+        go.wait(30)
+
+    for number in range(count):
+        runner.start(f"blocked {number}", work, owner)
+    begun.wait(10)
+    return go, owner
+
+
+def test_jobs_that_last_hold_nobody_up(runner):
+    go, owner = start_blocked(runner, 5 * YOUNG)  # each of them waits until all have begun
+    go.set()
+    assert [owner.outcome() for _ in range(5 * YOUNG)] == [Done(None)] * (5 * YOUNG)
+
+
+def test_the_next_begins_when_one_that_has_just_begun_ends(runner, slow_pace):
+    go, _ = start_blocked(runner, YOUNG)
+    late, after = Owner(), threading.Event()
+    runner.start("late", lambda _: after.set(), late)
+    assert not after.is_set()
+    go.set()
+    assert late.outcome() == Done(None)
+
+
+def test_one_that_waits_and_is_cancelled_is_never_begun(runner, slow_pace):
+    go, _ = start_blocked(runner, YOUNG)
+    owner, begun = Owner(), []
+    runner.start("late", begun.append, owner)
+    assert runner.cancel("late")
+    assert owner.outcome() == Aborted()
+    assert not runner.cancel("late")
+    assert (runner.held("late"), begun) == (("late",), [])
+    go.set()
+
+
+def test_those_that_wait_are_over_with_the_close_and_are_never_begun(slow_pace):
+    runner = Runner()
+    go, _ = start_blocked(runner, YOUNG)
+    owner, begun = Owner(), []
+    runner.start("late", begun.append, owner)
+    assert len(runner.close(0)) == YOUNG
+    assert (owner.outcome(), begun) == (Aborted(), [])
+    go.set()
+    assert runner.close(10) == ()
+
+
+def test_where_there_is_no_thread_for_those_that_wait_each_says_so(runner, slow_pace, monkeypatch):
+    go, _ = start_blocked(runner, YOUNG)
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    owner = Owner()
+    runner.start("late", lambda _: None, owner)
+    outcome = owner.outcome()
+    assert isinstance(outcome, Failed)
+    assert "no thread for job late" in str(outcome.error)
+    go.set()
