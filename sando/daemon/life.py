@@ -146,8 +146,7 @@ class Daemon:
         return Service(notify, loops, self._about)
 
     def _about(self) -> str:
-        host = f"[{self.spec.host}]" if ":" in self.spec.host else self.spec.host
-        return f"sandod {sando.__version__} on http://{host}:{self.server.port}"
+        return f"sandod {sando.__version__} on {self.spec.url(self.server.port)}"
 
     def _tell(self, message: object) -> None:
         post(self.root, message)
@@ -219,20 +218,16 @@ class Daemon:
         try:
             self.server.bind()
         except OSError as error:
-            address = f"{self.spec.host}:{self.spec.port}"
             raise Refused(
-                f"cannot listen on {address}: {error.strerror or error}; change `listen` or free it"
+                f"cannot listen on {self.spec.url(self.spec.port)}: {error.strerror or error}; change `listen` or free it"
             ) from error
 
     def _prepare(self) -> None:
         self.work.prepare(self.topology)
         self.store.count_from(self.work.last_log())
         self._held.enter_context(OnlyOne([Path(self.topology.repo.bare_path, "sando", "lock")]))
-        host = f"[{self.spec.host}]" if ":" in self.spec.host else self.spec.host
-        url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '[::]'} else host}:{self.server.port}"  # noqa: S104
-        hook.install(
-            self.topology.repo.bare_path, url=url, branch=self.topology.repo.branch, token=self.hook_secret
-        )
+        repo, url = self.topology.repo, self.spec.url_from_here(self.server.port)
+        hook.install(repo.bare_path, url=url, branch=repo.branch, token=self.hook_secret)
         for line in remarks.warnings(self.topology, self.spec, self.store.tier_names()):
             log.warning("%s", line)
         for line in rights.warnings(self.spec):
@@ -256,7 +251,7 @@ class Daemon:
         self.watch = RefWatch(repo.bare_path, repo.branch, self._branch_moved)
         self.service.start()
         self.past.count(told.seq)
-        log.info("sandod %s listens on http://%s:%s", sando.__version__, self.spec.host, self.server.port)
+        log.info("sandod %s listens on %s", sando.__version__, self.spec.url(self.server.port))
 
     def _branch_moved(self) -> None:
         post(self.root, Rebuild(moved=True, actor="git", reason="the branch moved"))

@@ -223,6 +223,19 @@ class DaemonSpec(Struct, frozen=True):
     tokens: tuple[TokenSpec, ...] = ()
     notify: tuple[NotifySpec, ...] = ()
 
+    def url(self, port: int) -> str:
+        """Where it listens, once the kernel has given it a port."""
+        return f"http://{_in_a_url(self.host)}:{port}"
+
+    def url_from_here(self, port: int) -> str:
+        """Where this machine reaches it: nobody can connect to "every address"."""
+        own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"http://{_in_a_url(own)}:{port}"
+
     def __repr__(self) -> str:
         """`scratch_db_url` may hold a password."""
         return f"DaemonSpec({self.host}:{self.port})"
+
+
+def _in_a_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -135,11 +135,23 @@ def test_listening_beyond_loopback_needs_tokens_or_consent(listen: str, daemon_p
     assert daemon_problems(text + f'[[token]]\nname = "a"\nscope = "read"\nsha256 = "{SHA}"\n') == ()
 
 
-def test_the_host_of_an_ipv6_listen_address_has_no_brackets(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("listen", "host", "url", "from_here"),
+    [
+        ("127.0.0.1:80", "127.0.0.1", "http://127.0.0.1:7", "http://127.0.0.1:7"),
+        ("[::1]:80", "::1", "http://[::1]:7", "http://[::1]:7"),
+        ("0.0.0.0:80", "0.0.0.0", "http://0.0.0.0:7", "http://127.0.0.1:7"),
+        ("[::]:80", "::", "http://[::]:7", "http://[::1]:7"),
+        ("mm.example:80", "mm.example", "http://mm.example:7", "http://mm.example:7"),
+    ],
+)
+def test_where_it_listens_and_where_it_is_reached(
+    tmp_path: Path, listen: str, host: str, url: str, from_here: str
+) -> None:
     path = tmp_path / "daemon.toml"
-    path.write_text(MINIMAL.replace("127.0.0.1:7766", "[::1]:80"))
+    path.write_text("allow_anonymous = true\n" + MINIMAL.replace("127.0.0.1:7766", listen))
     spec = load_daemon(str(path))
-    assert (spec.host, spec.port) == ("::1", 80)
+    assert (spec.host, spec.port, spec.url(7), spec.url_from_here(7)) == (host, 80, url, from_here)
 
 
 @pytest.mark.parametrize("key", ["db_path", "topology_path", "workdir", "release_root"])

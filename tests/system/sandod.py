@@ -87,6 +87,7 @@ class Sandod:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.host = "127.0.0.1"
         self.port = free_port()
         self.config = root / "daemon.toml"
         self.log = root / "sandod.log"
@@ -103,7 +104,11 @@ class Sandod:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}"
+
+    @property
+    def address(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -187,7 +192,7 @@ class Sandod:
         headers: dict[str, str] | None = None,
     ) -> Answer:
         """One request on a connection of its own; a body that is no text is sent as JSON."""
-        link = HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        link = HTTPConnection(self.host, self.port, timeout=timeout)
         try:
             text = body if body is None or isinstance(body, str | bytes) else json.dumps(body)
             kind = {} if body is None else {"Content-Type": "application/json"}

@@ -2,6 +2,7 @@
 
 import random
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -109,3 +110,19 @@ def test_a_persons_word_stays_over_jumps_and_a_reboot_and_ends_with_the_stay(san
     newest = sandod.operations()[0]
     assert (newest["kind"], newest["version"]) == ("promote", "1.1"), "the order is that of the numbers"
     sandod.hear()  # without a gap
+
+
+def test_after_2038_and_2106_a_version_is_built_goes_on_and_back_and_its_times_are_told(sandod, clocks):
+    """A second more than 32 bits hold, signed and unsigned."""
+    clocks.jump(datetime(2106, 2, 8, tzinfo=UTC).timestamp() - time.time())
+    sandod.configure(tier("a", 1, burn("1s")), tier("b")).start()
+    for version in ("1.0", "1.1"):
+        sandod.bring(version, "a")
+        until(lambda: gate(sandod, "burn_in")["outcome"] == "passed")
+        assert sandod.post("/promote/b?wait=60").status == 200
+    assert sandod.post("/rollback/b?wait=60").status == 200
+    sandod.stop()
+    sandod.start()
+    shown = sandod.tier("b")
+    assert (shown["current_version"], shown["since"][:8]) == ("1.0", "2106-02-")
+    assert sandod.get("/dora?days=1").status == 200

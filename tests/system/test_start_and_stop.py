@@ -3,6 +3,8 @@
 import os
 import signal
 
+from sando import __version__
+from tests.system.cli import Cli
 from tests.system.workspace import tier
 
 
@@ -114,3 +116,14 @@ def test_a_second_sigterm_does_not_wait_for_the_node_in_work(sandod):
     assert sandod.ended(operation)["status"] in {"succeeded", "interrupted"}
     version = sandod.tier("a")["current_version"]
     assert sandod.links("a", 1) == [version]
+
+
+def test_on_ipv6_the_hook_the_command_line_and_the_api_find_it_at_the_address_that_it_has(sandod):
+    sandod.host = "::1"
+    sandod.configure(tier("a")).start()
+    sandod.green("1.0")
+    assert f"sandod {__version__} listens on {sandod.url}" in sandod.log.read_text()
+    cli = Cli(sandod.url)
+    assert cli.json("promote", "a", "--wait")["status"] == "succeeded"
+    assert cli.json("status")["tiers"][1]["current_version"] == "1.0"
+    assert sandod.ask("GET", "/state", headers={"Host": "elsewhere.example"}).status == 403

@@ -9,7 +9,7 @@ from tests.system.sandod import Sandod, until
 from tests.work.pushing import Clone
 from tests.work.sshds import Sshd
 
-DAEMON = """listen = "127.0.0.1:{port}"
+DAEMON = """listen = "{address}"
 db_path = "{root}/sando.db"
 topology_path = "{root}/sando.toml"
 workdir = "{root}/work"
@@ -64,7 +64,7 @@ class Workspace(Sandod):
 
     def configure(self, *tiers: str, head: str = HEAD, mm: str = MM, daemon: str = "") -> "Workspace":
         """`{root}` in any of the texts is this folder; braces of TOML tables in the tiers stay as they are."""
-        self.config.write_text(DAEMON.format(root=self.root, port=self.port, more=daemon))
+        self.config.write_text(DAEMON.format(root=self.root, address=self.address, more=daemon))
         text = head.format(root=self.root) + "".join([mm, *tiers]).replace("{root}", str(self.root))
         self.topology.write_text(text.replace(LOCAL, self.reached_by()))
         return self

@@ -102,6 +102,16 @@ def test_one_that_never_answers_is_red_after_the_timeout_with_the_last_look(star
     assert "connection refused" in verdict.message
 
 
+def test_one_that_answers_on_ipv6_alone_is_red_where_the_probe_asks_for_ipv4_and_green_where_it_asks_there(
+    start,
+):
+    only = SERVER.replace("socket.socket()", "socket.socket(socket.AF_INET6)").replace("127.0.0.1", "::1")
+    assert only.count("::1") == only.count("AF_INET6") == 1
+    verdict = start(only, probe=HTTP, timeout_s=1.0)
+    assert "connection refused" in verdict.message
+    assert start(only, probe=Probe(http="http://[::1]:{port}/health")).passed
+
+
 def test_one_that_answers_badly_is_red_with_the_answer(start):
     with Answering() as other:
         other.status(503, "no database")
