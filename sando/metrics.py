@@ -6,6 +6,7 @@ Labels come from the configuration and from enums only, so that they stay few.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -17,12 +18,20 @@ from sando.model import names
 from sando.model.clock import Clock
 from sando.model.events import Event
 from sando.model.gates import Outcome
+from sando.model.operation import Status
 from sando.model.topology import GATE_KINDS
 
 TIER_STATUSES = ("empty", "steady", "deploying", "gating", "mixed", "degraded")
-BUILD_RESULTS = {"BuildOk": "ok", "BuildFailed": "failed", "BuildAborted": "aborted"}
+RESULTS = ("ok", *(status for status in Status if status.ended and status is not Status.SUCCEEDED))
+"""How a build or a deploy ended: the statuses of operations, and "ok"."""
+_RESULT_OF = {
+    "BuildFailed": "failed",
+    "BuildAborted": "aborted",
+    "DeployFailed": "failed",
+    "RollbackFailed": "failed",
+}
+"""Where an event of an earlier version does not say the status."""
 DEPLOY_KINDS = ("promote", "rollback", "repair")
-DEPLOY_RESULTS = {"DeployOk": "ok", "DeployFailed": "failed", "Rollback": "ok", "RollbackFailed": "failed"}
 ACTORS = ("supervisor", "build", "tier", "node", "backup", "journal")
 OTHER = "other"
 
@@ -50,6 +59,7 @@ class Metrics:
         inboxes: Callable[[], Mapping[str, int]] = dict,
         pushed_at: Callable[[str], datetime | None] = lambda _: None,
     ) -> None:
+        self._state = state
         self._pushed_at = pushed_at
         self._scraped = _Scraped(state, clock, subscribers, inboxes)
         self.registry = CollectorRegistry()
@@ -68,7 +78,10 @@ class Metrics:
 
     def expose(self) -> tuple[bytes, str] | None:
         """The body of GET /metrics and its content type; None while the past is counted."""
-        return None if self._counting else (generate_latest(self.registry), CONTENT_TYPE_PLAIN_0_0_4)
+        if self._counting:
+            return None
+        self._begin_at_zero()
+        return generate_latest(self.registry), CONTENT_TYPE_PLAIN_0_0_4
 
     def observe(self, event: Event) -> None:
         match event.type:
@@ -105,15 +118,21 @@ class Metrics:
             "sando_lead_time_seconds", "From the push to the tier.", "tier", buckets=_LEAD_SECONDS
         )
         self._restarts = counter("sando_actor_restarts", "Actors that died and were restarted.", "actor")
-        for result in BUILD_RESULTS.values():
+        for result in RESULTS:
             self._builds.labels(result)
         for actor in ACTORS:
             self._restarts.labels(actor)
         self._deployed: deque[int] = deque(maxlen=_REMEMBERED)
         self.registry = registry
 
+    def _begin_at_zero(self) -> None:
+        """Of a tier's deploys too: a series that is first seen at 1 has not increased, and no alert would tell of it."""
+        for tier in (self._state() or {}).get("tiers", ()):
+            for kind, result in product(("promote", "rollback"), RESULTS):
+                self._deploys.labels(tier["name"], kind, result)
+
     def _build(self, event: Event) -> None:
-        self._builds.labels(BUILD_RESULTS[event.type]).inc()
+        self._builds.labels(_result(event)).inc()
         if (seconds := _number(event.data, "seconds")) is not None:
             self._build_s.observe(seconds)
 
@@ -133,7 +152,7 @@ class Metrics:
         default = "promote" if event.type.startswith("Deploy") else "rollback"
         kind = _known(event.data.get("kind", default), DEPLOY_KINDS)
         tier = _tier(event)
-        self._deploys.labels(tier, kind, DEPLOY_RESULTS[event.type]).inc()
+        self._deploys.labels(tier, kind, _result(event)).inc()
         if (seconds := _number(event.data, "seconds")) is not None:
             self._deploy_s.labels(tier).observe(seconds)
 
@@ -236,6 +255,11 @@ def _backup(name: str, backup: State, now: datetime) -> Iterator[tuple[list[str]
 def _known(value: object, known: Iterable[str]) -> str:
     text = str(value)
     return text if text in set(known) else OTHER
+
+
+def _result(event: Event) -> str:
+    unsaid = _RESULT_OF.get(event.type)
+    return _known(event.data.get("status", unsaid), RESULTS) if unsaid else "ok"
 
 
 def _tier(event: Event) -> str:

@@ -120,6 +120,25 @@ def test_a_deploy_counts_once_for_its_operation_and_by_its_kind():
     assert seen[("sando_deploy_duration_seconds_sum", "a")] == 5
 
 
+@pytest.mark.parametrize("status", ["failed", "errored", "aborted", "superseded", "interrupted"])
+def test_one_way_to_end_is_never_counted_as_another(status):
+    observe = (gauge := Gauge(STATE)).metrics.observe
+    observe(an_event(1, "BuildAborted", data={"status": status}))
+    observe(an_event(2, "DeployFailed", operation=3, data={"kind": "promote", "status": status}))
+    seen = gauge.read()
+    assert (seen[("sando_builds_total", status)], seen[("sando_deploys_total", "a", "promote", status)]) == (
+        1,
+        1,
+    )
+    assert sum(value for (name, _), value in seen.items() if name == "sando_deploys_total") == 1
+
+
+def test_the_first_failure_of_a_tier_is_an_increase():
+    """Prometheus knows of none where a series appears with its first count."""
+    seen = Gauge(STATE).read()
+    assert [seen[("sando_deploys_total", "b", kind, "failed")] for kind in ("promote", "rollback")] == [0, 0]
+
+
 def test_lead_time_is_from_the_push_to_the_tier():
     gauge = Gauge()
     gauge.metrics.observe(an_event(1, "PromoteComplete", version="0.8.2"))

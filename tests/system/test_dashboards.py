@@ -102,13 +102,13 @@ def test_every_name_and_label_is_one_that_sandod_exports(use: Use, exported: Any
 
 @pytest.mark.parametrize("label", ["status", "result", "outcome", "actor", "kind"])
 def test_what_is_matched_word_for_word_is_a_word_of_sandod(label: str, exported: Any) -> None:
-    from sando.metrics import ACTORS, BUILD_RESULTS, DEPLOY_KINDS, DEPLOY_RESULTS, TIER_STATUSES
+    from sando.metrics import ACTORS, DEPLOY_KINDS, RESULTS, TIER_STATUSES
     from sando.model.gates import Outcome
     from sando.model.topology import GATE_KINDS
 
     words = {
         "status": set(TIER_STATUSES),
-        "result": {*BUILD_RESULTS.values(), *DEPLOY_RESULTS.values()},
+        "result": set(RESULTS),
         "outcome": set(Outcome),
         "actor": {*ACTORS, "root"},
         "kind": {*DEPLOY_KINDS, *GATE_KINDS},
