@@ -94,7 +94,8 @@ class Observing:
         state = self.tier.state
         match done.outcome:
             case Done(NodeFacts() as facts):
-                self._become(done.node, seen(state, done.node, facts.current, facts.detail))
+                there = None if facts.dangling else facts.current
+                self._become(done.node, seen(state, done.node, there, facts.detail))
                 return False
             case Failed(error):
                 self._become(done.node, lost(state, done.node, error.detail))

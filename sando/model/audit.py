@@ -58,12 +58,13 @@ class Folder(Struct, frozen=True):
 class Link(Struct, frozen=True):
     """What a node's `current` names; `lost` says why nobody knows. `left` are the paths of uploads without an end.
 
-    `here`: its folders are this machine's.
+    `dangling`: the folder that it names is not there. `here`: its folders are this machine's.
     """
 
     tier: str
     node: str
     version: str | None = None
+    dangling: bool = False
     foreign: str = ""
     lost: str = ""
     left: tuple[str, ...] = ()
@@ -249,6 +250,9 @@ def linked(books: Books, links: Iterable[Link]) -> Iterator[Finding]:
             yield Finding(
                 "link", subject, f"current names {link.version}, recorded is {recorded}", _repair(books, link)
             )
+        elif link.dangling:
+            detail = f"current names {link.version}, whose folder is not there"
+            yield Finding("link", subject, detail, _repair(books, link))
         yield from _unfinished(subject, link)
 
 

@@ -17,7 +17,10 @@ class Seen(Struct, frozen=True):
 
 
 def seen(state: TierState, name: str, current: str | None, detail: str = "") -> Seen:
-    """The node was asked, and its link names `current`; `detail` says what is strange about it."""
+    """The node was asked, and its link names `current`; `detail` says what is strange about it.
+
+    A link to a release that is not there names nothing: no service comes up from it again.
+    """
     known = state.nodes.get(name) or NodeState(name)
     if known.status == "unknown":
         return _found_again(state, known, current, detail)

@@ -62,6 +62,8 @@ class NodeFacts(Struct, frozen=True):
 
     current: str | None = None
     """The version that `current` names after the step."""
+    dangling: bool = False
+    """The folder that it names is not there: nothing can run from it."""
     has_release: bool = False
     green: bool | None = None
     """What the probe said; None: there is none."""

@@ -62,7 +62,9 @@ def _link(tier: TierSpec, node: NodeSpec, parcels: Parcels) -> Link:
     finally:
         way.close()
     here = node.ssh_target == LOCAL
-    return Link(tier.name, node.name, current.version, current.foreign, left=left, here=here)
+    return Link(
+        tier.name, node.name, current.version, current.dangling, current.foreign, left=left, here=here
+    )
 
 
 # -- leftovers -------------------------------------------------------------------------------------------------

@@ -161,7 +161,7 @@ def _observe(post: Post) -> NodeFacts:
         reach(post)
         take_over(post)
     current = post.host.read_current()
-    return NodeFacts(current=current.version, detail=_strange(current))
+    return NodeFacts(current=current.version, dangling=current.dangling, detail=_strange(current))
 
 
 def _probe(post: Post) -> NodeFacts:

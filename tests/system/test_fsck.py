@@ -82,6 +82,27 @@ def test_a_link_that_was_changed_by_hand_is_found_running_and_stopped(flow):
     assert "no link into releases/" in flow.run("fsck").stdout
 
 
+@pytest.mark.parametrize("kind", ["local", "ssh"])
+def test_a_current_release_whose_folder_is_gone_is_found_told_and_brought_again(sandod, sshd, kind):
+    """Its service runs on, and does not come up again: nothing may call that node well."""
+    if kind == "ssh":
+        sandod.sshd = sshd()
+    sandod.configure(tier("a", 2)).start()
+    sandod.bring("1.0", "a")
+    shutil.rmtree(sandod.root / "nodes" / "a-2" / "releases" / "1.0")
+    said = sandod.run("fsck", "--online")
+    assert (said.returncode, said.stdout) == (
+        1,
+        "tier a: a-2: current names 1.0, whose folder is not there; sando promote a 1.0 puts it right\n",
+    )
+    answer = sandod.post("/promote/a?wait=60", {"version": "1.0"})
+    assert (answer.status, [n["name"] for n in answer.body["nodes"]]) == (200, ["a-2"])
+    assert (sandod.tier("a")["status"], found(sandod, "--online")) == ("steady", (0, []))
+    (drift,) = [e for e in sandod.hear() if e["type"] == "DriftDetected"]
+    assert (drift["node"], drift["data"]["observed"]) == ("a-2", None)
+    assert drift["data"]["detail"] == "current names 1.0, whose folder is not there"
+
+
 def test_a_release_that_is_gone_changed_or_unknown_is_found(flow):
     flow.stop()
     store = flow.root / "releases"
