@@ -160,6 +160,8 @@ def _observe(post: Post) -> NodeFacts:
     if post.task.settles:
         reach(post)
         take_over(post)
+    if post.task.operation:
+        post.host.sweep()
     current = post.host.read_current()
     return NodeFacts(current=current.version, dangling=current.dangling, detail=_strange(current))
 

@@ -1,11 +1,13 @@
 """A local node's folder: the link is never absent or wrong for a reader, and what sando did not make is never lost."""
 
 import errno
+import fcntl
 import multiprocessing
 import os
 import resource
 import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from sando.model.task import Step
 from sando.model.topology import NodeSpec
 from sando.work.cancel import CancelToken
 from sando.work.digest import listed, verify
-from sando.work.hosts import Parcels, connect
+from sando.work.hosts import Parcels, connect, shelf
 from sando.work.hosts.base import MARGIN, named_by
 from sando.work.hosts.local import LocalHost
 from sando.work.hosts.ssh.host import SshLink
@@ -328,15 +330,47 @@ def test_a_damaged_release_is_replaced_whole(shop, host):
     assert names(shop.root / ".sando" / "trash") == []
 
 
-def test_what_an_upload_a_day_ago_left_is_swept_and_a_younger_one_is_not(shop, host):
+def test_what_a_killed_upload_left_is_swept_and_what_somebody_uploads_is_not(shop, host):
     host.prepare(need=0, files=0)
     incoming = shop.root / ".sando" / "incoming"
-    for name in ("3", "4"):
-        (incoming / name).mkdir()
-        (incoming / name / "half").write_text("x")
-    os.utime(incoming / "3", (1, 1))
+
+    def leave():
+        for name in ("3", "4", "5-1", "6-1"):
+            (incoming / name).mkdir(exist_ok=True)
+            (incoming / name / "half").write_text("x")
+        for name in ("3", "5-1"):
+            os.utime(incoming / name, (1, 1))
+
+    leave()
+    with holding(incoming):
+        host.prepare(need=0, files=0)
+        assert names(incoming) == ["4", "6-1"], "a day old it is nobody's, whatever is uploaded"
+    leave()
+    assert [Path(path).name for path in host.leftovers()] == ["3", "4", "5-1"]
+    host.sweep()
+    assert names(incoming) == ["6-1"], "an upload over SSH holds no lock: it is left for an hour"
+
+
+def test_an_upload_is_seen_to_be_under_way(shop, host, monkeypatch):
+    seen = []
+    copy = shelf.copy_release
+
+    def look(*words):
+        copy(*words)
+        seen.append(LocalHost(str(shop.root)).leftovers())
+
+    monkeypatch.setattr(shelf, "copy_release", look)
     put(shop, host, "1.0")
-    assert names(incoming) == ["4"]
+    assert seen == [()]
+
+
+@contextmanager
+def holding(folder):
+    """As an upload under way holds it, in another process or in this one."""
+    fd = os.open(folder, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    yield
+    os.close(fd)
 
 
 def test_a_release_is_checked_against_the_stores_list_or_its_own(shop, host):

@@ -150,7 +150,10 @@ class Host(Protocol):
         """The names of folders in `releases/` that are versions, and nothing else, sorted."""
 
     def leftovers(self) -> tuple[str, ...]:
-        """The paths of uploads that nobody finished, an hour old at least; the next one to the node sweeps them."""
+        """The paths of uploads that nobody will finish; over SSH those that are an hour old, and not swept by their shell."""
+
+    def sweep(self) -> None:
+        """Remove what a controller that was killed in the middle of an upload left; a node's own shell does it by itself."""
 
     def remove(self, version: str, operation: int) -> None:
         """Remove one release: renamed away first, so that half a one is never seen. Links are never followed."""

@@ -80,12 +80,12 @@ class LocalHost:
         )
 
     def prepare(self, *, need: int, files: int) -> str:
-        with told(
-            f"cannot make {self._root}", f"make it, and give it to the user of sandod (uid {os.getuid()})"
-        ):
+        give = f"give it to the user of sandod (uid {os.getuid()})"
+        with told(f"cannot make {self._root}", f"make it, and {give}"):
             self._root.mkdir(parents=True, exist_ok=True)
-        with told(f"cannot write in {self._root}", f"give it to the user of sandod (uid {os.getuid()})"):
+        with told(f"cannot write in {self._root}", give):
             self._try_writing()
+        self.sweep()
         room = self._statvfs(self._root)
         free = room.f_bavail * room.f_frsize
         if free < need:
@@ -208,6 +208,9 @@ class LocalHost:
 
     def releases(self) -> tuple[str, ...]:
         return self._shelf.versions()
+
+    def sweep(self) -> None:
+        self._shelf.sweep()
 
     def leftovers(self) -> tuple[str, ...]:
         return tuple(str(path) for path in self._shelf.stale())

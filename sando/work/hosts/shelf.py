@@ -4,6 +4,7 @@ A link that somebody planted on the way to a release is refused, never followed.
 """
 
 import errno
+import fcntl
 import os
 import stat
 import threading
@@ -67,10 +68,11 @@ class Shelf:
     def put(
         self, version: str, source: Path, files: Sequence[FileEntry], operation: int, cancel: CancelToken
     ) -> None:
-        with told(f"cannot copy {version} to {self._root}"):
-            incoming = self.folder(PRIVATE, "incoming")
-            self._sweep()
-            staged = incoming / str(operation)
+        with (
+            told(f"cannot copy {version} to {self._root}"),
+            _locked(self.folder(PRIVATE, "incoming"), fcntl.LOCK_SH),
+        ):
+            staged = self.folder(PRIVATE, "incoming") / str(operation)
             remove_tree(staged)
             try:
                 with _COPIES:
@@ -116,15 +118,42 @@ class Shelf:
         for path in trash.iterdir():  # also what an earlier removal did not finish
             remove_tree(path)
 
-    def _sweep(self) -> None:
-        for path in self.stale():
-            remove_tree(path)
+    def sweep(self) -> None:
+        with told(f"cannot remove what an upload left below {self._root}"):
+            for path in self.stale():
+                remove_tree(path)
 
     def stale(self) -> tuple[Path, ...]:
-        """What was begun an hour ago and has not got its name since."""
+        """Uploads that nobody will finish: who made them lives no more, or they were begun an hour ago.
+
+        Where nothing is a number, it is not mine: an upload over SSH, which holds no lock.
+        """
         incoming = self._root / PRIVATE / "incoming"
-        found = sorted(incoming.iterdir()) if is_folder(incoming) else ()
-        return tuple(path for path in found if _is_stale(path))
+        if not is_folder(incoming):
+            return ()
+        found = sorted(incoming.iterdir())
+        left = any(path.name.isdigit() for path in found) and _nobody_uploads(incoming)
+        return tuple(path for path in found if (left and path.name.isdigit()) or _is_stale(path))
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[bool]:
+    """The kernel's lock on a folder, which ends with its process. False: somebody has it, or this file system has none."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, how)
+        mine = True
+    except OSError:
+        mine = False
+    try:
+        yield mine
+    finally:
+        os.close(fd)
+
+
+def _nobody_uploads(incoming: Path) -> bool:
+    with _locked(incoming, fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
+        return alone
 
 
 def _is_stale(path: Path) -> bool:

@@ -211,6 +211,9 @@ class SshHost:
         names = sorted(self._calls.ask("leftovers").all("leftover"))
         return tuple(f"{self.root}/{PRIVATE}/incoming/{name}" for name in names)
 
+    def sweep(self) -> None:
+        """The shell of an upload removes it when its line is gone."""
+
     def remove(self, version: str, operation: int) -> None:  # noqa: ARG002  (the node's trash needs no number)
         self._inventory.remove(version)
 
