@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
@@ -46,7 +46,7 @@ def _take(path: Path) -> IO[str]:
         raise StateInUse(
             f"another sandod (pid {holder}) uses {path.parent}; stop it first, or give this one folders of its own"
         ) from None
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
+    with suppress(OSError):  # on a full disk it holds all the same, and names nobody
+        file.truncate(0)
+        os.write(file.fileno(), f"{os.getpid()}\n".encode())
     return file

@@ -25,6 +25,7 @@ from sando import config
 from sando.daemon import crew, itself, remarks, rights
 from sando.daemon.instance import OnlyOne
 from sando.daemon.past import Past
+from sando.daemon.patience import open_store, save_first
 from sando.daemon.service import Loops, Service
 from sando.daemon.signals import Signals
 from sando.failpoints import reached
@@ -75,10 +76,11 @@ class Daemon:
         self.path = path
         self.spec = daemon
         self.topology = topology
+        self.notify = notify
         self.keepers = Keepers.start()  # forks: before the first thread
         itself.allow_files()  # not for builds and gates
         self.store = Store(daemon.db_path)
-        self.store.open()
+        open_store(self.store, notify)
         self.board = Board()
         self.metrics = Metrics(
             self._state,
@@ -98,7 +100,7 @@ class Daemon:
         self.hook_secret = secrets.token_urlsafe(32)
         self.hook_token = TokenSpec("hook", "build", hashlib.sha256(self.hook_secret.encode()).hexdigest())
         self.server = self._server()
-        self.service = self._service(notify)
+        self.service = self._service()
         self.root: Any = None
         self.watch: RefWatch | None = None
 
@@ -141,9 +143,9 @@ class Daemon:
     def _publish(self) -> None:
         post(self.site.journal, Publish())
 
-    def _service(self, notify: Notify) -> Service:
+    def _service(self) -> Service:
         loops = Loops(self._tell, self.timer.after, self.server.turn, self.runner.held, self._state)
-        return Service(notify, loops, self._about)
+        return Service(self.notify, loops, self._about)
 
     def _about(self) -> str:
         return f"sandod {sando.__version__} on {self.spec.url(self.server.port)}"
@@ -238,7 +240,8 @@ class Daemon:
         reached("start.prepared")
         now = read_clock().at
         self.notifiers.adopt(self.spec.notify)  # a new one hears of this start already
-        (told,) = self.store.save(Event("DaemonStarted", now, data={"version": sando.__version__}))
+        started = Event("DaemonStarted", now, data={"version": sando.__version__})
+        (told,) = save_first(self.store, self.notify, started)
         self.metrics.expect()
         self.board.subscribe(self._count)
         about = {"version": sando.__version__, "started_at": stamp(now), "draining": False}

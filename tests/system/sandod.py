@@ -122,6 +122,12 @@ class Sandod:
         )
 
     def start(self) -> "Sandod":
+        self.launch()
+        until(self._answers, START_S, "for sandod to answer")
+        return self
+
+    def launch(self) -> None:
+        """The process alone, for what is to keep it from answering."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.before, *COMMAND],
@@ -131,8 +137,6 @@ class Sandod:
                 stderr=log,
                 start_new_session=True,
             )
-        until(self._answers, START_S, "for sandod to answer")
-        return self
 
     def _env(self) -> dict[str, str]:
         own = {"SANDO_CONFIG": str(self.config), "SANDO_TEST_SECRET": ENVIRONMENT}

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -220,3 +222,23 @@ def test_a_log_that_nobody_takes_holds_nobody_up(sandod):
     assert sandod.post("/rollback/a").code == (409, "no_previous_version")
     assert sandod.stop() == 0
     assert sandod.log.read_text() == "", "all of it went into the pipe"
+
+
+@pytest.mark.parametrize("manager", ["abstract"], indirect=True)
+def test_a_start_waits_for_a_store_that_cannot_be_written_and_says_so_to_systemd(sandod, manager):
+    sandod.configure().start()
+    sandod.green("1.0")
+    sandod.kill()
+    with closing(sqlite3.connect(sandod.root / "sando.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        before = len(manager.said)
+        sandod.launch()
+        patient = manager.word("EXTEND_TIMEOUT_USEC", after=before)
+        assert manager.said[patient]["STATUS"] == (
+            f"{sandod.root}/sando.db cannot be written (database is locked): make room there, or end the program that "
+            "locks it"
+        )
+        again = manager.word("EXTEND_TIMEOUT_USEC", after=patient + 1)
+        assert all("READY" not in message for message in manager.said[before:again])
+    manager.word("READY", after=again)
+    assert sandod.tier("mm")["current_version"] == "1.0"
