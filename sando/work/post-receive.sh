@@ -131,6 +131,8 @@ short() {
     value=${1%"${1#???????}"}
 }
 
+later='the push is safe, and is built as soon as sandod can'
+
 tell() {
     field sha
     case $value in
@@ -146,7 +148,7 @@ tell() {
     version=$value
     field detail
     case $code in
-    000) say "sandod does not answer at $url; the push is safe and will be built when it starts" ;;
+    000) say "sandod does not answer at $url; $later" ;;
     401 | 403) say "sandod refuses the hook ($code); the push is safe, see $here/../sando/hook-token" ;;
     2??)
         case $answer in
@@ -157,6 +159,7 @@ tell() {
         *) tell_build ;;
         esac
         ;;
+    503) say "sandod did not take $sha: ${value:-HTTP $code}; $later" ;;
     *) say "sandod did not take $sha: ${value:-HTTP $code}" ;;
     esac
 }

@@ -141,6 +141,7 @@ def test_every_answer_becomes_one_line_and_the_push_succeeds(bare, clone, daemon
     new = clone.git("rev-parse", "HEAD")[:7]
     [shown] = said(clone.push())
     assert shown.startswith("sando: " + line.replace("{new}", new).replace("{url}", daemon.url))
+    assert shown.endswith("; the push is safe, and is built as soon as sandod can") == (code == 503)
     assert not (bare / "x").exists()
     assert git("rev-parse", "main", cwd=bare)[:7] == new
 
@@ -160,7 +161,7 @@ def test_with_the_daemon_down_the_push_is_safe(bare, clone, tmp_path, fetcher):
         start = time.monotonic()
         lines = said(clone.push(env=tools(tmp_path, fetcher)))
     assert lines == [
-        f"sando: sandod does not answer at {url}; the push is safe and will be built when it starts"
+        f"sando: sandod does not answer at {url}; the push is safe, and is built as soon as sandod can"
     ]
     assert time.monotonic() - start < 1.5
 
