@@ -12,6 +12,11 @@ from tests.system.manager import Manager
 from tests.system.workspace import Workspace
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that were given more time than others begin first: at the end nobody is to wait for one of them alone."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_was_told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """At the end of the layer: no file of any of its sandods holds what was in a sandod's environment, or a hook's token."""
