@@ -8,11 +8,11 @@ import pytest
 
 from sando.work.cancel import CancelToken
 from sando.work.log import OpLog
-from sando.work.process import Keepers
 from sando.work.scratch import opening
 from sando.work.scratch.job import Job
 from sando.work.scratch.opening import Where
 from sando.work.tree import remove_tree
+from tests.work.conftest import small_keepers
 from tests.work.scratch import shops
 from tests.work.scratch.servers import Server
 
@@ -33,7 +33,7 @@ def memory(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def keepers():
-    made = Keepers.start()
+    made = small_keepers()
     yield made
     made.close()
 
