@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from msgspec import json
@@ -22,6 +23,7 @@ from sando.model.rollout import (
 )
 from sando.model.task import NodeFacts, Step
 
+pytestmark = pytest.mark.no_cover
 NEW = "2.0.0"
 OLD = ("1.0.0", "1.0.1", None)
 CRASHES = 3

@@ -5,6 +5,7 @@ Keys, answers and resizes come in any order, as a careless hand, a pasted text o
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -149,6 +150,7 @@ def test_who_means_it_is_heard():
         assert len(wanted) == 1, key
 
 
+@pytest.mark.no_cover
 @given(series(30))
 @settings(max_examples=300, deadline=None)
 def test_no_input_but_a_y_makes_an_act_and_only_of_what_was_seen(inputs):
@@ -198,6 +200,7 @@ def test_what_was_never_painted_cannot_be_agreed_to(inputs):
         assert not [e for e in effects if isinstance(e, Send)]
 
 
+@pytest.mark.no_cover
 @given(series(20), st.booleans())
 @settings(max_examples=150, deadline=None)
 def test_every_row_is_as_wide_as_the_terminal_and_does_nothing_to_it(inputs, unicode):

@@ -15,7 +15,6 @@ from sando.work.backup.arrival import Limits
 from sando.work.backup.place import size_of
 from sando.work.cancel import CancelToken
 from sando.work.log import OpLog
-from sando.work.process import Keepers
 from tests.work.sshds import free_port
 from tests.work.wild import until
 
@@ -132,16 +131,9 @@ def content(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.fixture(scope="module")
-def keepers():
-    made = Keepers.start()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def place(keepers, tmp_path, monkeypatch):
-    """A test module takes both: `keepers, place = fetching.keepers, fetching.place`. Stand-ins come first on PATH."""
+    """A test module takes it with `place = fetching.place`. Stand-ins come first on PATH."""
     made = Place(keepers, tmp_path)
     monkeypatch.setenv("PATH", f"{made.programs}:{os.environ['PATH']}")
     yield made

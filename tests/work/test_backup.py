@@ -28,7 +28,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-keepers, place = fetching.keepers, fetching.place
+place = fetching.place
 
 # -- a file ------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from sando.work.backup import held
 from tests.work import fetching
 from tests.work.fetching import DUMP, OLD, content
 
-keepers, place = fetching.keepers, fetching.place
+place = fetching.place
 
 
 def test_whoever_holds_a_file_reads_it_to_its_end_whatever_is_fetched_meanwhile(place):

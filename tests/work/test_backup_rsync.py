@@ -10,7 +10,7 @@ from tests.work.fetching import DUMP, END, HEAD, OLD, Rsyncd, content, on_the_wa
 from tests.work.sshds import small_disk
 from tests.work.wire import Wire
 
-keepers, place, rsyncd = fetching.keepers, fetching.place, fetching.rsyncd
+place, rsyncd = fetching.place, fetching.rsyncd
 SLOW = 2_000_000  # bytes a second
 LARGE = plain(3_000_000)
 

@@ -15,7 +15,7 @@ from tests.work.sshds import CLOSED, ENDLESS, NOISY, SHELLS, busybox, farm, new_
 from tests.work.wild import until
 from tests.work.wire import Wire
 
-keepers, place = fetching.keepers, fetching.place
+place = fetching.place
 SLOW = 2_000_000  # bytes a second
 LARGE = plain(3_000_000)
 

@@ -12,17 +12,10 @@ from sando.model.topology import Probe
 from sando.work.boot import boot, free_port, with_port
 from sando.work.cancel import CancelToken
 from sando.work.log import OpLog, tail
-from sando.work.process import Keepers, clean_env
+from sando.work.process import clean_env
 from tests.work.nodes import SERVER, Answering, alive, until
 
 HTTP = Probe(http="http://127.0.0.1:{port}/health")
-
-
-@pytest.fixture(scope="module")
-def keepers():
-    keepers = Keepers.start()
-    yield keepers
-    keepers.close()
 
 
 @pytest.fixture

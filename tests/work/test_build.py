@@ -14,16 +14,8 @@ from sando.model.topology import BuildSpec
 from sando.work import build as work
 from sando.work.cancel import CancelToken
 from sando.work.digest import digest_of, scan, verify
-from sando.work.process import Keepers
 from tests.work.pushing import git
 from tests.work.workshop import PUSHED, Bench
-
-
-@pytest.fixture(scope="module")
-def keepers():
-    made = Keepers.start()
-    yield made
-    made.close()
 
 
 @pytest.fixture

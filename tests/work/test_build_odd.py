@@ -6,17 +6,9 @@ from pathlib import Path
 import pytest
 
 from sando.model.errors import WorkError
-from sando.work.process import Keepers
 from sando.work.tree import remove_tree
 from tests.work.sshds import small_disk
 from tests.work.workshop import Bench
-
-
-@pytest.fixture(scope="module")
-def keepers():
-    made = Keepers.start()
-    yield made
-    made.close()
 
 
 @pytest.fixture

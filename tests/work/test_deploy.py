@@ -16,16 +16,8 @@ from sando.work.boot import free_port
 from sando.work.digest import verify
 from sando.work.hosts.base import MARGIN
 from sando.work.hosts.local import LocalHost
-from sando.work.process import Keepers
 from tests.work.nodes import SERVER, Answering, Shop, alive, kill, names, until, write_release
 from tests.work.sshds import farm
-
-
-@pytest.fixture(scope="module")
-def keepers():
-    keepers = Keepers.start()
-    yield keepers
-    keepers.close()
 
 
 @pytest.fixture(scope="module")

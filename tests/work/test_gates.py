@@ -15,16 +15,8 @@ from sando.work.cancel import CancelToken
 from sando.work.gates.table import GATES
 from sando.work.log import OpLog
 from sando.work.now import read_clock
-from sando.work.process import Keepers
 from sando.work.scratch import programs
 from tests.work.workshop import Bench
-
-
-@pytest.fixture(scope="module")
-def keepers():
-    made = Keepers.start()
-    yield made
-    made.close()
 
 
 @pytest.fixture

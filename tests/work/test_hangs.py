@@ -11,7 +11,7 @@ import pytest
 from sando.model.errors import WorkError
 from sando.work.cancel import CancelToken
 from sando.work.log import OpLog
-from sando.work.process import Keepers, clean_env, run_plain
+from sando.work.process import clean_env, run_plain
 from tests.work.wild import Mark, until
 
 DEADLINE_S = 1.0
@@ -30,13 +30,6 @@ HANGS = {
     "leaves one behind that writes on": "(trap '' TERM; setsid sh -c 'while :; do echo x; sleep 0.1; done' &) ; sleep 300",
 }
 STEPS = ("build", "cargo_test", "restart")
-
-
-@pytest.fixture(scope="module")
-def keepers():
-    keepers = Keepers.start()
-    yield keepers
-    keepers.close()
 
 
 def ends(run, step):

@@ -1,7 +1,6 @@
 """Commands that are told of an event: real processes, contained, with the event on their stdin."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,6 @@ from sando.work.process import Keepers
 from tests.api.room import until
 
 BODY = b'{"type":"BuildFailed"}'
-
-
-@pytest.fixture(scope="module")
-def keepers() -> Iterator[Keepers]:
-    made = Keepers.start()
-    yield made
-    made.close()
 
 
 @pytest.fixture

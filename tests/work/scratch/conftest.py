@@ -1,29 +1,47 @@
 """One server for all tests of a worker, with a canary that nobody may touch; and keepers of their own."""
 
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from sando.work.cancel import CancelToken
 from sando.work.log import OpLog
-from sando.work.process import Keepers
 from sando.work.scratch import opening
 from sando.work.scratch.job import Job
 from sando.work.scratch.opening import Where
 from sando.work.tree import remove_tree
+from tests.work.conftest import small_keepers
 from tests.work.scratch import shops
 from tests.work.scratch.servers import Server
+
+MEMORY = Path("/dev/shm")
+ROOM = 4 * 2**30
+
+
+@pytest.fixture(scope="session")
+def memory(tmp_path_factory):
+    """For clusters: each database is three hundred files, and a disk takes longer to make them than PostgreSQL to fill them."""
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+        folder = Path(tempfile.mkdtemp(prefix="sando-", dir=MEMORY))
+    else:
+        folder = tmp_path_factory.mktemp("memory")
+    yield folder
+    remove_tree(folder)
 
 
 @pytest.fixture(scope="session")
 def keepers():
-    made = Keepers.start()
+    made = small_keepers()
     yield made
     made.close()
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory, keepers):
+def server(memory, keepers):
     """`prod`, with a canary, belongs to somebody; `sando` may connect there, as roles may by default."""
-    server = Server.start(tmp_path_factory.mktemp("server") / "cluster", keepers)
+    server = Server.start(memory / "server", keepers)
     server.sql(
         "CREATE ROLE sando LOGIN PASSWORD 'sesame'", "CREATE ROLE app LOGIN PASSWORD 'app'", "CREATE DATABASE prod OWNER app"
     )  # fmt: skip
@@ -33,7 +51,6 @@ def server(tmp_path_factory, keepers):
     )  # fmt: skip
     yield server
     server.end()
-    remove_tree(server.folder)
 
 
 PROD = """SELECT n.nspname || '.' || c.relname || ' ' || c.xmin FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -90,11 +107,9 @@ def production(server):
 
 
 @pytest.fixture(scope="session")
-def private(tmp_path_factory):
+def private(memory):
     """Where a private cluster is kept between the tests of a worker."""
-    folder = tmp_path_factory.mktemp("private")
-    yield Where(folder / "scratch")
-    remove_tree(folder)
+    return Where(memory / "private" / "scratch")
 
 
 @pytest.fixture

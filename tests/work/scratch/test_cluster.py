@@ -26,9 +26,9 @@ MADE = "scratch: make a private cluster"
 
 
 @pytest.fixture
-def where(tmp_path):
-    yield Where(tmp_path / "work" / "scratch")
-    remove_tree(tmp_path / "work")  # forty megabytes each
+def where(memory):
+    yield Where(memory / "work" / "scratch")
+    remove_tree(memory / "work")  # forty megabytes each
 
 
 def use(where, job, text="SELECT 1;"):
