@@ -188,7 +188,10 @@ def _red(stay: Stay, brought: Operation) -> Iterator[GateRun]:
 
 
 def shelved(books: Books, folders: Iterable[Folder], root: str) -> Iterator[Finding]:
-    """Every release that is said to be there is, whole; every folder belongs to a release."""
+    """Every release that is said to be there is, whole; every folder belongs to a release.
+
+    One that is gone, and that no tier stands on or may go back to, is no finding: whoever wants it is told.
+    """
     found = {f.version: f for f in folders}
     building = books.building
     needed = {version for state in books.states for version in kept_of(state, 0)}
@@ -196,9 +199,9 @@ def shelved(books: Books, folders: Iterable[Folder], root: str) -> Iterator[Find
         folder = found.pop(release.version, None)
         subject = f"release {visible(release.version)}"
         if release.present and folder is None:
-            yield Finding(
-                "release", subject, f"{root}/{release.version} is gone", _lost(release), f"{root}/{release.version}"
-            )  # fmt: skip
+            if release.version in needed:
+                path = f"{root}/{release.version}"
+                yield Finding("release", subject, f"{path} is gone", _lost(release), path)
         elif folder is not None and not release.present and release.version in needed:
             detail = f"{folder.path} is there, is recorded as removed, and a tier stands on it or may go back to it"
             yield Finding(
@@ -221,7 +224,7 @@ def shelved(books: Books, folders: Iterable[Folder], root: str) -> Iterator[Find
 
 
 def _lost(release: Release) -> str:
-    return f"put the folder back, or build it again: sando rebuild {release.sha[:7]} --force"
+    return f"put the folder back; or sando rebuild {release.sha[:7]} --force, and promote what comes of it"
 
 
 def _unknown(folder: Folder) -> str:

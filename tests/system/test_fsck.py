@@ -117,6 +117,19 @@ def test_a_release_that_is_gone_changed_or_unknown_is_found(flow):
     assert (store / "9.9").is_dir(), "nor is what somebody may miss"
 
 
+def test_a_release_that_is_gone_and_that_nobody_may_go_back_to_is_no_finding(flow):
+    """Nothing would clear it: what is built again has a name of its own."""
+    flow.bring("1.2", "a", "b")
+    flow.bring("1.3", "a", "b")
+    store = flow.root / "releases"
+    for version in ("1.0", "1.1"):
+        shutil.rmtree(store / version)
+    assert found(flow, "--online") == (0, [])
+    assert flow.post("/promote/a", {"version": "1.1", "force": True}).code == (409, "release_missing")
+    shutil.rmtree(store / "1.2")
+    assert found(flow, "--online") == (1, [("release", "release 1.2")])
+
+
 def test_a_release_that_was_missed_and_put_back_is_not_taken_for_one_that_was_pruned(flow):
     folder, away = flow.root / "releases" / "1.1", flow.root / "away"
     folder.rename(away)
