@@ -579,12 +579,34 @@ def test_no_events_are_no_loss_of_the_daemon():
 
 
 def test_a_good_note_goes_by_itself_and_a_bad_one_with_the_next_key():
-    good = after(opened(), "r", Tick(NOON + timedelta(seconds=9)))
-    assert good.note is None
+    good = after(opened(), Answered(1, "unlocked: a"))
+    assert after(good, Tick(NOON + timedelta(seconds=8))).note
+    assert after(good, Tick(NOON + timedelta(seconds=9))).note is None
     bad = after(on("mm"), "p", Tick(NOON + timedelta(seconds=60)))
     assert bad.note
     assert after(bad, "j").note is None
     assert after(after(on("mm"), "p"), "j").note, "nobody has read it yet"
+
+
+def test_who_asks_for_the_state_is_told_so_until_the_answer_to_that_has_come():
+    """One to an older question, which was under way, is not it."""
+    under_way = after(opened(), Asked(), Tick(NOON + timedelta(seconds=1)), "r", Arrived(STATE))
+    for screen in (under_way, after(under_way, Asked(), Tick(NOON + timedelta(seconds=11)))):
+        assert screen.note
+        assert screen.note.text == "asking sandod ..."
+    came = after(under_way, Asked(), Tick(NOON + timedelta(seconds=2)), Arrived(None))
+    assert came.note
+    assert came.note.text == "sandod answered at 12:00:02"
+    assert after(came, Tick(NOON + timedelta(seconds=11))).note is None
+    assert after(under_way, Asked(), Lost(Trouble("gone"), 2.0)).note is None, (
+        "what is wrong is said beside it"
+    )
+
+
+def test_an_answer_to_who_has_not_asked_takes_no_other_message_away():
+    screen = after(on("mm"), "p", Asked(), Arrived(STATE))
+    assert screen.note
+    assert "mm is built by a push" in screen.note.text
 
 
 def test_a_part_that_fails_is_told_and_the_rest_goes_on():

@@ -6,12 +6,14 @@ from msgspec.structs import replace
 
 from sando.client.shapes import Event, State
 from tui.model import asking
+from tui.model.effects import Refresh
 from tui.model.messages import Arrived, Broken, Feed, Heard, Lost, Tick
 from tui.model.moving import settled
 from tui.model.screen import Question, Screen
 from tui.model.steps import Step, noted, stay
 
 GOOD_NEWS_S = 8.0
+ASKING = "asking sandod ..."
 
 
 def ticked(screen: Screen, told: Tick) -> Step:
@@ -22,11 +24,18 @@ def ticked(screen: Screen, told: Tick) -> Step:
     return stay(screen)
 
 
+def refresh(screen: Screen) -> Step:
+    """A person wants to know, and is told until the answer has come."""
+    return noted(screen, ASKING, "busy"), (Refresh(),)
+
+
 def asked(screen: Screen) -> Step:
     return stay(replace(screen, link=replace(screen.link, asked_at=screen.now)))
 
 
 def arrived(screen: Screen, told: Arrived) -> Step:
+    if _was_wanted(screen):
+        screen = noted(screen, f"sandod answered at {screen.now:%H:%M:%S}", "ok")
     link = replace(screen.link, answered_at=screen.now, asked_at=None, trouble=None, retry_at=None)
     if told.state:
         link = replace(link, ahead=told.state.now - screen.now)
@@ -36,10 +45,19 @@ def arrived(screen: Screen, told: Arrived) -> Step:
 
 
 def lost(screen: Screen, told: Lost) -> Step:
+    """What is wrong is shown as long as it is: there is nothing left to say to whoever wanted to know."""
+    if _was_wanted(screen):
+        screen = replace(screen, note=None)
     retry = screen.now + timedelta(seconds=told.retry_s)
     return stay(
         replace(screen, link=replace(screen.link, asked_at=None, trouble=told.trouble, retry_at=retry))
     )
+
+
+def _was_wanted(screen: Screen) -> bool:
+    """By a person, and asked since: an answer that was under way before is to an older question."""
+    note, at = screen.note, screen.link.asked_at
+    return note is not None and note.text == ASKING and at is not None and at >= note.at
 
 
 def feed(screen: Screen, told: Feed) -> Step:
