@@ -60,7 +60,7 @@ def test_a_version_goes_out_and_back_by_keys_alone(flow):
             r"Promote into tier b\?", "blocked +manual_confirm: pending on tier a", "it is blocked"
         )
         screen.press("y").see("(?m)^ it is blocked")
-        screen.press("n").miss("Promote into")
+        screen.press("n").miss("Promote into", "it is blocked")
         screen.press("k", "c").see(
             r"Confirm on tier a\?", "you say yes to 1.0", "it may then go on to tier b", "y confirm 1.0"
         )

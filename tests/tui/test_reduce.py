@@ -48,6 +48,7 @@ from tui.model.messages import (
     Feed,
     Heard,
     HistoryPage,
+    Key,
     LogMore,
     Lost,
     Pasted,
@@ -237,6 +238,50 @@ def test_a_blocked_question_cannot_be_agreed_to_and_says_so():
     assert wanted == []
     assert screen.note
     assert screen.note.text == "it is blocked"
+
+
+READY = replace(BLOCKED, ready=True, status=202, code=None, detail="")
+LOCKABLE = after(on("a"), "L", "enter")
+
+
+@pytest.mark.parametrize(
+    ("screen", "told", "after_it"),
+    [
+        (asked(on("b"), "p", BLOCKED), "y", ["n"]),
+        (asked(on("b"), "p", BLOCKED), "y", ["n", "L"]),
+        (asked(on("b"), "p", BLOCKED), "y", [Planned(1, (), READY)]),
+        (asked(on("b"), "p", BLOCKED), "y", ["h"]),
+        (asked(on("b"), "p", BLOCKED), "f", ["escape"]),
+        (asked(on("a"), "R", BACK), Key("y", rushed=True), ["q"]),
+        (after(on("a"), "R"), "y", [Planned(1, (), BACK)]),
+        (after(asked(on("a"), "R", BACK), "y"), "y", [Answered(1, problem=Problem(409, "tier_busy"))]),
+        (after(asked(on("a"), "p", PLAN), Lost(Trouble("gone"), 2.0)), "y", ["n"]),
+        (seen(LOCKABLE), "y", ["i", *typed("audit"), "enter"]),
+        (seen(LOCKABLE), "y", ["i", "escape"]),
+    ],
+)  # fmt: skip
+def test_what_was_said_in_a_question_goes_with_it_or_when_it_is_so_no_more(screen, told, after_it):
+    """However soon that is after it was said."""
+    noted = after(screen, told)
+    assert noted.note
+    assert after(noted, *after_it).note is None
+
+
+@pytest.mark.parametrize("told", ["i", "down", Planned(1, (), BLOCKED), Tick(NOON + timedelta(seconds=1))])
+def test_what_was_said_in_a_question_stays_as_long_as_it_is_so(told):
+    noted = after(asked(on("b"), "p", BLOCKED), "y")
+    assert after(noted, told).note == noted.note
+
+
+def test_what_was_said_before_a_question_is_none_of_its_business():
+    said = after(on("mm"), "p")
+    assert said.note
+    assert after(said, "L", "escape").note == said.note
+    closed = after(
+        asked(on("a"), "R", BACK), "escape", "L", Answered(1, problem=Problem(409, "tier_busy", "busy"))
+    )
+    assert closed.note
+    assert after(closed, "escape").note == closed.note, "it is of the act before"
 
 
 def test_a_question_that_was_answered_by_an_error_says_it_in_the_daemons_words():

@@ -7,7 +7,7 @@ from tui.model.commands import in_keys
 from tui.model.effects import AskOperation, AskPlan, Effect, Refresh, Send
 from tui.model.messages import Answered, Planned
 from tui.model.screen import Act, Question, Screen, Typing, in_flight
-from tui.model.steps import Step, noted, numbered, over, stay
+from tui.model.steps import Step, noted, numbered, over, replied, stay
 
 OPTIONS = {"h": "hotfix", "f": "force", "o": "override_freeze", "a": "abort_running"}
 OF_ACT = {"promote": ("hotfix", "force", "override_freeze"), "rollback": ("force", "abort_running")}
@@ -172,11 +172,11 @@ def agree(screen: Screen) -> Step:
     if not isinstance(question, Question) or screen.typing:
         return stay(screen)
     if not screen.reached:
-        return stay(noted(screen, "sandod does not answer: nothing was sent", "bad"))
+        return stay(replied(screen, "sandod does not answer: nothing was sent", "bad"))
     if why := why_not(question):
-        return stay(noted(screen, why))
+        return stay(replied(screen, why))
     if not question.seen:
-        return stay(noted(screen, "it was not on the screen yet when that was struck: read it, then y"))
+        return stay(replied(screen, "it was not on the screen yet when that was struck: read it, then y"))
     return replace(screen, overlay=replace(question, phase="sending"), note=None), (_send(question),)
 
 

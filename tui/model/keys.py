@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tui.model import arrivals, asking, lacking, moving, reading, writing
 from tui.model.effects import Leave, Repaint
 from tui.model.screen import Act, Help, History, LogView, Question, Screen
-from tui.model.steps import Step, noted, stay
+from tui.model.steps import Step, replied, stay
 
 Place: TypeAlias = Literal["main", "question", "log", "history", "help", "typing", "small"]
 
@@ -230,5 +230,5 @@ def struck(screen: Screen, key: str) -> Step:
     if binding is None:
         return writing.typed(screen, key) if where == "typing" and len(key) == 1 else stay(screen)
     if why := binding.lacks(screen):
-        return stay(noted(screen, why)) if binding.label else stay(screen)
+        return stay(replied(screen, why)) if binding.label else stay(screen)
     return binding.do(screen, key)

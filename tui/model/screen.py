@@ -58,11 +58,15 @@ class Link(Struct, frozen=True):
 
 
 class Note(Struct, frozen=True):
-    """What was answered or why nothing was done; a good one goes by itself, a bad one with the next key."""
+    """What was answered or why nothing was done; a good one goes by itself, a bad one with the next key.
+
+    `question` is the number of the one in which it was said, and with which it ends.
+    """
 
     text: str
     style: Style
     at: datetime
+    question: int | None = None
 
 
 class Typing(Struct, frozen=True):
