@@ -5,11 +5,11 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from sando.client.shapes import Event, State
-from tui.model import asking
+from tui.model import asking, watching
 from tui.model.effects import Refresh
 from tui.model.messages import Arrived, Broken, Feed, Heard, Lost, Tick
 from tui.model.moving import settled
-from tui.model.screen import Question, Screen
+from tui.model.screen import Note, Question, Screen
 from tui.model.steps import Step, noted, stay
 
 GOOD_NEWS_S = 8.0
@@ -26,7 +26,7 @@ def ticked(screen: Screen, told: Tick) -> Step:
 
 def refresh(screen: Screen) -> Step:
     """A person wants to know, and is told until the answer has come."""
-    return noted(screen, ASKING, "busy"), (Refresh(),)
+    return replace(screen, note=Note(ASKING, "busy", screen.now, passing=True)), (Refresh(),)
 
 
 def asked(screen: Screen) -> Step:
@@ -35,13 +35,14 @@ def asked(screen: Screen) -> Step:
 
 def arrived(screen: Screen, told: Arrived) -> Step:
     if _was_wanted(screen):
-        screen = noted(screen, f"sandod answered at {screen.now:%H:%M:%S}", "ok")
+        said = f"sandod answered at {screen.now:%H:%M:%S}"
+        screen = replace(screen, note=Note(said, "ok", screen.now, passing=True))
     link = replace(screen.link, answered_at=screen.now, asked_at=None, trouble=None, retry_at=None)
     if told.state:
         link = replace(link, ahead=told.state.now - screen.now)
         screen = replace(screen, state=told.state)
     screen = replace(screen, link=link, operations={o.id: o for o in told.operations})
-    return stay(settled(screen))
+    return watching.looked(settled(screen))
 
 
 def lost(screen: Screen, told: Lost) -> Step:

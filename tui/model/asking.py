@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from sando.client.shapes import Event, Operation, Plan, Problem, Tier
+from tui.model import watching
 from tui.model.commands import in_keys
 from tui.model.effects import AskOperation, AskPlan, Effect, Refresh, Send
 from tui.model.messages import Answered, Planned
@@ -206,7 +207,9 @@ def answered(screen: Screen, told: Answered) -> Step:
     mine = isinstance(question, Question) and question.number == told.number
     if told.problem is None:
         screen = over(screen, None) if mine else screen
-        return noted(screen, told.text, "ok"), (Refresh(),)
+        if told.operation is None:
+            return noted(screen, told.text, "ok"), (Refresh(),)
+        return watching.begun(screen, told.operation, told.text), (Refresh(),)
     if mine and isinstance(question, Question):
         question = replace(question, phase="refused", problem=told.problem, top=0)
         return replace(screen, overlay=question), (Refresh(),)

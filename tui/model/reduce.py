@@ -4,7 +4,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from tui.model import arrivals, asking, keys, reading, writing
+from tui.model import arrivals, asking, keys, reading, watching, writing
 from tui.model.messages import (
     Answered,
     Arrived,
@@ -17,6 +17,7 @@ from tui.model.messages import (
     LogMore,
     Lost,
     Message,
+    Outcome,
     Painted,
     Pasted,
     Planned,
@@ -62,6 +63,8 @@ def _heard(screen: Screen, told: Message) -> Step:
             return arrivals.heard(screen, told)
         case Planned():
             return asking.planned(screen, told)
+        case Outcome():
+            return watching.told(screen, told)
         case Answered():
             return asking.answered(screen, told)
         case LogMore():

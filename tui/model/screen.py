@@ -60,13 +60,23 @@ class Link(Struct, frozen=True):
 class Note(Struct, frozen=True):
     """What was answered or why nothing was done; a good one goes by itself, a bad one with the next key.
 
-    `question` is the number of the one in which it was said, and with which it ends.
+    `question` is the number of the one in which it was said, and with which it ends; `operation` is what it tells of.
+    `passing`: how what was begun has ended may take its place.
     """
 
     text: str
     style: Style
     at: datetime
     question: int | None = None
+    operation: int | None = None
+    passing: bool = False
+
+
+class Watch(Struct, frozen=True):
+    """An operation that an act has begun, as it was last seen. `asking`: how it stands now is being asked for."""
+
+    operation: Operation
+    asking: bool = False
 
 
 class Typing(Struct, frozen=True):
@@ -154,6 +164,8 @@ class Screen(Struct, frozen=True):
     typing: Typing | None = None
     overlay: Overlay | None = None
     note: Note | None = None
+    watch: Watch | None = None
+    """Of the last act, until its end has been told."""
     serial: int = 0
     """The number of the last thing that was asked for: an answer to an older one is late."""
 

@@ -6,13 +6,14 @@ from tui import text as t
 from tui.glyphs import ARROW, NONE
 from tui.model import asking
 from tui.model.keys import TABLE, Place
+from tui.model.outcome import standing
 from tui.model.screen import Question, Screen
 from tui.model.told import size_of
 from tui.panels import planned
 from tui.panels.footer import caret
 from tui.panels.frame import framed
 from tui.panels.header import moment
-from tui.panels.nodes import doing, lasted, standing
+from tui.panels.nodes import doing, lasted
 from tui.panels.planned import paragraph
 from tui.rows import Row, Segment
 
