@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from sando.client.shapes import Check, Event, Operations, Problem, State
+from sando.client.shapes import Check, Event, Freeze, Operations, Problem, State
 from tests.tui.samples import (
     BACK,
     BLOCKED,
@@ -20,6 +20,7 @@ from tests.tui.samples import (
     URL,
     A,
     B,
+    C,
     after,
     asked,
     event,
@@ -27,6 +28,7 @@ from tests.tui.samples import (
     opened,
     played,
     seen,
+    text_of,
 )  # fmt: skip
 from tui.model.effects import (
     AskHistory,
@@ -125,20 +127,60 @@ def test_a_filter_narrows_with_each_key_and_keeps_a_tier_selected():
     assert after(screen, "enter").filter == "b"
 
 
-def test_a_filter_that_fits_no_tier_is_meant_for_the_events():
-    screen = after(opened(), "/", *typed("DeployFailed"), "enter")
-    assert len(screen.tiers) == 4
+FROZEN = replace(STATE, tiers=(MM, replace(A, freeze=Freeze()), replace(B, lock=None, status="mixed"), C))
+SHOWN = [
+    (STATE, "0.8.2", ["a", "b"]), (STATE, "b-2", ["b"]), (STATE, "steady", ["mm", "a"]), (STATE, "NOT IN", ["c"]),
+    (STATE, "empty", []), (STATE, "zzz", []), (FROZEN, "frozen", ["a"]), (FROZEN, "mixed", ["b"]), (FROZEN, "steady", ["mm"]),
+    (BUILDING, "building", ["mm"]), (STATE, "", ["mm", "a", "b", "c"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("state", "text", "names"), SHOWN, ids=[text for _, text, _ in SHOWN])
+def test_a_filter_leaves_the_tiers_with_that_name_version_node_or_status_as_it_is_shown(state, text, names):
+    assert [t.name for t in after(opened(state=state), "/", *typed(text)).tiers] == names
+
+
+def test_a_filter_that_no_tier_has_says_so_and_leaves_the_events_that_have_it():
+    screen = after(on("a", width=120, height=40), "/", *typed("DeployFailed"), "enter")
+    text = text_of(screen)
+    assert "no tier has that text; Esc lifts the filter" in text
+    assert "0 of 4" in text.splitlines()[1]
+    assert "│ ● a-1" not in text
     shown, _ = screen.stream.shown(screen.needle, 10)
     assert [line.kind for line in shown] == ["DeployFailed"]
 
 
-def test_a_filter_that_is_meant_for_the_events_leaves_the_selected_tier_alone():
-    """On its way there it may have fitted another one."""
+@pytest.mark.parametrize("key", ["p", "R", "c", "x", "L", "l", "h", "b"])
+def test_what_is_done_to_a_tier_is_done_to_none_that_is_not_shown(key):
+    screen, wanted = played(on("a"), "/", *typed("zzz"), "enter", key)
+    assert (screen.overlay, screen.tier, wanted) == (None, None, [])
+    assert screen.note
+    assert screen.note.text == "no tier is shown: Esc lifts the filter"
+
+
+def test_escape_brings_the_tiers_back_with_the_one_that_was_selected():
+    """On its way to nothing a filter may have fitted another one."""
     screen = after(on("a"), "/", *typed("b"))
     assert screen.selected == "b"
-    assert after(screen, *typed("ackup"), "enter").selected == "a"
+    none = after(screen, *typed("ackup"))
+    assert none.tiers == ()
+    for back in (after(none, "escape"), after(none, "enter", "j", "G", "escape")):
+        assert len(back.tiers) == 4
+        assert back.tier
+        assert back.tier.name == "a"
     assert after(screen, "escape").selected == "a"
     assert after(screen, "enter").selected == "b"
+
+
+def test_a_filter_is_no_matter_of_a_screen_that_is_too_small_to_lift_it():
+    assert "mm 0.8.4" in text_of(after(opened(), "/", *typed("zzz"), "enter", Resized(60, 12)))
+
+
+def test_a_tier_that_a_filter_leaves_out_while_it_is_asked_about_is_asked_about_still():
+    screen = after(on("b"), "/", *typed("max"), "escape", "/", *typed("degraded"), "enter", "L")
+    assert "locked by max since" in text_of(screen)
+    well = replace(STATE, tiers=(MM, A, replace(B, status="steady"), C))
+    assert "locked by max since" in text_of(after(screen, Arrived(well)))
 
 
 def test_escape_takes_back_one_thing_at_a_time_and_leaves_only_then():

@@ -13,7 +13,9 @@ def unreached(screen: Screen) -> str:
 
 
 def no_tier(screen: Screen) -> str:
-    return unreached(screen) or ("" if screen.tier else "there is no tier")
+    if (why := unreached(screen)) or screen.tier:
+        return why
+    return "no tier is shown: Esc lifts the filter" if screen.filter else "there is no tier"
 
 
 def no_target(screen: Screen) -> str:

@@ -76,7 +76,8 @@ def _what(screen: Screen, question: Question, width: int) -> list[Row]:
                 "until it is lifted no promotion may go into it; rollbacks and builds go on", width
             )
         case "unlock":
-            lock = screen.tier.lock if screen.tier else None
+            tier = screen.state.tier(question.tier) if screen.state else None
+            lock = tier.lock if tier else None
             held = (
                 f"locked by {lock.actor} since {moment(screen, lock.at)}: {lock.reason}"
                 if lock
