@@ -52,7 +52,7 @@ def test_a_rollback_that_stops_a_promotion_says_what_it_waits_for_and_how_it_end
     with Terminal(busy.url) as screen:
         number = promoting(busy, screen)
         screen.press("R").see(r"Roll back tier a\?", "a abort running")
-        screen.press("a").see("y roll back to 1.0", "with abort running")
+        screen.press("a").see("y roll back to 1.0", f"if promote {number} succeeds before .* from 1.1")
         screen.press("y").see(f"(?m)^ rollback {number + 1} of 1.0: waits for promote {number} to stop")
         busy.go("second")
         screen.see(f"(?m)^ rollback {number + 1} of 1.0: succeeded", r"a +1\.0 +— +steady")
