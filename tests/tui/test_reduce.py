@@ -632,6 +632,13 @@ def test_a_daemon_that_is_away_leaves_what_was_known_and_says_how_old_it_is():
     assert (back.stale, back.link.trouble) == (False, None)
 
 
+@pytest.mark.parametrize("away", [after(Screen(URL), "p"), after(on("a"), Lost(Trouble("gone"), 2.0), "R")])
+def test_that_a_daemon_does_not_answer_is_said_no_longer_than_it_is_so(away):
+    assert away.note
+    assert after(away, Lost(Trouble("gone"), 4.0)).note == away.note
+    assert after(away, Arrived(STATE)).note is None
+
+
 def test_a_daemon_that_is_slow_makes_what_is_shown_stale_without_any_error():
     screen = after(opened(), Asked(), Tick(NOON + timedelta(seconds=5)))
     assert not screen.stale

@@ -5,7 +5,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from sando.client.shapes import Event, State
-from tui.model import asking, watching
+from tui.model import asking, lacking, watching
 from tui.model.effects import Refresh
 from tui.model.messages import Arrived, Broken, Feed, Heard, Lost, Tick
 from tui.model.moving import settled
@@ -34,15 +34,22 @@ def asked(screen: Screen) -> Step:
 
 
 def arrived(screen: Screen, told: Arrived) -> Step:
-    if _was_wanted(screen):
-        said = f"sandod answered at {screen.now:%H:%M:%S}"
-        screen = replace(screen, note=Note(said, "ok", screen.now, passing=True))
+    screen = _not_silent(screen)
     link = replace(screen.link, answered_at=screen.now, asked_at=None, trouble=None, retry_at=None)
     if told.state:
         link = replace(link, ahead=told.state.now - screen.now)
         screen = replace(screen, state=told.state)
     screen = replace(screen, link=link, operations={o.id: o for o in told.operations})
     return watching.looked(settled(screen))
+
+
+def _not_silent(screen: Screen) -> Screen:
+    """Who wanted to know is told that sandod has answered; that it does not is said no longer."""
+    if _was_wanted(screen):
+        said = f"sandod answered at {screen.now:%H:%M:%S}"
+        return replace(screen, note=Note(said, "ok", screen.now, passing=True))
+    silent = screen.note is not None and screen.note.text == lacking.unreached(screen)
+    return replace(screen, note=None) if silent else screen
 
 
 def lost(screen: Screen, told: Lost) -> Step:
