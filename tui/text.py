@@ -20,6 +20,8 @@ _GONE = dict.fromkeys(
 """What only changes the look of the character before it, and is measured differently everywhere."""
 _PLAIN = str.maketrans({**_LETTERS, **_GONE})
 _UNSURE = {"Cf", "Cn", "Co", "Cs"}
+_SPACE = "Zs"
+"""Wide, narrow and unbreakable ones are told apart by no one who reads a screen: each is so many plain ones."""
 _MOST_MARKS = 2
 
 
@@ -44,8 +46,11 @@ def _measurable(text: str) -> str:
     for char in text:
         width = _cell(char)
         marks = marks + 1 if width == 0 else 0
-        if width < 0 or unicodedata.category(char) in _UNSURE:
+        category = unicodedata.category(char)
+        if width < 0 or category in _UNSURE:
             shown.append(ascii(char)[1:-1])
+        elif category == _SPACE:
+            shown.append(" " * width)
         elif marks <= _MOST_MARKS:
             shown.append(char)
     return "".join(shown)

@@ -60,7 +60,7 @@ def test_a_version_goes_out_and_back_by_keys_alone(flow):
             r"Promote into tier b\?", "blocked +manual_confirm: pending on tier a", "it is blocked"
         )
         screen.press("y").see("(?m)^ it is blocked")
-        screen.press("n").miss("Promote into")
+        screen.press("n").miss("Promote into", "it is blocked")
         screen.press("k", "c").see(
             r"Confirm on tier a\?", "you say yes to 1.0", "it may then go on to tier b", "y confirm 1.0"
         )
@@ -72,10 +72,12 @@ def test_a_version_goes_out_and_back_by_keys_alone(flow):
         screen.press("x").see(r"Abort what runs on tier b\?", "promote 3 of 1.0 .*It")
         screen.press("y").see("promote 3 of 1.0: told to stop")
         flow.go("before_switch")
-        screen.see("DeployFailed +#3 .*aborted", "b ")
+        screen.see("DeployFailed +#3 .*aborted", "(?m)^ promote 3 of 1.0: aborted")
         assert flow.operation(3)["status"] == "aborted"
         screen.press("p").see("y promote 1.0", "nothing stands in the way")
-        screen.press("y").see(r"b +1\.0 +— +steady", r"PromoteComplete +#4 1\.0")
+        screen.press("y").see(
+            r"b +1\.0 +— +steady", r"PromoteComplete +#4 1\.0", "(?m)^ promote 4 of 1.0: succeeded"
+        )
         assert flow.links("b", 2) == ["1.0", "1.0"]
 
         flow.green("1.1")

@@ -293,10 +293,16 @@ def test_the_keys_that_move_and_show_do_so_and_change_nothing(opened, flow):
     opened.press("g").see(r"Events ─.*standing still, \d\d below", "DaemonStarted")
     opened.press("G").see("─ following ─")
     opened.press("shift-tab", "shift-tab", "k").see("▌ mm")
-    opened.press("r").see("asking sandod")
+    opened.press("r").see(r"sandod answered at \d\d:\d\d:\d\d")
+    opened.miss("asking sandod")
     opened.press("/", "PromoteC", "enter").see("only 'PromoteC'", r"PromoteComplete +#\d+ 1\.0")
     opened.miss("BuildOk", "filter: ")
     opened.press("escape").see("BuildOk")
+    opened.press("/", "zzz", "enter").see(
+        "no tier has that text; Esc lifts the filter", "0 of 3", "only 'zzz'"
+    )
+    opened.press("R").see("no tier is shown")
+    opened.press("escape").see("▌ mm +1.2", "b +— ")
     opened.press("?").see("Help", "promote into the selected tier")
     opened.press("page-down", "page-down").see("In a log")
     opened.press("q").miss("Help")

@@ -11,8 +11,19 @@ from tests.client.puppet import Answer, a_tier, problem
 from tests.system.sandod import until
 from tui.client import errands, hearer, poller, reader
 from tui.client.crew import Crew
-from tui.model.effects import AskHistory, AskOperation, AskPlan, FollowLog, Refresh, Send, StopLog
-from tui.model.messages import Answered, Arrived, Broken, Feed, Heard, HistoryPage, LogMore, Lost, Planned
+from tui.model.effects import AskHistory, AskOperation, AskOutcome, AskPlan, FollowLog, Refresh, Send, StopLog
+from tui.model.messages import (
+    Answered,
+    Arrived,
+    Broken,
+    Feed,
+    Heard,
+    HistoryPage,
+    LogMore,
+    Lost,
+    Outcome,
+    Planned,
+)
 
 OPERATION = {
     "id": 44, "kind": "promote", "tier": "a", "version": "0.8.2", "sha": None, "actor": "max", "reason": "", "status": "running",
@@ -280,6 +291,15 @@ def test_an_operation_and_a_page_of_history_are_asked_for(working, puppet, ear):
     assert puppet.sent("GET", "/operations")[0].query == {"tier": "a", "limit": "50", "cursor": "50"}
 
 
+def test_how_an_operation_ended_is_asked_for(working, puppet, ear):
+    puppet.answers["GET", "/operations/44"] = Answer(body=OPERATION | {"status": "failed"})
+    puppet.answers["GET", "/operations/45"] = problem(404, "unknown_operation", "there is no operation 45")
+    working.do(AskOutcome(44))
+    assert ear.wait(Outcome, number=44).operation.status == "failed"
+    working.do(AskOutcome(45))
+    assert ear.wait(Outcome, number=45).problem.status == 404
+
+
 @pytest.mark.parametrize(
     ("answer", "detail"),
     [
@@ -303,8 +323,13 @@ def test_what_cannot_be_asked_says_why(working, puppet, ear, answer, detail):
         (Send(1, "POST", "/operations/44/abort", {}), OPERATION, "promote 44 of 0.8.2: told to stop"),
         (Send(1, "POST", "/operations/44/abort", {}), OPERATION | {"status": "aborted"}, "promote 44 of 0.8.2: aborted"),
         (Send(1, "POST", "/backup/fetch", {}), OPERATION | {"kind": "backup", "version": None, "status": []}, "backup 44: []"),
+        (Send(1, "POST", "/backup/fetch", {}), OPERATION | {"kind": "backup", "version": None, "code": "already_running"},
+         "backup 44: already running"),
+        (Send(1, "POST", "/rollback/a", {"abort_running": True}),
+         OPERATION | {"kind": "rollback", "status": "queued", "details": {"after": 43}, "code": "aborting"},
+         "rollback 44 of 0.8.2: waits for promote 43 to stop"),
         (Send(1, "POST", "/rebuild", {}), OPERATION | {"kind": "build", "version": None, "sha": "1a2b3c4d", "code": "already_built"},
-         "build 44 of 1a2b3c4: already_built"),
+         "build 44 of 1a2b3c4: already built"),
         (Send(1, "POST", "/confirm/a", {}), {"gate": "manual_confirm", "outcome": "passed", "version": "0.8.2", "tier": "a"},
          "0.8.2: manual_confirm passed"),
         (Send(1, "POST", "/lock/a", {"reason": "x"}), {"locked": ["a"], "actor": "max"}, "locked: a"),
@@ -315,7 +340,11 @@ def test_what_cannot_be_asked_says_why(working, puppet, ear, answer, detail):
 def test_an_act_is_sent_once_and_its_answer_told_in_a_line(working, puppet, ear, send, body, text):
     puppet.answers[send.method, send.path] = Answer(body=body)
     working.do(send)
-    assert ear.wait(Answered) == Answered(1, text)
+    told = ear.wait(Answered)
+    assert (told.number, told.text, told.problem) == (1, text, None)
+    assert (told.operation.id if told.operation else None) == (
+        body.get("id") if body.get("status") != [] else None
+    )
     assert [a.body for a in puppet.sent(send.method, send.path)] == [send.body]
 
 

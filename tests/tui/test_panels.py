@@ -46,6 +46,19 @@ def test_the_footer_has_the_keys_that_work_now_and_no_others():
     assert "x abort" in footer(busy)
 
 
+SAID = replace(A, gates=(*A.gates[:2], replace(A.gates[2], outcome="passed", message="confirmed by max")))
+
+
+@pytest.mark.parametrize(("outcome", "offered"), [("pending", True), ("failed", True), ("passed", False)])
+def test_a_word_is_asked_for_only_where_it_was_not_given(outcome, offered):
+    tier = replace(SAID, gates=(replace(SAID.gates[2], outcome=outcome),))
+    screen = on("a", width=200, height=60, state=replace(STATE, tiers=(MM, tier, B)))
+    assert ("c confirm" in footer(screen)) is offered
+    struck = after(screen, "c")
+    assert (struck.overlay is not None) is offered
+    assert offered or text_of(struck).splitlines()[-2].strip() == "0.8.3 is confirmed on tier a already"
+
+
 @pytest.mark.parametrize("columns", range(80, 200, 7))
 def test_help_and_quit_stay_in_the_footer_however_narrow_it_is(columns):
     assert footer(on("a", width=columns)).endswith("? help  q quit")

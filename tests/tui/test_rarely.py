@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from sando.client.shapes import Gate, Node, Operations, PlannedNode
+from sando.client.shapes import Check, Gate, Node, Operations, PlannedNode
 from tests.tui.samples import BACK, MM, PLAN, RUNNING, STATE, A, B, after, asked, on, opened, text_of
 from tui.model.messages import Arrived, Feed, HistoryPage, LogMore, Planned
 from tui.panels.picture import draw
@@ -65,6 +65,36 @@ GONE = replace(
 def test_what_is_seen_rarely_is_said(screen, words):
     text = " ".join(text_of(screen).split())
     assert [w for w in words if " ".join(w.split()) not in text] == []
+
+
+STOPS = replace(BACK, whole=True, marks_bad=None, to="0.8.3", operation=44)
+TOO_LATE = "if promote 44 succeeds before it is stopped, this steps back from {} and marks that bad"
+
+
+@pytest.mark.parametrize(
+    ("plan", "options", "operations", "told"),
+    [
+        (STOPS, ["a"], (RUNNING,), TOO_LATE.format("0.8.4")),
+        (STOPS, ["a"], (), TOO_LATE.format("the new version")),
+        (STOPS, [], (RUNNING,), None),
+        (replace(STOPS, whole=False), ["a"], (RUNNING,), None),
+        (replace(STOPS, operation=None), ["a"], (RUNNING,), None),
+    ],
+    ids=["it stops a promotion", "whose version is not known", "it stops none", "it steps back anyhow", "none runs any more"],
+)  # fmt: skip
+def test_a_rollback_that_stops_a_promotion_says_what_it_does_where_that_ends_first(
+    plan, options, operations, told
+):
+    busy = replace(STATE, tiers=(MM, replace(A, operation=44), B))
+    stops = Check("busy", "blocked", "promote 44 runs", clears="`abort_running`, or its end")
+    question = asked(
+        on("a", state=busy, width=100, height=40), "R", replace(plan, ready=False, checks=(stops,))
+    )
+    chosen = ("abort_running",) if options else ()
+    screen = after(question, Arrived(busy, operations), *options, Planned(question.serial, chosen, plan))
+    text = " ".join(text_of(screen).replace("│", " ").split())
+    assert (told in text) if told else ("if promote" not in text)
+    assert ("this makes the tier whole; it does not step back yet" in text) is plan.whole
 
 
 def test_an_operation_that_has_ended_before_its_abort_is_told_and_cannot_be_aborted():

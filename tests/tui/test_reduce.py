@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from sando.client.shapes import Check, Event, Operations, Problem, State
+from sando.client.shapes import Check, Event, Freeze, Operations, Problem, State
 from tests.tui.samples import (
     BACK,
     BLOCKED,
@@ -20,6 +20,7 @@ from tests.tui.samples import (
     URL,
     A,
     B,
+    C,
     after,
     asked,
     event,
@@ -27,6 +28,7 @@ from tests.tui.samples import (
     opened,
     played,
     seen,
+    text_of,
 )  # fmt: skip
 from tui.model.effects import (
     AskHistory,
@@ -48,6 +50,7 @@ from tui.model.messages import (
     Feed,
     Heard,
     HistoryPage,
+    Key,
     LogMore,
     Lost,
     Pasted,
@@ -124,20 +127,60 @@ def test_a_filter_narrows_with_each_key_and_keeps_a_tier_selected():
     assert after(screen, "enter").filter == "b"
 
 
-def test_a_filter_that_fits_no_tier_is_meant_for_the_events():
-    screen = after(opened(), "/", *typed("DeployFailed"), "enter")
-    assert len(screen.tiers) == 4
+FROZEN = replace(STATE, tiers=(MM, replace(A, freeze=Freeze()), replace(B, lock=None, status="mixed"), C))
+SHOWN = [
+    (STATE, "0.8.2", ["a", "b"]), (STATE, "b-2", ["b"]), (STATE, "steady", ["mm", "a"]), (STATE, "NOT IN", ["c"]),
+    (STATE, "empty", []), (STATE, "zzz", []), (FROZEN, "frozen", ["a"]), (FROZEN, "mixed", ["b"]), (FROZEN, "steady", ["mm"]),
+    (BUILDING, "building", ["mm"]), (STATE, "", ["mm", "a", "b", "c"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("state", "text", "names"), SHOWN, ids=[text for _, text, _ in SHOWN])
+def test_a_filter_leaves_the_tiers_with_that_name_version_node_or_status_as_it_is_shown(state, text, names):
+    assert [t.name for t in after(opened(state=state), "/", *typed(text)).tiers] == names
+
+
+def test_a_filter_that_no_tier_has_says_so_and_leaves_the_events_that_have_it():
+    screen = after(on("a", width=120, height=40), "/", *typed("DeployFailed"), "enter")
+    text = text_of(screen)
+    assert "no tier has that text; Esc lifts the filter" in text
+    assert "0 of 4" in text.splitlines()[1]
+    assert "│ ● a-1" not in text
     shown, _ = screen.stream.shown(screen.needle, 10)
     assert [line.kind for line in shown] == ["DeployFailed"]
 
 
-def test_a_filter_that_is_meant_for_the_events_leaves_the_selected_tier_alone():
-    """On its way there it may have fitted another one."""
+@pytest.mark.parametrize("key", ["p", "R", "c", "x", "L", "l", "h", "b"])
+def test_what_is_done_to_a_tier_is_done_to_none_that_is_not_shown(key):
+    screen, wanted = played(on("a"), "/", *typed("zzz"), "enter", key)
+    assert (screen.overlay, screen.tier, wanted) == (None, None, [])
+    assert screen.note
+    assert screen.note.text == "no tier is shown: Esc lifts the filter"
+
+
+def test_escape_brings_the_tiers_back_with_the_one_that_was_selected():
+    """On its way to nothing a filter may have fitted another one."""
     screen = after(on("a"), "/", *typed("b"))
     assert screen.selected == "b"
-    assert after(screen, *typed("ackup"), "enter").selected == "a"
+    none = after(screen, *typed("ackup"))
+    assert none.tiers == ()
+    for back in (after(none, "escape"), after(none, "enter", "j", "G", "escape")):
+        assert len(back.tiers) == 4
+        assert back.tier
+        assert back.tier.name == "a"
     assert after(screen, "escape").selected == "a"
     assert after(screen, "enter").selected == "b"
+
+
+def test_a_filter_is_no_matter_of_a_screen_that_is_too_small_to_lift_it():
+    assert "mm 0.8.4" in text_of(after(opened(), "/", *typed("zzz"), "enter", Resized(60, 12)))
+
+
+def test_a_tier_that_a_filter_leaves_out_while_it_is_asked_about_is_asked_about_still():
+    screen = after(on("b"), "/", *typed("max"), "escape", "/", *typed("degraded"), "enter", "L")
+    assert "locked by max since" in text_of(screen)
+    well = replace(STATE, tiers=(MM, A, replace(B, status="steady"), C))
+    assert "locked by max since" in text_of(after(screen, Arrived(well)))
 
 
 def test_escape_takes_back_one_thing_at_a_time_and_leaves_only_then():
@@ -237,6 +280,50 @@ def test_a_blocked_question_cannot_be_agreed_to_and_says_so():
     assert wanted == []
     assert screen.note
     assert screen.note.text == "it is blocked"
+
+
+READY = replace(BLOCKED, ready=True, status=202, code=None, detail="")
+LOCKABLE = after(on("a"), "L", "enter")
+
+
+@pytest.mark.parametrize(
+    ("screen", "told", "after_it"),
+    [
+        (asked(on("b"), "p", BLOCKED), "y", ["n"]),
+        (asked(on("b"), "p", BLOCKED), "y", ["n", "L"]),
+        (asked(on("b"), "p", BLOCKED), "y", [Planned(1, (), READY)]),
+        (asked(on("b"), "p", BLOCKED), "y", ["h"]),
+        (asked(on("b"), "p", BLOCKED), "f", ["escape"]),
+        (asked(on("a"), "R", BACK), Key("y", rushed=True), ["q"]),
+        (after(on("a"), "R"), "y", [Planned(1, (), BACK)]),
+        (after(asked(on("a"), "R", BACK), "y"), "y", [Answered(1, problem=Problem(409, "tier_busy"))]),
+        (after(asked(on("a"), "p", PLAN), Lost(Trouble("gone"), 2.0)), "y", ["n"]),
+        (seen(LOCKABLE), "y", ["i", *typed("audit"), "enter"]),
+        (seen(LOCKABLE), "y", ["i", "escape"]),
+    ],
+)  # fmt: skip
+def test_what_was_said_in_a_question_goes_with_it_or_when_it_is_so_no_more(screen, told, after_it):
+    """However soon that is after it was said."""
+    noted = after(screen, told)
+    assert noted.note
+    assert after(noted, *after_it).note is None
+
+
+@pytest.mark.parametrize("told", ["i", "down", Planned(1, (), BLOCKED), Tick(NOON + timedelta(seconds=1))])
+def test_what_was_said_in_a_question_stays_as_long_as_it_is_so(told):
+    noted = after(asked(on("b"), "p", BLOCKED), "y")
+    assert after(noted, told).note == noted.note
+
+
+def test_what_was_said_before_a_question_is_none_of_its_business():
+    said = after(on("mm"), "p")
+    assert said.note
+    assert after(said, "L", "escape").note == said.note
+    closed = after(
+        asked(on("a"), "R", BACK), "escape", "L", Answered(1, problem=Problem(409, "tier_busy", "busy"))
+    )
+    assert closed.note
+    assert after(closed, "escape").note == closed.note, "it is of the act before"
 
 
 def test_a_question_that_was_answered_by_an_error_says_it_in_the_daemons_words():
@@ -545,6 +632,13 @@ def test_a_daemon_that_is_away_leaves_what_was_known_and_says_how_old_it_is():
     assert (back.stale, back.link.trouble) == (False, None)
 
 
+@pytest.mark.parametrize("away", [after(Screen(URL), "p"), after(on("a"), Lost(Trouble("gone"), 2.0), "R")])
+def test_that_a_daemon_does_not_answer_is_said_no_longer_than_it_is_so(away):
+    assert away.note
+    assert after(away, Lost(Trouble("gone"), 4.0)).note == away.note
+    assert after(away, Arrived(STATE)).note is None
+
+
 def test_a_daemon_that_is_slow_makes_what_is_shown_stale_without_any_error():
     screen = after(opened(), Asked(), Tick(NOON + timedelta(seconds=5)))
     assert not screen.stale
@@ -579,12 +673,34 @@ def test_no_events_are_no_loss_of_the_daemon():
 
 
 def test_a_good_note_goes_by_itself_and_a_bad_one_with_the_next_key():
-    good = after(opened(), "r", Tick(NOON + timedelta(seconds=9)))
-    assert good.note is None
+    good = after(opened(), Answered(1, "unlocked: a"))
+    assert after(good, Tick(NOON + timedelta(seconds=8))).note
+    assert after(good, Tick(NOON + timedelta(seconds=9))).note is None
     bad = after(on("mm"), "p", Tick(NOON + timedelta(seconds=60)))
     assert bad.note
     assert after(bad, "j").note is None
     assert after(after(on("mm"), "p"), "j").note, "nobody has read it yet"
+
+
+def test_who_asks_for_the_state_is_told_so_until_the_answer_to_that_has_come():
+    """One to an older question, which was under way, is not it."""
+    under_way = after(opened(), Asked(), Tick(NOON + timedelta(seconds=1)), "r", Arrived(STATE))
+    for screen in (under_way, after(under_way, Asked(), Tick(NOON + timedelta(seconds=11)))):
+        assert screen.note
+        assert screen.note.text == "asking sandod ..."
+    came = after(under_way, Asked(), Tick(NOON + timedelta(seconds=2)), Arrived(None))
+    assert came.note
+    assert came.note.text == "sandod answered at 12:00:02"
+    assert after(came, Tick(NOON + timedelta(seconds=11))).note is None
+    assert after(under_way, Asked(), Lost(Trouble("gone"), 2.0)).note is None, (
+        "what is wrong is said beside it"
+    )
+
+
+def test_an_answer_to_who_has_not_asked_takes_no_other_message_away():
+    screen = after(on("mm"), "p", Asked(), Arrived(STATE))
+    assert screen.note
+    assert "mm is built by a push" in screen.note.text
 
 
 def test_a_part_that_fails_is_told_and_the_rest_goes_on():

@@ -38,6 +38,7 @@ from tui.model.messages import (
     Key,
     LogMore,
     Lost,
+    Outcome,
     Painted,
     Pasted,
     Planned,
@@ -82,6 +83,7 @@ def hostile(text: str):
         Lost(Trouble(text, text), 3.0), Lost(Trouble(text, text, refused=True), 3.0), Feed(up=False, detail=text),
         lambda n: Planned(n, (), plan), lambda n: Planned(n, problem=problem), lambda n: Planned(n, operation=operation),
         lambda n: Answered(n, text), lambda n: Answered(n, problem=problem), lambda n: HistoryPage(n, trouble=text),
+        lambda n: Answered(n, text, operation), Outcome(44, operation), Outcome(44, problem=problem),
         lambda n: LogMore(n, operation, text * 3, trouble=text), lambda n: HistoryPage(n, Operations((operation,), 1)),
     ]  # fmt: skip
 
@@ -93,6 +95,7 @@ NEWS = st.sampled_from([
     lambda n: Planned(n, (), PLAN), lambda n: Planned(n, (), BLOCKED), lambda n: Planned(n, (), BACK),
     lambda n: Planned(n, ("force",), PLAN), lambda n: Planned(n, operation=RUNNING),
     lambda n: Planned(n, problem=Problem(404, "unknown_tier", "no tier is called x")), lambda n: Answered(n, "done"),
+    lambda n: Answered(n, "promote 44 of 0.8.4: started", RUNNING), Outcome(44, RUNNING), Outcome(42, FAILED),
     lambda n: Answered(n, problem=Problem(409, "tier_busy", "busy", "wait")), lambda n: LogMore(n, RUNNING, "a\nb\nc" * 30),
     lambda n: HistoryPage(n, Operations((RUNNING, DONE, FAILED), 40)),
 ])  # fmt: skip

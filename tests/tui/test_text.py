@@ -11,7 +11,9 @@ from tui.glyphs import in_ascii
 
 WILD = st.text(
     alphabet=st.one_of(
-        st.characters(), st.sampled_from("\x1b[]31m日🚀\u0301\u200d\ufe0f\u202e\x00\t\r\n👍🏽🇩🇪")
+        st.characters(),
+        st.characters(categories=["Zs"]),
+        st.sampled_from("\x1b[]31m日🚀\u0301\u200d\ufe0f\u202e\x00\t\r\n👍🏽🇩🇪"),
     )
 )
 
@@ -31,6 +33,7 @@ WILD = st.text(
         ("\u202edlrow", "\\u202edlrow"),
         ("zero\u200bwidth", "zero\\u200bwidth"),
         ("日本語", "日本語"),
+        ("no\xa0break, thin\u2009one, wide\u3000one", "no break, thin one, wide  one"),
         ("e\u0301", "é"),
         ("\u0301leading", "leading"),
         ("z" + "\u0300" * 9, "z\u0300\u0300"),
@@ -49,6 +52,7 @@ def test_what_came_from_outside_is_made_harmless(given_text, shown):
 def test_nothing_that_is_clean_has_a_character_that_a_terminal_obeys(text):
     clean = t.clean(text)
     assert not [c for c in clean if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
+    assert clean.isprintable()
     assert t.cells(clean) >= 0
     assert t.clean(clean) == clean
     assert not clean or t.cells(clean[0]) > 0, "a mark would stand on the frame"

@@ -10,7 +10,17 @@ from tui.client.errands import Errands
 from tui.client.hearer import Hearer
 from tui.client.poller import Poller
 from tui.client.reader import LogReader
-from tui.model.effects import AskHistory, AskOperation, AskPlan, Effect, FollowLog, Refresh, Send, StopLog
+from tui.model.effects import (
+    AskHistory,
+    AskOperation,
+    AskOutcome,
+    AskPlan,
+    Effect,
+    FollowLog,
+    Refresh,
+    Send,
+    StopLog,
+)
 from tui.model.messages import Broken, Message
 
 
@@ -45,7 +55,7 @@ class Crew:
 
     def do(self, effect: Effect) -> None:
         match effect:
-            case AskPlan() | AskOperation() | AskHistory():
+            case AskPlan() | AskOperation() | AskOutcome() | AskHistory():
                 self._questions.put(effect)
             case Send():
                 self._acts.put(effect)

@@ -9,12 +9,15 @@ import msgspec
 from sando.client.address import Address
 from sando.client.caller import Answer, Caller, Query, Unreachable
 from sando.client.shapes import Operation, Operations, Plan, Problem
-from tui.model.effects import AskHistory, AskOperation, AskPlan, Send
-from tui.model.messages import Answered, HistoryPage, Message, Planned
+from tui.model.effects import AskHistory, AskOperation, AskOutcome, AskPlan, Send
+from tui.model.messages import Answered, HistoryPage, Message, Outcome, Planned
+from tui.model.outcome import line
 
-Errand = AskPlan | AskOperation | AskHistory | Send
+Errand = AskPlan | AskOperation | AskOutcome | AskHistory | Send
 T = TypeVar("T")
 PAGE = 50
+WAITS = "aborting"
+"""The code of a rollback that begins when the promotion before it has been stopped."""
 
 
 class Errands:
@@ -46,6 +49,11 @@ class Errands:
                     Planned(number, problem=got)
                     if isinstance(got, Problem)
                     else Planned(number, operation=got)
+                )
+            case AskOutcome(operation):
+                got = self._ask(Operation, f"/operations/{operation}")
+                return (
+                    Outcome(operation, problem=got) if isinstance(got, Problem) else Outcome(operation, got)
                 )
             case AskHistory(number, tier, cursor):
                 page = self._ask(Operations, "/operations", {"tier": tier, "limit": PAGE, "cursor": cursor})
@@ -86,28 +94,39 @@ class Errands:
             return Answered(
                 errand.number, problem=Problem(0, "outcome_unknown", str(error), hint), unsure=True
             )
-        return (
-            Answered(errand.number, told(answer, stops=errand.path.endswith("/abort")))
-            if answer.ok
-            else Answered(errand.number, problem=answer.problem())
-        )
+        if not answer.ok:
+            return Answered(errand.number, problem=answer.problem())
+        operation = _operation(answer)
+        if operation is None:
+            return Answered(errand.number, told(answer))
+        return Answered(errand.number, _begun(answer, operation, errand), operation)
 
 
-_STATUS = {"queued": "queued", "running": "started"}
+def _operation(answer: Answer) -> Operation | None:
+    """What was begun or found, where that is an operation."""
+    try:
+        return msgspec.json.decode(answer.body, type=Operation)
+    except msgspec.DecodeError:
+        return None
 
 
-def told(answer: Answer, *, stops: bool = False) -> str:
-    """What sandod has done, in a line; what goes on from here is told by its events."""
+def _begun(answer: Answer, operation: Operation, errand: Send) -> str:
+    """`code` says what else it is than begun; one that waits says so itself."""
+    if errand.path.endswith("/abort") and not operation.ended:
+        return line(operation, "told to stop")
+    code = answer.json().get("code")
+    return line(operation, "" if code in {None, WAITS} else str(code).replace("_", " "))
+
+
+def told(answer: Answer) -> str:
+    """What sandod has done, in a line, where no operation tells of it."""
     try:
         body = answer.json()
     except Unreachable as error:
         return str(error)
     match body:
-        case {"id": number, "kind": kind, "status": status, **rest}:
-            of = rest.get("version") or str(rest.get("sha") or "")[:7]
-            word = str(status)
-            went = "told to stop" if stops and word in _STATUS else _STATUS.get(word, word)
-            return f"{kind} {number}{f' of {of}' if of else ''}: {rest.get('code') or went}"
+        case {"id": number, "kind": kind, "status": status}:
+            return f"{kind} {number}: {status}"
         case {"gate": gate, "outcome": outcome, "version": version}:
             return f"{version}: {gate} {outcome}"
         case {"locked": tiers}:

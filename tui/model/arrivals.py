@@ -5,13 +5,15 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from sando.client.shapes import Event, State
-from tui.model import asking
+from tui.model import asking, lacking, watching
+from tui.model.effects import Refresh
 from tui.model.messages import Arrived, Broken, Feed, Heard, Lost, Tick
 from tui.model.moving import settled
-from tui.model.screen import Question, Screen
+from tui.model.screen import Note, Question, Screen
 from tui.model.steps import Step, noted, stay
 
 GOOD_NEWS_S = 8.0
+ASKING = "asking sandod ..."
 
 
 def ticked(screen: Screen, told: Tick) -> Step:
@@ -22,24 +24,48 @@ def ticked(screen: Screen, told: Tick) -> Step:
     return stay(screen)
 
 
+def refresh(screen: Screen) -> Step:
+    """A person wants to know, and is told until the answer has come."""
+    return replace(screen, note=Note(ASKING, "busy", screen.now, passing=True)), (Refresh(),)
+
+
 def asked(screen: Screen) -> Step:
     return stay(replace(screen, link=replace(screen.link, asked_at=screen.now)))
 
 
 def arrived(screen: Screen, told: Arrived) -> Step:
+    screen = _not_silent(screen)
     link = replace(screen.link, answered_at=screen.now, asked_at=None, trouble=None, retry_at=None)
     if told.state:
         link = replace(link, ahead=told.state.now - screen.now)
         screen = replace(screen, state=told.state)
     screen = replace(screen, link=link, operations={o.id: o for o in told.operations})
-    return stay(settled(screen))
+    return watching.looked(settled(screen))
+
+
+def _not_silent(screen: Screen) -> Screen:
+    """Who wanted to know is told that sandod has answered; that it does not is said no longer."""
+    if _was_wanted(screen):
+        said = f"sandod answered at {screen.now:%H:%M:%S}"
+        return replace(screen, note=Note(said, "ok", screen.now, passing=True))
+    silent = screen.note is not None and screen.note.text == lacking.unreached(screen)
+    return replace(screen, note=None) if silent else screen
 
 
 def lost(screen: Screen, told: Lost) -> Step:
+    """What is wrong is shown as long as it is: there is nothing left to say to whoever wanted to know."""
+    if _was_wanted(screen):
+        screen = replace(screen, note=None)
     retry = screen.now + timedelta(seconds=told.retry_s)
     return stay(
         replace(screen, link=replace(screen.link, asked_at=None, trouble=told.trouble, retry_at=retry))
     )
+
+
+def _was_wanted(screen: Screen) -> bool:
+    """By a person, and asked since: an answer that was under way before is to an older question."""
+    note, at = screen.note, screen.link.asked_at
+    return note is not None and note.text == ASKING and at is not None and at >= note.at
 
 
 def feed(screen: Screen, told: Feed) -> Step:

@@ -3,11 +3,12 @@
 from msgspec.structs import replace
 
 from sando.client.shapes import Event, Operation, Plan, Problem, Tier
+from tui.model import watching
 from tui.model.commands import in_keys
 from tui.model.effects import AskOperation, AskPlan, Effect, Refresh, Send
 from tui.model.messages import Answered, Planned
 from tui.model.screen import Act, Question, Screen, Typing, in_flight
-from tui.model.steps import Step, noted, numbered, over, stay
+from tui.model.steps import Step, noted, numbered, over, replied, stay
 
 OPTIONS = {"h": "hotfix", "f": "force", "o": "override_freeze", "a": "abort_running"}
 OF_ACT = {"promote": ("hotfix", "force", "override_freeze"), "rollback": ("force", "abort_running")}
@@ -172,11 +173,11 @@ def agree(screen: Screen) -> Step:
     if not isinstance(question, Question) or screen.typing:
         return stay(screen)
     if not screen.reached:
-        return stay(noted(screen, "sandod does not answer: nothing was sent", "bad"))
+        return stay(replied(screen, "sandod does not answer: nothing was sent", "bad"))
     if why := why_not(question):
-        return stay(noted(screen, why))
+        return stay(replied(screen, why))
     if not question.seen:
-        return stay(noted(screen, "it was not on the screen yet when that was struck: read it, then y"))
+        return stay(replied(screen, "it was not on the screen yet when that was struck: read it, then y"))
     return replace(screen, overlay=replace(question, phase="sending"), note=None), (_send(question),)
 
 
@@ -206,7 +207,9 @@ def answered(screen: Screen, told: Answered) -> Step:
     mine = isinstance(question, Question) and question.number == told.number
     if told.problem is None:
         screen = over(screen, None) if mine else screen
-        return noted(screen, told.text, "ok"), (Refresh(),)
+        if told.operation is None:
+            return noted(screen, told.text, "ok"), (Refresh(),)
+        return watching.begun(screen, told.operation, told.text), (Refresh(),)
     if mine and isinstance(question, Question):
         question = replace(question, phase="refused", problem=told.problem, top=0)
         return replace(screen, overlay=question), (Refresh(),)

@@ -18,6 +18,12 @@ class AskOperation(Struct, frozen=True):
     operation: int
 
 
+class AskOutcome(Struct, frozen=True):
+    """How that operation, which an act has begun, stands now."""
+
+    operation: int
+
+
 class Send(Struct, frozen=True):
     """The only effect that changes something."""
 
@@ -58,5 +64,5 @@ class Repaint(Struct, frozen=True):
 
 
 Effect: TypeAlias = (
-    AskPlan | AskOperation | Send | FollowLog | StopLog | AskHistory | Refresh | Leave | Repaint
+    AskPlan | AskOperation | AskOutcome | Send | FollowLog | StopLog | AskHistory | Refresh | Leave | Repaint
 )

@@ -6,10 +6,10 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tui.model import asking, lacking, moving, reading, writing
-from tui.model.effects import Leave, Refresh, Repaint
+from tui.model import arrivals, asking, lacking, moving, reading, writing
+from tui.model.effects import Leave, Repaint
 from tui.model.screen import Act, Help, History, LogView, Question, Screen
-from tui.model.steps import Step, noted, stay
+from tui.model.steps import Step, replied, stay
 
 Place: TypeAlias = Literal["main", "question", "log", "history", "help", "typing", "small"]
 
@@ -95,10 +95,6 @@ def _lock_word(screen: Screen) -> str:
     return "unlock" if screen.tier and screen.tier.lock else "lock"
 
 
-def _refresh(screen: Screen, _: str) -> Step:
-    return noted(screen, "asking sandod ...", "ok"), (Refresh(),)
-
-
 def _plain(step: Callable[[Screen], Step]) -> Callable[[Screen, str], Step]:
     return lambda screen, _: step(screen)
 
@@ -153,7 +149,7 @@ TABLE: dict[Place, tuple[Binding, ...]] = {
         Binding(("b",), "fetch the backup (asks first)", _ask("backup"), "backup", rank=8, lacks=lacking.no_tier),
         Binding(("/",), "show only the tiers and events with a text", _plain(writing.begin_filter), "filter", rank=6),
         Binding(("f",), "let the events stand still, or follow them", _plain(moving.follow), "follow", rank=7),
-        Binding(("r",), "ask for the state now", _refresh, "refresh", rank=8),
+        Binding(("r",), "ask for the state now", _plain(arrivals.refresh), "refresh", rank=8),
         Binding(tuple(_PAGE), "a page of the events up or down", _by(moving.page, _PAGE)),
         Binding(tuple(_ENDS), "the first or last of the panel that has the keys", _by(moving.to_end, _ENDS)),
         Binding(("tab", "shift-tab"), "give the keys to the next panel", _by(moving.focus, {"tab": 1, "shift-tab": -1}),
@@ -234,5 +230,5 @@ def struck(screen: Screen, key: str) -> Step:
     if binding is None:
         return writing.typed(screen, key) if where == "typing" and len(key) == 1 else stay(screen)
     if why := binding.lacks(screen):
-        return stay(noted(screen, why)) if binding.label else stay(screen)
+        return stay(replied(screen, why)) if binding.label else stay(screen)
     return binding.do(screen, key)

@@ -13,7 +13,9 @@ def unreached(screen: Screen) -> str:
 
 
 def no_tier(screen: Screen) -> str:
-    return unreached(screen) or ("" if screen.tier else "there is no tier")
+    if (why := unreached(screen)) or screen.tier:
+        return why
+    return "no tier is shown: Esc lifts the filter" if screen.filter else "there is no tier"
 
 
 def no_target(screen: Screen) -> str:
@@ -36,8 +38,12 @@ def no_word_asked(screen: Screen) -> str:
     tier = screen.tier
     if (why := nothing_there(screen)) or tier is None:
         return why
-    asked = any(g.kind == "manual_confirm" for g in tier.gates)
-    return "" if asked else f"tier {tier.name} has no manual_confirm gate"
+    gate = next((g for g in tier.gates if g.kind == "manual_confirm"), None)
+    if gate is None:
+        return f"tier {tier.name} has no manual_confirm gate"
+    return (
+        f"{tier.current_version} is confirmed on tier {tier.name} already" if gate.outcome == "passed" else ""
+    )
 
 
 def idle(screen: Screen) -> str:

@@ -80,11 +80,23 @@ class Planned(Struct, frozen=True):
     problem: Problem | None = None
 
 
+class Outcome(Struct, frozen=True):
+    """The answer to AskOutcome of the operation with this number: how it stands, or why that cannot be had."""
+
+    number: int
+    operation: Operation | None = None
+    problem: Problem | None = None
+
+
 class Answered(Struct, frozen=True):
-    """The answer to an act: what was done, or why not. `unsure`: no answer came, it may have been done."""
+    """The answer to an act: what was done, or why not. `unsure`: no answer came, it may have been done.
+
+    `operation` is what it has begun, stopped, or found.
+    """
 
     number: int
     text: str = ""
+    operation: Operation | None = None
     problem: Problem | None = None
     unsure: bool = False
 
@@ -113,6 +125,6 @@ class Broken(Struct, frozen=True):
 
 
 Message: TypeAlias = (
-    Tick | Resized | Key | Pasted | Painted | Asked | Arrived | Lost | Feed | Heard | Planned | Answered | LogMore
-    | HistoryPage | Broken
+    Tick | Resized | Key | Pasted | Painted | Asked | Arrived | Lost | Feed | Heard | Planned | Outcome | Answered
+    | LogMore | HistoryPage | Broken
 )  # fmt: skip

@@ -4,7 +4,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from tui.model import arrivals, asking, keys, reading, writing
+from tui.model import arrivals, asking, keys, reading, watching, writing
 from tui.model.messages import (
     Answered,
     Arrived,
@@ -17,6 +17,7 @@ from tui.model.messages import (
     LogMore,
     Lost,
     Message,
+    Outcome,
     Painted,
     Pasted,
     Planned,
@@ -24,7 +25,7 @@ from tui.model.messages import (
     Tick,
 )
 from tui.model.screen import Help, Question, Screen, Size
-from tui.model.steps import Step, noted, stay
+from tui.model.steps import Step, replied, stay
 
 NOTE_S = 1.0
 """A note is read this long at least before a key takes it away."""
@@ -32,9 +33,14 @@ RUSHED = "that y came among other keys, or before the question stood as it does 
 
 
 def reduce(screen: Screen, told: Message) -> Step:
+    after, wanted = _heard(screen, told)
+    return _still_so(screen, after), wanted
+
+
+def _heard(screen: Screen, told: Message) -> Step:
     match told:
         case Key(_, rushed=True) if keys.place(screen) == "question":
-            return stay(noted(_read(screen), RUSHED))
+            return stay(replied(_read(screen), RUSHED))
         case Key(name):
             return keys.struck(_read(screen), name)
         case Pasted(text):
@@ -57,6 +63,8 @@ def reduce(screen: Screen, told: Message) -> Step:
             return arrivals.heard(screen, told)
         case Planned():
             return asking.planned(screen, told)
+        case Outcome():
+            return watching.told(screen, told)
         case Answered():
             return asking.answered(screen, told)
         case LogMore():
@@ -67,6 +75,22 @@ def reduce(screen: Screen, told: Message) -> Step:
             return arrivals.broken(screen, told)
         case _:
             assert_never(told)
+
+
+def _still_so(before: Screen, after: Screen) -> Screen:
+    """A note of a question ends with it; one that says what is missing ends when that is not missing any more."""
+    note = after.note
+    if note is None or note.question is None or note != before.note:
+        return after
+    was, now = _asked(before, note.question), _asked(after, note.question)
+    if now is None or (was and note.text == asking.why_not(was) and note.text != asking.why_not(now)):
+        return replace(after, note=None)
+    return after
+
+
+def _asked(screen: Screen, number: int) -> Question | None:
+    question = screen.overlay
+    return question if isinstance(question, Question) and question.number == number else None
 
 
 def _read(screen: Screen) -> Screen:

@@ -58,11 +58,25 @@ class Link(Struct, frozen=True):
 
 
 class Note(Struct, frozen=True):
-    """What was answered or why nothing was done; a good one goes by itself, a bad one with the next key."""
+    """What was answered or why nothing was done; a good one goes by itself, a bad one with the next key.
+
+    `question` is the number of the one in which it was said, and with which it ends; `operation` is what it tells of.
+    `passing`: how what was begun has ended may take its place.
+    """
 
     text: str
     style: Style
     at: datetime
+    question: int | None = None
+    operation: int | None = None
+    passing: bool = False
+
+
+class Watch(Struct, frozen=True):
+    """An operation that an act has begun, as it was last seen. `asking`: how it stands now is being asked for."""
+
+    operation: Operation
+    asking: bool = False
 
 
 class Typing(Struct, frozen=True):
@@ -150,18 +164,21 @@ class Screen(Struct, frozen=True):
     typing: Typing | None = None
     overlay: Overlay | None = None
     note: Note | None = None
+    watch: Watch | None = None
+    """Of the last act, until its end has been told."""
     serial: int = 0
     """The number of the last thing that was asked for: an answer to an older one is late."""
 
     @property
     def tier(self) -> Tier | None:
-        return self.state.tier(self.selected) if self.state else None
+        """The selected one; none that is not shown, so that nothing is done to what nobody sees."""
+        return next((t for t in self.tiers if t.name == self.selected), None)
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
-        """Those that are shown: a filter that fits none of them is meant for the events."""
+        """Those that are shown: all that a filter leaves, which may be none."""
         every = self.state.tiers if self.state else ()
-        return tuple(t for t in every if self.needle in _hay(t)) or every
+        return tuple(t for t in every if self.needle in _hay(self, t)) if self.filter else every
 
     @property
     def needle(self) -> str:
@@ -189,8 +206,21 @@ class Screen(Struct, frozen=True):
         return self.state.tiers[0] if self.state and self.state.tiers else None
 
 
-def _hay(tier: Tier) -> str:
-    words = [tier.name, tier.current_version or "", tier.previous_version or "", tier.status]
+def status(screen: Screen, tier: Tier) -> str:
+    """One word: what goes on there, else what stands in the way of the next promotion."""
+    build, first = screen.state.build if screen.state else None, screen.build_tier()
+    if build and first and first.name == tier.name:
+        return "building" if build.phase == "build" else "gating"
+    if not tier.provisioned:
+        return "not in use"
+    if tier.status in {"steady", "empty"}:
+        return "locked" if tier.lock else "frozen" if tier.freeze else tier.status
+    return tier.status
+
+
+def _hay(screen: Screen, tier: Tier) -> str:
+    """What stands in its row, and its nodes."""
+    words = [tier.name, tier.current_version or "", tier.previous_version or "", status(screen, tier)]
     return " ".join([*words, *(n.name for n in tier.nodes)]).lower()
 
 

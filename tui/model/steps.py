@@ -5,7 +5,7 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from tui.model.effects import Effect
-from tui.model.screen import Note, Overlay, Screen
+from tui.model.screen import Note, Overlay, Question, Screen
 from tui.rows import Style
 
 Step: TypeAlias = tuple[Screen, tuple[Effect, ...]]
@@ -18,6 +18,12 @@ def stay(screen: Screen) -> Step:
 
 def noted(screen: Screen, text: str, style: Style = "warn") -> Screen:
     return replace(screen, note=Note(text, style, screen.now))
+
+
+def replied(screen: Screen, text: str, style: Style = "warn") -> Screen:
+    """To a key: where that was struck in a question, it is said there."""
+    number = screen.overlay.number if isinstance(screen.overlay, Question) else None
+    return replace(screen, note=Note(text, style, screen.now, number))
 
 
 def over(screen: Screen, overlay: Overlay | None) -> Screen:

@@ -49,20 +49,21 @@ def caret(text: str, room: int) -> list[Segment]:
 
 
 def notes(screen: Screen) -> list[Row]:
-    """What is wrong with the daemon, then what was answered last; each is told whole, in as many rows as it takes."""
-    made: list[tuple[str, Style]] = []
-    trouble = screen.link.trouble
+    """What is wrong with the daemon, then what was answered last: told whole, or in one row where it is of an operation."""
+    made: list[tuple[list[str], Style]] = []
+    size = screen.size.width - 2
+    trouble, note = screen.link.trouble, screen.note
     if trouble and screen.state is not None:
+        told = f"{trouble.detail}; {header.retry(screen)}{f' — {trouble.hint}' if trouble.hint else ''}"
+        made.append((_few(told, size), "bad"))
+    if note:
         made.append(
-            (f"{trouble.detail}; {header.retry(screen)}{f' — {trouble.hint}' if trouble.hint else ''}", "bad")
+            (_few(note.text, size) if note.operation is None else [t.cut(note.text, size)], note.style)
         )
-    if screen.note:
-        made.append((screen.note.text, screen.note.style))
-    size = screen.size.width
     return [
-        fitted((Segment(" "), Segment(line, style)), size)
-        for text, style in made
-        for line in _few(text, size - 2)
+        fitted((Segment(" "), Segment(line, style)), screen.size.width)
+        for lines, style in made
+        for line in lines
     ]
 
 

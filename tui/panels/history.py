@@ -5,10 +5,10 @@ from sando.model.clock import span
 from tui import text as t
 from tui.glyphs import MARK, NONE
 from tui.model.commands import in_keys
+from tui.model.outcome import standing
 from tui.model.screen import History, Screen
 from tui.panels.frame import Cell, Column, Flex, cell, framed, table
 from tui.panels.header import moment
-from tui.panels.nodes import standing
 from tui.rows import Row, Segment, Style, lit
 
 COLUMNS = (

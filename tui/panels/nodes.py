@@ -102,11 +102,6 @@ def doing(operation: Operation) -> str:
     return f"{operation.kind} {operation.id}{f' of {what}' if what else ''}{by}{step}"
 
 
-def standing(operation: Operation) -> str:
-    """How it stands or ended, and that it went back: neither is said for the other."""
-    return f"{operation.status}, rolled back" if operation.rolled_back else operation.status
-
-
 def lasted(screen: Screen, operation: Operation) -> str:
     began = operation.started_at
     return f", for {span(max(0.0, (screen.daemon_now - began).total_seconds()))}" if began else ""

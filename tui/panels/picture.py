@@ -6,7 +6,17 @@ from msgspec.structs import replace
 
 from tui import text as t
 from tui.glyphs import in_ascii
-from tui.model.screen import LEAST_HEIGHT, LEAST_WIDTH, Extents, Help, History, LogView, Question, Screen
+from tui.model.screen import (
+    LEAST_HEIGHT,
+    LEAST_WIDTH,
+    Extents,
+    Help,
+    History,
+    LogView,
+    Question,
+    Screen,
+    status,
+)
 from tui.panels import events, footer, header, history, log, nodes, question, tiers
 from tui.panels import help as helping
 from tui.panels.frame import framed
@@ -132,8 +142,8 @@ def _small(screen: Screen) -> Picture:
         (" ".join(header.connection(screen)[:2]), header.connection(screen)[2]),
     ]
     said += [
-        (f"{tier.name} {tier.current_version or '-'} {tiers.status(screen, tier)}", "plain")
-        for tier in screen.tiers
+        (f"{tier.name} {tier.current_version or '-'} {status(screen, tier)}", "plain")
+        for tier in (screen.state.tiers if screen.state else ())
     ]
     rows = [fitted((Segment(t.clean(text), style),), columns) for text, style in said[:lines]]
     rows += [blank(columns)] * (lines - len(rows))

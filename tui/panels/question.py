@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 
+from sando.client.shapes import Plan
 from tui import text as t
 from tui.glyphs import ARROW, NONE
 from tui.model import asking
 from tui.model.keys import TABLE, Place
+from tui.model.outcome import standing
 from tui.model.screen import Question, Screen
 from tui.model.told import size_of
 from tui.panels import planned
 from tui.panels.footer import caret
 from tui.panels.frame import framed
 from tui.panels.header import moment
-from tui.panels.nodes import doing, lasted, standing
+from tui.panels.nodes import doing, lasted
 from tui.panels.planned import paragraph
 from tui.rows import Row, Segment
 
@@ -65,7 +67,7 @@ def _parts(screen: Screen, question: Question, width: int) -> Iterator[list[Row]
 def _what(screen: Screen, question: Question, width: int) -> list[Row]:
     match question.act:
         case "promote" | "rollback":
-            return _way(question, width)
+            return _way(screen, question, width)
         case "confirm":
             return _word(screen, question, width)
         case "abort":
@@ -75,7 +77,8 @@ def _what(screen: Screen, question: Question, width: int) -> list[Row]:
                 "until it is lifted no promotion may go into it; rollbacks and builds go on", width
             )
         case "unlock":
-            lock = screen.tier.lock if screen.tier else None
+            tier = screen.state.tier(question.tier) if screen.state else None
+            lock = tier.lock if tier else None
             held = (
                 f"locked by {lock.actor} since {moment(screen, lock.at)}: {lock.reason}"
                 if lock
@@ -86,7 +89,7 @@ def _what(screen: Screen, question: Question, width: int) -> list[Row]:
             return paragraph(_backup(screen), width)
 
 
-def _way(question: Question, width: int) -> list[Row]:
+def _way(screen: Screen, question: Question, width: int) -> list[Row]:
     plan = question.plan
     if plan is None:
         return []
@@ -100,6 +103,8 @@ def _way(question: Question, width: int) -> list[Row]:
         made += paragraph("no node is touched: only what counts as built goes back", width)
     if plan.whole:
         made += paragraph("this makes the tier whole; it does not step back yet", width, "warn")
+        if late := _too_late(screen, question, plan):
+            made += paragraph(late, width, "warn")
     if plan.marks_bad:
         made += paragraph(
             f"{plan.marks_bad} is marked bad here, and is not promoted again without force", width, "warn"
@@ -107,6 +112,15 @@ def _way(question: Question, width: int) -> list[Row]:
     if question.options:
         made += paragraph(f"with {', '.join(o.replace('_', ' ') for o in question.options)}", width, "warn")
     return made
+
+
+def _too_late(screen: Screen, question: Question, plan: Plan) -> str:
+    """What becomes of it where the promotion that it is to stop is quicker."""
+    if plan.operation is None or "abort_running" not in question.options:
+        return ""
+    promotion = screen.operations.get(plan.operation)
+    new = (promotion and promotion.version) or "the new version"
+    return f"if promote {plan.operation} succeeds before it is stopped, this steps back from {new} and marks that bad"
 
 
 def _word(screen: Screen, question: Question, width: int) -> list[Row]:

@@ -6,7 +6,7 @@ from sando.client.shapes import Gate, Tier
 from sando.model.clock import span
 from tui import text as t
 from tui.glyphs import EMPTY, FAILED, FULL, MARK, NONE, PASSED, PENDING, RUNNING, WAITING
-from tui.model.screen import Screen
+from tui.model.screen import Screen, status
 from tui.panels.frame import Cell, Column, Flex, cell, framed, table
 from tui.rows import Row, Segment, Style, dimmed, fitted, lit, width
 
@@ -27,7 +27,8 @@ def panel(screen: Screen, size: tuple[int, int]) -> list[Row]:
     tiers, room = screen.tiers, max(1, size[1] - 3)
     at = next((i for i, tier in enumerate(tiers) if tier.name == screen.selected), 0)
     first = min(max(0, at - room + 1), max(0, len(tiers) - room))
-    heading, *rows = table(COLUMNS, [_row(screen, tier) for tier in tiers], size[0] - 4)
+    rows = table(COLUMNS, [_row(screen, tier) for tier in tiers], size[0] - 4)
+    heading, *rows = rows if tiers else _nothing(screen)
     shown = [
         lit(row) if tier.name == screen.selected else row
         for row, tier in zip(rows[first : first + room], tiers[first : first + room], strict=True)
@@ -38,6 +39,12 @@ def panel(screen: Screen, size: tuple[int, int]) -> list[Row]:
     hidden = len(tiers) - len(shown)
     right = f"{len(tiers)} of {total}" if len(tiers) < total else f"{hidden} more" if hidden else ""
     return framed("Tiers", [heading, *shown], size, right=right, focused=screen.focus == "tiers")
+
+
+def _nothing(screen: Screen) -> list[Row]:
+    return [
+        cell("no tier has that text; Esc lifts the filter" if screen.filter else "there is no tier", "dim")
+    ]
 
 
 def _row(screen: Screen, tier: Tier) -> list[Cell]:
@@ -52,18 +59,6 @@ def _row(screen: Screen, tier: Tier) -> list[Cell]:
         Flex(width(_joined(_badges(tier))), lambda room: badges(tier, room)),
         Flex(BAR, lambda room: _burn_in(tier, screen.daemon_now, room)) if burning else (),
     ]
-
-
-def status(screen: Screen, tier: Tier) -> str:
-    """One word: what goes on there, else what stands in the way of the next promotion."""
-    build, first = screen.state.build if screen.state else None, screen.build_tier()
-    if build and first and first.name == tier.name:
-        return "building" if build.phase == "build" else "gating"
-    if not tier.provisioned:
-        return "not in use"
-    if tier.status in {"steady", "empty"}:
-        return "locked" if tier.lock else "frozen" if tier.freeze else tier.status
-    return tier.status
 
 
 # -- gates --------------------------------------------------------------------------------------------------
