@@ -47,6 +47,9 @@ def _way(found: Plan, size: int) -> list[Row]:
         made += paragraph("no node is touched: only what counts as built goes back", size)
     if found.whole:
         made += paragraph("this makes the tier whole; it does not step back yet", size, "warn")
+        if found.ready and found.operation is not None:  # the promotion that it is to stop may be quicker
+            text = f"if promote {found.operation} succeeds before it is stopped, this steps back from it and marks it bad"
+            made += paragraph(text, size, "warn")
     if found.marks_bad:
         text = f"{found.marks_bad} is marked bad here, and is not promoted again without --force"
         made += paragraph(text, size, "warn")

@@ -182,6 +182,16 @@ def test_what_is_blocked_is_not_even_asked(puppet, run, person):
     assert [a.method for a in puppet.asked] == ["GET"]
 
 
+def test_a_rollback_says_what_happens_where_the_promotion_that_it_stops_is_quicker(puppet, run, person):
+    person.append("n\n")
+    puppet.answers["GET", "/plan/rollback/a"] = Answer(body=a_plan(act="rollback", whole=True, operation=7))
+    ran = run("rollback", "a", "--abort-running")
+    assert "this makes the tier whole; it does not step back yet" in ran.err
+    assert "if promote 7 succeeds before it is stopped, this steps back from it and marks it bad" in " ".join(
+        ran.err.split()
+    )
+
+
 def test_a_rollback_asks_with_what_is_taken_back(puppet, run, person):
     person.append("y\n")
     plan = a_plan(act="rollback", source=None, to="0.8.1", marks_bad="0.8.2", **{"from": "0.8.2"},
