@@ -133,7 +133,7 @@ class _Trial:
             if ended is None:  # also where the wait was broken off: nobody else knows of it
                 asked.end(1.0)
         if ended is None:
-            return False, f"the probe command did not end within {timeout:g}s"
+            return False, f"the probe command did not end within {round(timeout, 1):g}s"
         return ended.ok, f"the probe command: {ended}"
 
 
