@@ -35,6 +35,10 @@ class Exit:
     def ok(self) -> bool:
         return self.code == 0
 
+    def of(self, name: str) -> str:
+        """One sentence: "`cargo build --release` ended with exit status 101"."""
+        return f"{name} ended with {self}" if self.signal is None else f"{name} was {self}"
+
     def __str__(self) -> str:
         starved = self.oom and not self.ok and not self.ended
         if self.signal is None:
