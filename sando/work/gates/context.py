@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from sando.model.backup import LastGood
 from sando.model.gates import Verdict
-from sando.model.names import visible
 from sando.model.topology import BackupSpec, Command, GateSpec
-from sando.work.build import Workshop, build_env, build_folder, how_it_ended
+from sando.work.build import Workshop, build_env, build_folder
 from sando.work.cancel import CancelToken
+from sando.work.environment import called
 from sando.work.git import checked_out, checkout
 from sando.work.log import OpLog
 from sando.work.process import clean_env, command_argv
@@ -67,9 +67,9 @@ def run_command(
         log=log or context.log,
         cancel=cancel,
         step=context.spec.name,
+        name=called(command),
         timeout=context.timeout_s,
         idle_timeout=context.spec.idle_timeout_s or shop.spec.idle_timeout_s,
     )
-    shown = command if isinstance(command, str) else " ".join(command)
-    message = f"`{visible(shown)}` passed" if ended.ok else how_it_ended(command, ended)
+    message = f"{called(command)} passed" if ended.ok else ended.of(called(command))
     return Verdict(passed=ended.ok, message=message, facts={"exit_status": ended.code})
