@@ -63,7 +63,7 @@ def boot(
 
     `starter` says where, `open_tcp` how it is reached there. `env` is its whole environment on this machine; `PORT` is
     added, and `{port}` in `argv` and `probe` stands for it.
-    Raises Cancelled, and WorkError when it could not be started.
+    Raises Cancelled, and WorkError when it could not be started, or had no room.
     """
     cancel.check()
     port = port or free_port()
@@ -82,7 +82,10 @@ def boot(
         said = said_since(apart.own.path, 0)
     cancel.check()
     log.say(f"{step}: {verdict.message}")
-    return _with_output(verdict, called(tuple(argv)), said, port)
+    verdict = _with_output(verdict, called(tuple(argv)), said, port)
+    if (ended := running.poll()) and ended.full:
+        raise WorkError(step, verdict.message, errored=True, tail=said)
+    return verdict
 
 
 def _judge(trial: "_Trial", probe: Probe | None, settle_s: float, timeout_s: float) -> Verdict:

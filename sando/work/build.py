@@ -94,7 +94,8 @@ def run_in_checkout(shop: Workshop, command: Command, sha: str, log: OpLog, canc
         idle_timeout=shop.spec.idle_timeout_s,
     )
     if not ended.ok:
-        raise WorkError(STEP, ended.of(called(command)), tail=said_since(log.path, start))
+        why, said = ended.of(called(command)), said_since(log.path, start)
+        raise WorkError(STEP, why, errored=bool(ended.full), tail=said)
 
 
 def build_folder(shop: Workshop) -> str:
