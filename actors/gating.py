@@ -223,6 +223,7 @@ class Gates:
     def finish(self, state: TierState, gating: Gating, outcome: str, message: str) -> Begun:
         """All are green, or one was not, or they were stopped. A build's release becomes current when all are green."""
         tier, now = self.tier, self.tier.site.clock()
+        said = f"gate {gating.running}: {message}" if gating.running else message
         state, rows = replace(state, gating=None), []
         if gating.candidate and outcome == "passed":
             green = replace(gating.candidate, green=True)
@@ -230,10 +231,10 @@ class Gates:
             state = state.enter(green, gating.operation, now, runs)
             rows.append(green)
         if tier.is_build_tier:
-            return rows, state, partial(self._tell_build, GatesDone(gating.operation, outcome, message))
+            return rows, state, partial(self._tell_build, GatesDone(gating.operation, outcome, said))
         operation = tier.site.store.operation(gating.operation)
         if operation:
-            error = None if outcome == "passed" else f"{gating.running}: {message}"
+            error = None if outcome == "passed" else said
             drained = {"drained": True} if outcome == "interrupted" and tier.draining else {}
             rows.append(
                 replace(

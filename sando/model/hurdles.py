@@ -65,7 +65,8 @@ def something_new(
             409,
             "already_current",
             f"{version} is current on every node of tier {tier}",
-            "`force` deploys it again",
+            # What the nodes hold is looked at by the preflight alone; it replaces no file under a running service.
+            "`force` deploys it again, unless its files were changed on a node: then roll back, or promote another version",
         ),
         "`force`",
     )

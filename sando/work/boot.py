@@ -4,6 +4,7 @@ import signal
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,13 +14,17 @@ from sando.model.gates import Verdict
 from sando.model.names import visible
 from sando.model.topology import Command, Probe
 from sando.work.cancel import CancelToken
-from sando.work.log import OpLog, read_log
+from sando.work.environment import called
+from sando.work.failure import cannot_open
+from sando.work.log import OpLog, said_since
 from sando.work.probe import OpenTcp, wait_green
 from sando.work.process import Exit, command_argv
+from sando.work.relay import Apart
 
 TERM_GRACE_S = 10.0
 _WATCH_S = 0.5  # what answers and falls over at once (its port was taken, and the owner answered) is red
-_TAIL_LINES = 50
+_LOOK_S = 0.25
+"""How often what it has said is passed on to the log while nobody asks it anything."""
 
 
 class Process(Protocol):
@@ -58,32 +63,43 @@ def boot(
 
     `starter` says where, `open_tcp` how it is reached there. `env` is its whole environment on this machine; `PORT` is
     added, and `{port}` in `argv` and `probe` stands for it.
-    Raises Cancelled, and WorkError when it could not be started.
+    Raises Cancelled, and WorkError when it could not be started, or had no room.
     """
     cancel.check()
     port = port or free_port()
     argv = [word.replace("{port}", str(port)) for word in argv]
     probe = probe and with_port(probe, port)
     log.say(f"{step}: start {' '.join(argv)} with PORT={port}")
-    offset = log.size()
-    running = starter.spawn(argv, cwd=cwd, env={**env, "PORT": str(port)}, log=log, step=step)
-    trial = _Trial(
-        running, starter, cwd, {**env, "PORT": str(port)}, log, cancel, step, open_tcp or connect_tcp
-    )
-    drop = cancel.on_cancel(lambda: running.ask_end(TERM_GRACE_S))
+    env = {**env, "PORT": str(port)}
     try:
-        verdict = _serves(trial, probe, settle_s, timeout_s) or _ends(
-            trial, "served" if probe else "stayed up"
-        )
+        apart = Apart(log)
+    except OSError as error:
+        raise cannot_open(step, log.path, error) from error
+    with closing(apart):
+        running = starter.spawn(argv, cwd=cwd, env=env, log=apart.own, step=step)
+        trial = _Trial(running, starter, cwd, env, apart, cancel, step, open_tcp or connect_tcp)
+        verdict = _judge(trial, probe, settle_s, timeout_s)
+        said = said_since(apart.own.path, 0)
+    cancel.check()
+    log.say(f"{step}: {verdict.message}")
+    verdict = _with_output(verdict, called(tuple(argv)), said, port)
+    if (ended := running.poll()) and ended.full:
+        raise WorkError(step, verdict.message, errored=True, tail=said)
+    return verdict
+
+
+def _judge(trial: "_Trial", probe: Probe | None, settle_s: float, timeout_s: float) -> Verdict:
+    running = trial.running
+    drop = trial.cancel.on_cancel(lambda: running.ask_end(TERM_GRACE_S))
+    try:
+        red = _serves(trial, probe, settle_s, timeout_s)
+        verdict = red or _ends(trial, "served" if probe else "stayed up")
     finally:
         drop()
         running.end(TERM_GRACE_S)
-        log.trim()
     if running.stuck:
-        raise WorkError(step, f"could not be killed: {', '.join(running.stuck)}", errored=True)
-    cancel.check()
-    log.say(f"{step}: {verdict.message}")
-    return _with_output(verdict, log, offset, port)
+        raise WorkError(trial.step, f"could not be killed: {', '.join(running.stuck)}", errored=True)
+    return verdict
 
 
 def free_port() -> int:
@@ -113,18 +129,28 @@ class _Trial:
     starter: Starter
     cwd: str
     env: Mapping[str, str]
-    log: OpLog
+    apart: Apart
+    """Nodes boot at once on one log: each has to know what its own has said."""
     cancel: CancelToken
     step: str
     open_tcp: OpenTcp
 
     def ended(self) -> bool:
+        self.apart.pass_on()
         return self.running.poll() is not None
+
+    def wait(self, seconds: float) -> Exit | None:
+        until = time.monotonic() + seconds
+        while (ended := self.running.wait(min(_LOOK_S, max(0.0, until - time.monotonic())))) is None:
+            self.apart.pass_on()
+            if time.monotonic() >= until:
+                break
+        return ended
 
     def ask(self, command: Command, timeout: float) -> tuple[bool, str]:
         """A probe command, contained like what it asks."""
         asked = self.starter.spawn(
-            command_argv(command), cwd=self.cwd, env=self.env, log=self.log, step=self.step
+            command_argv(command), cwd=self.cwd, env=self.env, log=self.apart.own, step=self.step
         )
         ended = None
         try:
@@ -133,7 +159,7 @@ class _Trial:
             if ended is None:  # also where the wait was broken off: nobody else knows of it
                 asked.end(1.0)
         if ended is None:
-            return False, f"the probe command did not end within {timeout:g}s"
+            return False, f"the probe command did not end within {round(timeout, 1):g}s"
         return ended.ok, f"the probe command: {ended}"
 
 
@@ -141,7 +167,7 @@ def _serves(trial: _Trial, probe: Probe | None, settle_s: float, timeout_s: floa
     """The red verdict, or None when it serves."""
     begun = time.monotonic()
     if probe is None:
-        ended = trial.running.wait(settle_s)
+        ended = trial.wait(settle_s)
         return _died(ended, f"after {span(settle_s)} it is to be alive") if ended else None
     green, said = wait_green(
         probe, trial.open_tcp, trial.ask, deadline=begun + timeout_s, cancel=trial.cancel, over=trial.ended
@@ -176,12 +202,9 @@ def connect_tcp(host: str, port: int, timeout: float) -> socket.socket:
     return socket.create_connection((host, port), timeout)
 
 
-def _with_output(verdict: Verdict, log: OpLog, offset: int, port: int) -> Verdict:
+def _with_output(verdict: Verdict, name: str, text: str, port: int) -> Verdict:
     if verdict.passed:
         return Verdict(passed=True, message=verdict.message, facts={**verdict.facts, "port": port})
-    data, _ = read_log(log.path, max(offset, log.size() - 2**16), 2**16)
-    lines = [line for line in data.decode("utf-8", "replace").splitlines() if not line.startswith("sando: ")]
-    said = next((visible(line.strip()) for line in reversed(lines) if line.strip()), "")
-    facts: dict[str, object] = {"port": port, "tail": "\n".join(lines[-_TAIL_LINES:])}
-    message = f"{verdict.message}; it said: {said}" if said else verdict.message
-    return Verdict(passed=False, message=message, facts=facts)
+    said = next((visible(line.strip()) for line in reversed(text.splitlines()) if line.strip()), "")
+    message = f"{name} {verdict.message}" + (f"; it said: {said}" if said else "")
+    return Verdict(passed=False, message=message, facts={"port": port, "tail": text})

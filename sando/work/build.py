@@ -1,6 +1,5 @@
 """One build from commit to release folder: check out, run the command, name it, stage it. Gates are not run here."""
 
-import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,10 +15,11 @@ from sando.work import inside, stage
 from sando.work.cancel import CancelToken
 from sando.work.declared import declared_version, must_be_name
 from sando.work.digest import digest_of
+from sando.work.environment import called
 from sando.work.git import Commit, checkout, describe
-from sando.work.log import OpLog, tail
+from sando.work.log import OpLog, said_since
 from sando.work.now import read_clock
-from sando.work.process import Exit, Keepers, clean_env, command_argv
+from sando.work.process import Keepers, clean_env, command_argv
 from sando.work.tree import move_tree, remove_tree
 
 STEP = "build"
@@ -81,6 +81,7 @@ def run_in_checkout(shop: Workshop, command: Command, sha: str, log: OpLog, canc
     """Run the build command in `dir` of the checkout. WorkError with the last 50 lines when it fails."""
     cwd = build_folder(shop)
     argv = (*shop.spec.runner, *command_argv(command))
+    start = log.size()
     ended = shop.keepers.run(
         argv,
         cwd=cwd,
@@ -88,11 +89,13 @@ def run_in_checkout(shop: Workshop, command: Command, sha: str, log: OpLog, canc
         log=log,
         cancel=cancel,
         step=STEP,
+        name=called(command),
         timeout=shop.spec.timeout_s,
         idle_timeout=shop.spec.idle_timeout_s,
     )
     if not ended.ok:
-        raise WorkError(STEP, how_it_ended(command, ended), tail=tail(log.path, 50))
+        why, said = ended.of(called(command)), said_since(log.path, start)
+        raise WorkError(STEP, why, errored=bool(ended.full), tail=said)
 
 
 def build_folder(shop: Workshop) -> str:
@@ -106,12 +109,6 @@ def build_folder(shop: Workshop) -> str:
 def build_env(shop: Workshop, sha: str, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The whole environment of the build and of the build tier's gates."""
     return clean_env({"CI": "true", **shop.spec.env, **(more or {}), "SANDO_SHA": sha})
-
-
-def how_it_ended(command: Command, ended: Exit) -> str:
-    """One sentence: "`cargo build --release` ended with exit status 101"."""
-    shown = command if isinstance(command, str) else shlex.join(command)
-    return f"`{names.visible(shown)}` " + (f"ended with {ended}" if ended.signal is None else f"was {ended}")
 
 
 def discard(shop: Workshop, version: str) -> None:

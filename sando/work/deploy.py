@@ -30,8 +30,7 @@ from sando.work.process import Keepers
 
 def perform(task: NodeTask, host: Host, keepers: Keepers, cancel: CancelToken) -> NodeFacts:
     """Do `task.step` on the node. WorkError carries the step and the last lines of output; Cancelled is let through."""
-    log = OpLog(task.log)
-    post = Post(task, host, keepers, cancel, log, log.size())
+    post = Post(task, host, keepers, cancel, OpLog(task.log))
     try:
         reached(f"node.{task.step}")
         facts = _STEPS[task.step](post)
@@ -236,11 +235,10 @@ def _say_switched(post: Post, version: str, kept: str | None) -> str:
 def _bring_up(post: Post, version: str, previous: str | None) -> tuple[bool | None, str]:
     """Restart, then wait for green; None where the node has no probe."""
     task = post.task
-    if task.restart is not None:
-        post.command("restart", task.restart, version, previous)
+    said = post.command("restart", task.restart, version, previous) if task.restart is not None else ""
     if task.probe is None:
         return None, ""
-    return True, post.until_green(task.probe, version, min(PROBE_S, task.timeout_s))
+    return True, post.until_green(task.probe, version, min(PROBE_S, task.timeout_s), said)
 
 
 def _refuse_foreign(post: Post, current: Current) -> None:

@@ -1,8 +1,10 @@
-"""What a command may see of the daemon's environment: an allow-list, so that nothing secret is passed by accident."""
+"""A command as it is started and called, and what it may see: an allow-list, so that nothing secret is passed by accident."""
 
 import os
+import shlex
 from collections.abc import Mapping
 
+from sando.model.names import visible
 from sando.model.topology import Command
 
 _NAMES = frozenset(
@@ -27,3 +29,8 @@ def clean_env(
 def command_argv(command: Command) -> tuple[str, ...]:
     """A tuple is argv already, a string is one for `sh -c`."""
     return ("sh", "-c", command) if isinstance(command, str) else tuple(command)
+
+
+def called(command: Command) -> str:
+    """The command in a sentence, without what sando puts before it."""
+    return f"`{visible(command if isinstance(command, str) else shlex.join(command))}`"

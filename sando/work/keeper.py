@@ -22,6 +22,7 @@ from typing import Any
 
 from sando.work.cell import Cell, oom_file, oom_kills
 from sando.work.descendants import Proc, send, slay, tree
+from sando.work.room import no_room
 
 LINGER_S = 0.3  # what ends by itself shortly after the leader (a `tee`) is not counted as left behind
 LEFT_GRACE_S = 2.0
@@ -127,6 +128,8 @@ class Keeper(Reaper):
         self.input = subprocess.DEVNULL
         self.leader = 0
         self.status: int | None = None
+        self.cwd = ""
+        self.full = ""  # that the leader failed where there was no room
         self.deadline: float | None = None  # when the order to end it becomes SIGKILL
         self.orphaned = False  # the daemon is gone
 
@@ -145,11 +148,12 @@ class Keeper(Reaper):
         code = None if self.status is None else os.waitstatus_to_exitcode(self.status)
         stuck = [] if self.childless else [p.name for p in tree(os.getpid())]
         starved = oom_kills(self.oom_file) - self.oom_kills
-        self._answer(exit=code, left=[p.name for p in left], stuck=stuck, oom=starved)
+        self._answer(exit=code, left=[p.name for p in left], stuck=stuck, oom=starved, full=self.full)
 
     def reaped(self, pid: int, status: int) -> None:
         if pid == self.leader:
             self.status = status
+            self.full = no_room(self.cwd) if status else ""  # before anything of it is cleared away
 
     def _request(self) -> dict[str, Any] | None:
         """A spare keeper waits here. Output, and input if any, come with the head; no head, and the daemon is gone."""
@@ -194,7 +198,7 @@ class Keeper(Reaper):
             if fd != subprocess.DEVNULL:
                 os.close(fd)
         leader.returncode = 0  # reaped here, not by subprocess
-        self.leader = leader.pid
+        self.leader, self.cwd = leader.pid, request["cwd"]
         if not inherited:
             _raise_oom_adj(leader.pid)
         if self.cell:

@@ -12,6 +12,7 @@ from pathlib import Path
 _KEEP_SIZE = 1
 _PUNCH_HOLE = 2
 _TAIL_BYTES = 65536
+_OURS = "sando: "
 
 SHARD = ".shard-"
 """Follows the name of an operation's log in that of one of its shards, which is gone when its gate has ended."""
@@ -34,7 +35,7 @@ class OpLog:
             fd = self.open()
             try:
                 start = b"" if _ends_a_line(fd) else b"\n"
-                os.write(fd, start + b"sando: " + text.encode("utf-8", "replace") + b"\n")
+                os.write(fd, start + _OURS.encode() + text.encode("utf-8", "replace") + b"\n")
             finally:
                 os.close(fd)
 
@@ -91,9 +92,24 @@ def read_log(path: str | Path, offset: int, limit: int = 65536) -> tuple[bytes, 
 
 def tail(path: str | Path, lines: int = 50) -> str:
     """The last lines as text, 64 KiB at most; empty when there is no file."""
+    return last_lines(end_of(path), lines)
+
+
+def said_since(path: str | Path, offset: int) -> str:
+    """The last fifty lines from `offset` on that are not sando's own: what the one command that wrote there has said."""
+    theirs = [line for line in end_of(path, offset).splitlines() if not line.startswith(_OURS)]
+    return last_lines("\n".join(theirs))
+
+
+def last_lines(text: str, lines: int = 50) -> str:
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def end_of(path: str | Path, since: int = 0) -> str:
+    """The last 64 KiB of what was written from `since` on, without half a line at their beginning."""
     try:
         end = Path(path).stat().st_size
-        offset = start = max(0, end - _TAIL_BYTES)
+        offset = start = max(since, end - _TAIL_BYTES)
         data = b""
         while offset < end:
             piece, offset = read_log(path, offset, end - offset)
@@ -102,9 +118,9 @@ def tail(path: str | Path, lines: int = 50) -> str:
             data += piece
     except OSError:
         return ""
-    if start:  # the first line is most likely half a line
+    if start > since:  # the first line is most likely half a line
         data = data.partition(b"\n")[2] or data
-    return "\n".join(data.decode("utf-8", "replace").splitlines()[-lines:])
+    return data.decode("utf-8", "replace")
 
 
 def _read(fd: int, offset: int, limit: int) -> tuple[bytes, int]:

@@ -2,6 +2,7 @@
 
 from sando.model.errors import WorkError
 from sando.model.topology import GateSpec
+from sando.work.environment import called
 from sando.work.hosts.base import release_path
 from sando.work.post import PROBE_S, Post, shown
 
@@ -62,10 +63,10 @@ def _command(post: Post, gate: GateSpec) -> tuple[bool, str]:
             log=post.log,
             cancel=post.cancel,
             timeout=gate.timeout_s or task.timeout_s,
-            step=gate.name,
+            step=called(gate.command),
         )
     except WorkError as error:
         if error.errored:
             raise
         return False, error.detail
-    return ended.ok, str(ended)
+    return ended.ok, ended.of(called(gate.command))

@@ -17,12 +17,13 @@ from sando.model.errors import WorkError
 from sando.work.cancel import CancelToken
 from sando.work.environment import clean_env
 from sando.work.failure import Refusal, cannot_open, cannot_start
-from sando.work.log import OpLog, tail
+from sando.work.log import OpLog, last_lines
+from sando.work.relay import Apart
 from sando.work.running import Exit
 
 GRACE_S = 3.0
 _LOOK_S = 0.25
-"""How often a log is looked at that a command may flood."""
+"""How often what a command has said is passed on to its log."""
 _TEXT_LIMIT = 16 * 2**20
 
 
@@ -38,35 +39,37 @@ def run_plain(
 ) -> tuple[Exit, str]:
     """Run `argv` in a session of its own, stdin closed; the environment is `clean_env()` unless given.
 
-    With a log both streams go there and the text is empty. Without one the text is what it wrote to stdout (16 MiB
-    at most), followed by stderr when it failed. On timeout and cancel its process group is killed: WorkError,
-    Cancelled.
+    With a log both streams go there, and the text is the last of them (64 KiB at most). Without one the text is what it
+    wrote to stdout (16 MiB at most), followed by stderr when it failed. On timeout and cancel its process group is
+    killed: WorkError, Cancelled.
     """
     cancel.check()
     environ = dict(clean_env() if env is None else env)
     with _Output(log, step) as output:
         child = _start(argv, cwd, environ, output, step)
-        late = _wait(child, cancel, timeout, log)
+        late = _wait(child, cancel, timeout, output)
         cancel.check()
-        if log:
-            log.trim()
         if late:
-            raise WorkError(step, f"timed out after {span(timeout)}; it was killed", tail=output.tail())
+            said = output.text(with_errors=True)
+            raise WorkError(
+                step, f"{step} timed out after {span(timeout)}; it was killed", tail=last_lines(said)
+            )
         code = child.returncode
         ended = Exit(None if code < 0 else code, -code if code < 0 else None)
         return ended, output.text(with_errors=not ended.ok)
 
 
 class _Output:
-    """Where both streams go: the log, or two files without a name. Never a pipe: a service would keep it open."""
+    """Where both streams go: two files, or one that is passed on to the log. Never a pipe: a service would keep it open."""
 
     def __init__(self, log: OpLog | None, step: str) -> None:
-        self._log = log
+        self.apart: Apart | None = None
         self._files: list[IO[bytes]] = []
         self._open: list[int] = []
         try:
             if log:
-                self._open.append(log.open())
+                self.apart = Apart(log)
+                self._open.append(self.apart.own.open())
             else:
                 self._files += [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115  (closed in __exit__)
         except OSError as error:
@@ -78,12 +81,9 @@ class _Output:
         return fds[0], fds[-1]
 
     def text(self, *, with_errors: bool) -> str:
+        if self.apart:
+            return self.apart.text()
         return "".join(_head(f) for f in self._files[: 2 if with_errors else 1])
-
-    def tail(self) -> str:
-        return (
-            tail(self._log.path) if self._log else "\n".join(self.text(with_errors=True).splitlines()[-50:])
-        )
 
     def __enter__(self) -> Self:
         return self
@@ -93,6 +93,8 @@ class _Output:
             os.close(fd)
         for file in self._files:
             file.close()
+        if self.apart:
+            self.apart.close()
 
 
 def _head(file: IO[bytes]) -> str:
@@ -141,10 +143,10 @@ class _Wake:
             os.close(self.fd)
 
 
-def _wait(child: subprocess.Popen[bytes], cancel: CancelToken, timeout: float, log: OpLog | None) -> bool:
+def _wait(child: subprocess.Popen[bytes], cancel: CancelToken, timeout: float, output: _Output) -> bool:
     """Wait for the end of `child`, kill its group on cancel and timeout; True when it was the timeout.
 
-    Event-driven: `Popen.wait(timeout)` would look up to twenty times a second. A log is kept within its cap meanwhile.
+    Event-driven: `Popen.wait(timeout)` would look up to twenty times a second. What is for a log is passed on meanwhile.
     """
     until = time.monotonic() + timeout
     wake = _Wake()
@@ -153,9 +155,9 @@ def _wait(child: subprocess.Popen[bytes], cancel: CancelToken, timeout: float, l
     over = False
     try:
         while not over and not cancel.cancelled and (left := until - time.monotonic()) > 0:
-            over = _poll(ended, min(left, _LOOK_S) if log else left, wake.fd)
-            if log:
-                log.trim()
+            over = _poll(ended, min(left, _LOOK_S) if output.apart else left, wake.fd)
+            if output.apart:
+                output.apart.pass_on()
         return not over and not cancel.cancelled
     finally:
         unhook()

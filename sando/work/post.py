@@ -11,25 +11,22 @@ from sando.model.task import NodeTask
 from sando.model.topology import Command, Probe
 from sando.work.cancel import CancelToken
 from sando.work.hosts.base import Host, release_path
-from sando.work.log import OpLog, read_log
+from sando.work.log import OpLog, last_lines
 from sando.work.probe import LOOK_S, look, wait_green
 from sando.work.process import Exit, Keepers
 
 PROBE_S = 30.0  # how long a service may take from its restart to its first green
-_TAIL_LINES = 50
-_TAIL_BYTES = 2**16
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One step's surroundings; `start` is where the step's own output begins in the log."""
+    """One step's surroundings."""
 
     task: NodeTask
     host: Host
     keepers: Keepers
     cancel: CancelToken
     log: OpLog
-    start: int
 
     def say(self, text: str) -> None:
         self.log.say(f"{self.task.node.name}: {text}")
@@ -44,10 +41,10 @@ class Post:
             "SANDO_RELEASE": release_path(self.host, version),
         }
 
-    def command(self, name: str, command: Command, version: str, previous: str | None) -> None:
-        """Run a command of the node in a release's folder. WorkError with its output when it does not succeed."""
+    def command(self, name: str, command: Command, version: str, previous: str | None) -> str:
+        """Run a command of the node in a release's folder: its last lines. WorkError with them when it does not succeed."""
         self.say(f"{name}: {shown(command)}")
-        ended, _ = self.host.run(
+        ended, text = self.host.run(
             command,
             cwd=release_path(self.host, version),
             env=self.env(version, previous),
@@ -57,14 +54,18 @@ class Post:
             step=name,
         )
         if not ended.ok:
-            raise WorkError(name, f"{name} ended with {ended}", tail=self.tail())
+            raise WorkError(name, ended.of(name), tail=last_lines(text))
+        return last_lines(text)
 
     def look(self, probe: Probe, version: str) -> tuple[bool, str]:
         """One look at the node's probe."""
         return look(probe, self.host.open_tcp, partial(self._ask, version), LOOK_S)
 
-    def until_green(self, probe: Probe, version: str, seconds: float) -> str:
-        """Wait for the probe's first green and answer what it said. WorkError when it stays red."""
+    def until_green(self, probe: Probe, version: str, seconds: float, restarted: str = "") -> str:
+        """Wait for the probe's first green and answer what it said. WorkError when it stays red.
+
+        `restarted` is what the command before it said: most likely it says why.
+        """
         green, said = wait_green(
             probe,
             self.host.open_tcp,
@@ -73,9 +74,8 @@ class Post:
             cancel=self.cancel,
         )
         if not green:
-            raise WorkError(
-                "probe", f"the probe stayed red for {span(seconds)}: {said}", tail=self.tail(said)
-            )
+            why = f"the probe stayed red for {span(seconds)}: {said}"
+            raise WorkError("probe", why, tail=restarted)
         self.say(f"probe green: {said}")
         return said
 
@@ -86,19 +86,11 @@ class Post:
             green, said = self.look(probe, version)
             reds = 0 if green else reds + 1
             if reds > 1:
-                raise WorkError(
-                    "hold", f"the probe turned red while it was watched: {said}", tail=self.tail(said)
-                )
+                raise WorkError("hold", f"the probe turned red while it was watched: {said}")
             if green and time.monotonic() >= until:
                 return said
             self.cancel.wait(pause)
             self.cancel.check()
-
-    def tail(self, last: str = "") -> str:
-        """The last lines that commands wrote during this step, then `last`."""
-        data, _ = read_log(self.log.path, max(self.start, self.log.size() - _TAIL_BYTES), _TAIL_BYTES)
-        lines = [line for line in data.decode("utf-8", "replace").splitlines() if not _ours(line)]
-        return "\n".join([*lines, *filter(None, [last])][-_TAIL_LINES:])
 
     def _ask(self, version: str, command: Command, timeout: float) -> tuple[bool, str]:
         """A probe's command: its output is not the operation's, only what it said last is told."""
@@ -127,7 +119,3 @@ def judged(command: Command, ended: Exit, text: str) -> tuple[bool, str]:
 
 def shown(command: Command) -> str:
     return visible(command if isinstance(command, str) else " ".join(command))
-
-
-def _ours(line: str) -> bool:
-    return line.startswith("sando: ")

@@ -37,7 +37,7 @@ def look(probe: Probe, open_tcp: OpenTcp, run_command: RunCommand, timeout: floa
         host, port = _address(probe.tcp or "")
         open_tcp(host, port, timeout).close()
     except TimeoutError:
-        return False, f"{target}: no answer within {timeout:g}s"
+        return False, f"{target}: no answer within {_seconds(timeout)}"
     except (OSError, HTTPException, ValueError) as error:
         return False, f"{target}: {_why(error)}"
     return True, f"{target}: connected"
@@ -134,6 +134,11 @@ def _left(until: float) -> float:
     if left <= 0:
         raise TimeoutError
     return left
+
+
+def _seconds(seconds: float) -> str:
+    """What was left of some longer time is no round number."""
+    return f"{round(seconds, 1):g}s"
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -17,7 +17,7 @@ from sando.work.account import Account
 from sando.work.cancel import CancelToken
 from sando.work.environment import clean_env, command_argv
 from sando.work.failure import Refusal, cannot_open, cannot_start
-from sando.work.log import OpLog, tail
+from sando.work.log import OpLog, said_since
 from sando.work.plain import run_plain
 from sando.work.running import Exit, Running
 from sando.work.spawner import serve
@@ -146,14 +146,17 @@ class Keepers:
         cancel: CancelToken,
         step: str,
         timeout: float,
+        name: str = "",
         idle_timeout: float | None = None,
         grace: float = 10.0,
     ) -> Exit:
         """Run a command to its end, all times in seconds; nothing of its tree is alive when this returns or raises.
 
-        Cancelled after a cancel; WorkError after a timeout or a silence, and (errored) where it could not start.
+        Cancelled after a cancel; WorkError after a timeout or a silence, and (errored) where it could not start. It is
+        called `name` there (its step without one), and told with what it wrote itself.
         """
         cancel.check()
+        name, start = name or step, log.size()
         job = self.spawn(argv, cwd=cwd, env=env, log=log, step=step)
         unhook = cancel.on_cancel(lambda: job.ask_end(grace))
         try:
@@ -166,12 +169,11 @@ class Keepers:
             unhook()
             log.trim()
         if job.stuck:
-            raise WorkError(
-                step, f"could not be killed: {', '.join(job.stuck)}", errored=True, tail=tail(log.path)
-            )
+            stuck = f"{name} could not be killed: {', '.join(job.stuck)}"
+            raise WorkError(step, stuck, errored=True, tail=said_since(log.path, start))
         cancel.check()
         if watch.why:
-            raise WorkError(step, watch.why, tail=tail(log.path))
+            raise WorkError(step, f"{name} {watch.why}", tail=said_since(log.path, start))
         return ended
 
     def close(self) -> None:
@@ -273,7 +275,7 @@ class _Watch:
         if now >= self._until:
             self.why = f"timed out after {span(self._timeout)}; it and all that it started were killed"
         elif self._idle is not None and now - self._grown_at >= self._idle:
-            self.why = f"no output for {span(self._idle)}; it and all that it started were killed"
+            self.why = f"gave no output for {span(self._idle)}; it and all that it started were killed"
         return bool(self.why)
 
 

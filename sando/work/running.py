@@ -30,12 +30,21 @@ class Exit:
     """We ended it: then its signal is ours."""
     oom: int = 0
     """How many processes the kernel killed for lack of memory while it ran: of the whole service, or machine."""
+    full: str = ""
+    """That there was no room left where it ran, when it failed by itself: then it says nothing of what it was run for."""
 
     @property
     def ok(self) -> bool:
         return self.code == 0
 
+    def of(self, name: str) -> str:
+        """One sentence: "`cargo build --release` ended with exit status 101"."""
+        return f"{name} ended with {self}" if self.signal is None else f"{name} was {self}"
+
     def __str__(self) -> str:
+        return self._how() + (f" ({self.full})" if self.full else "")
+
+    def _how(self) -> str:
         starved = self.oom and not self.ok and not self.ended
         if self.signal is None:
             killed = f"{self.oom} process" + ("" if self.oom == 1 else "es")
@@ -182,7 +191,9 @@ class Running:
             code, left = answer["exit"], answer["left"]
             self.stuck = tuple(answer["stuck"])
             number = -code if code is not None and code < 0 else None
-            self._exit = Exit(None if number else code, number, len(left), self._asked, answer.get("oom", 0))
+            full = "" if self._asked else answer.get("full", "")
+            oom = answer.get("oom", 0)
+            self._exit = Exit(None if number else code, number, len(left), self._asked, oom, full)
         if left:
             self._log.say(f"{_count(left)} left behind, killed: {_names(left)}")
         if self.stuck:

@@ -1,6 +1,6 @@
 """The process that forks keepers, single-threaded and itself forked early; it never runs a command.
 
-Nothing but the standard library, `cell` and `keeper`: a bare Python runs this too, where a fork of the daemon is no longer
+Nothing but the standard library, `cell`, `room` and `keeper`: a bare Python runs this too, where a fork of the daemon is no longer
 safe.
 """
 

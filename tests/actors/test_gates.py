@@ -41,9 +41,12 @@ def test_gates_run_in_order_and_stop_at_the_first_red_one(stage: Stage) -> None:
     stage.finish(f"build/{operation}")
     stage.finish("cargo_test", RED)
     assert not stage.runner.running("boot_smoke")
-    assert stage.operation(operation).status is Status.FAILED
+    ended = stage.operation(operation)
+    assert (ended.status, ended.error) == (Status.FAILED, "gate cargo_test: 3 tests failed")
     assert gate_events(stage, operation) == ["GateStart cargo_test", "GateDone cargo_test"]
     assert [e.type for e in stage.events()][-2:] == ["GateDone", "BuildFailed"]
+    assert stage.events("BuildFailed")[-1].data["error"] == "gate cargo_test: 3 tests failed"
+    assert stage.events("GateDone")[-1].data["message"] == "3 tests failed"
 
 
 def test_a_red_candidate_is_shown_under_its_own_version_and_does_not_become_current(stage: Stage) -> None:

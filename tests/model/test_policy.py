@@ -520,6 +520,14 @@ def test_what_clears_a_hurdle_is_a_thing_so_that_it_reads_after_whatever_a_face_
     assert {c.clears for c in never.checks} == {"its arrival on tier a"}
 
 
+def test_already_current_does_not_promise_that_force_replaces_what_was_changed_on_a_node() -> None:
+    answer = decided(target("2.0.0"))
+    assert isinstance(answer, Refusal)
+    assert answer.hint == (
+        "`force` deploys it again, unless its files were changed on a node: then roll back, or promote another version"
+    )
+
+
 def test_already_current_is_told_before_a_lock_or_a_busy_tier() -> None:
     answer = decided(target("2.0.0"), busy=BUSY, lock=LOCK, frozen_until=NOON, marks=BAD)
     assert refused(answer) == (409, "already_current")

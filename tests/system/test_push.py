@@ -96,7 +96,7 @@ def test_what_a_red_build_says_last_has_its_quotes_and_backslashes(sandod):
     sandod.configure(mm=f'[[tier]]\nname = "mm"\nprovisioned = true\ngates = {gates}\n').start()
     sha = sandod.commit("1.0")
     text, _ = following(sandod).communicate(timeout=60)
-    assert f"build 1 of {sha[:7]} failed: `{command}` ended with exit status 7" in text
+    assert f"build 1 of {sha[:7]} failed: gate command: `{command}` ended with exit status 7" in text
 
 
 def test_other_branches_tags_and_deletions_build_nothing(sandod):

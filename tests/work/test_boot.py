@@ -71,7 +71,7 @@ def test_without_a_probe_it_is_green_when_it_is_alive_after_settling(start):
 def test_one_that_ends_at_once_is_red_with_its_status_and_what_it_said(start):
     verdict = start(script("echo no config; exit 3"), probe=HTTP)
     assert not verdict.passed
-    assert verdict.message.startswith("ended by itself before it answered")
+    assert verdict.message.startswith("`./server` ended by itself before it answered")
     assert "exit status 3" in verdict.message
     assert verdict.message.endswith("; it said: no config")
     assert verdict.facts["tail"] == "no config"
@@ -79,7 +79,7 @@ def test_one_that_ends_at_once_is_red_with_its_status_and_what_it_said(start):
 
 def test_one_that_ends_while_settling_is_red(start):
     verdict = start(script("exit 4"), settle_s=5)
-    assert verdict.message.startswith("ended by itself after 5s it is to be alive: exit status 4")
+    assert verdict.message.startswith("`./server` ended by itself after 5s it is to be alive: exit status 4")
 
 
 def test_one_that_goes_to_the_background_is_red_and_told_to_stay(start):
@@ -91,7 +91,7 @@ def test_one_that_goes_to_the_background_is_red_and_told_to_stay(start):
 def test_one_that_never_answers_is_red_after_the_timeout_with_the_last_look(start):
     verdict = start(script("sleep 60"), probe=HTTP, timeout_s=0.5)
     assert not verdict.passed
-    assert verdict.message.startswith("never answered within 0.5s: http://127.0.0.1:")
+    assert verdict.message.startswith("`./server` never answered within 0.5s: http://127.0.0.1:")
     assert "connection refused" in verdict.message
 
 
@@ -116,7 +116,7 @@ def test_one_that_answers_and_then_dies_is_red(start):
     once = SERVER.replace("    peer.close()", "    peer.close(); print('boom'); raise SystemExit(9)")
     verdict = start(once, probe=HTTP)
     assert not verdict.passed
-    assert verdict.message.startswith("ended by itself after its probe was answered")
+    assert verdict.message.startswith("`./server` ended by itself after its probe was answered")
     assert "exit status 9; it said: boom" in verdict.message
 
 
@@ -132,7 +132,9 @@ def test_one_that_ignores_sigterm_is_killed_and_red(start, monkeypatch):
     monkeypatch.setattr("sando.work.boot.TERM_GRACE_S", 0.3)
     deaf = python("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\ntime.sleep(60)")
     verdict = start(deaf, settle_s=0.5)
-    assert verdict.message == "stayed up, but did not end within 0.3s of SIGTERM: killed; it said: deaf"
+    assert verdict.message == (
+        "`./server` stayed up, but did not end within 0.3s of SIGTERM: killed; it said: deaf"
+    )
 
 
 def test_a_child_that_ignores_sigterm_makes_it_red_too(start, monkeypatch):
@@ -198,7 +200,8 @@ def test_one_that_cannot_be_started_could_not_run(start, tmp_path):
 
 def test_the_tail_has_only_what_this_boot_wrote(start, tmp_path):
     Path(tmp_path / "log").write_text("of the build\n")
-    assert start(script("echo mine; exit 1")).facts["tail"] == "mine"
+    verdict = start(script("echo of another node >>log; echo mine; echo of another node >>log; exit 1"))
+    assert (verdict.facts["tail"], verdict.message.endswith("; it said: mine")) == ("mine", True)
 
 
 def test_free_ports_are_of_the_kernels_choice():

@@ -77,6 +77,13 @@ def test_a_failing_command_is_told_with_its_exit_status_and_last_lines(bench):
     assert len(error.tail.splitlines()) == 50
 
 
+def test_a_command_that_hangs_is_named_and_told_with_its_own_output_alone(bench):
+    bench.spec(command="echo mine; sleep 60", timeout_s=0.7)
+    bench.push()
+    error = refused(bench, "build: `echo mine; sleep 60` timed out after 1s; it and all that it started were")
+    assert error.tail == "mine"
+
+
 def test_the_build_sees_only_what_it_may(bench, monkeypatch):
     monkeypatch.setenv("SANDO_TOKEN", "secret")
     monkeypatch.setenv("GIT_DIR", "/nowhere")

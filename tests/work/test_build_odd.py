@@ -40,6 +40,71 @@ def test_a_store_without_inodes_is_told_nothing_is_left_and_the_next_build_is_wh
         assert bench.build().version == "1.1"
 
 
+FILL = "cat /dev/zero >out.fill"
+RED = "! cat /dev/zero >out.fill; exit 7"
+MANY = "for n in $(seq 1000); do touch fill.$n || exit 7; done"
+
+
+@pytest.fixture
+def narrow(bench):
+    """A bench whose workdir is a file system of its own, with a release that was built there."""
+    with small_disk(Path(bench.shop.workdir), 40, "mode=0755,nr_inodes=400"):
+        bench.push()
+        yield bench, bench.build()
+
+
+def out_of_room(caught, bench, free):
+    error = caught.value
+    assert error.errored, "it could not run, which is no word against the commit"
+    assert error.detail.endswith(
+        f"ended with exit status 7 (no room left in {bench.shop.checkout}: {free} free)"
+    )
+
+
+@pytest.mark.parametrize(("fill", "free"), [(RED, "0 MiB"), (MANY, "0 inodes")])
+def test_a_build_that_fails_on_a_full_disk_could_not_run_and_says_so(narrow, fill, free):
+    if os.geteuid():
+        return
+    bench, _ = narrow
+    bench.spec(command=fill)
+    bench.push(VERSION="1.0\n")
+    with pytest.raises(WorkError) as caught:
+        bench.build()
+    out_of_room(caught, bench, free)
+
+
+@pytest.mark.parametrize(("fill", "free"), [(RED, "0 MiB"), (MANY, "0 inodes")])
+@pytest.mark.parametrize("shards", [1, 2])
+def test_a_gate_that_fails_on_a_full_disk_could_not_run_and_says_so(narrow, fill, free, shards):
+    if os.geteuid():
+        return
+    bench, release = narrow
+    with pytest.raises(WorkError) as caught:
+        bench.gate(release, "command", command=fill, shards=shards)
+    out_of_room(caught, bench, free)
+
+
+def test_what_boots_on_a_full_disk_and_ends_could_not_run(bench):
+    if os.geteuid():
+        return
+    with small_disk(bench.store, 40):
+        bench.push(src=f"#!/bin/sh\n{RED}\n")
+        release = bench.build()
+        with pytest.raises(WorkError) as caught:
+            bench.gate(release, "boot_smoke")
+    assert caught.value.errored
+    assert f"no room left in {bench.store / release.version}: 0 MiB free" in caught.value.detail
+
+
+def test_a_build_that_is_green_on_a_full_disk_is_green_and_one_with_room_is_red(narrow):
+    if os.geteuid():
+        return
+    bench, release = narrow
+    assert bench.gate(release, "command", command=f"! {FILL}").passed
+    verdict = bench.gate(release, "command", command="rm out.fill; exit 7")
+    assert (verdict.passed, verdict.message) == (False, "`rm out.fill; exit 7` ended with exit status 7")
+
+
 def test_a_path_that_is_longer_in_the_store_than_the_kernel_takes_is_told_and_nothing_is_left(bench):
     deep = "/".join(["d" * 200] * 20)  # under 4096 where it is made, by steps; over it in the store
     make = f"mkdir -p out/tree; cd out/tree; for d in $(echo {deep} | tr / ' '); do mkdir $d; cd $d; done; touch file"

@@ -196,3 +196,9 @@ def test_how_an_end_is_told_with_and_without_a_lack_of_memory():
     assert str(Exit(None, signal.SIGKILL, ended=True, oom=1)) == "killed by SIGKILL"
     assert str(Exit(None, signal.SIGKILL)) == "killed by SIGKILL (nobody here sent it: out of memory?)"
     assert str(Exit(2, None, oom=2)) == "exit status 2 (out of memory: the kernel killed 2 processes)"
+
+
+def test_how_an_end_is_told_where_there_was_no_room():
+    full = "no room left in /w: 0 MiB free"
+    assert str(Exit(1, None, full=full)) == f"exit status 1 ({full})"
+    assert Exit(None, signal.SIGBUS, full=full).of("`make`") == f"`make` was killed by SIGBUS ({full})"

@@ -76,9 +76,20 @@ def test_a_gate_runs_in_the_checkout_of_its_own_sha(bench, release):
 
 
 def test_a_gate_that_takes_too_long_says_so(bench, release):
-    with pytest.raises(WorkError, match=r"slow: timed out after") as caught:
-        bench.gate(release, "command", name="slow", command="exec sleep 60", timeout_s=0.1)
-    assert not caught.value.errored
+    with pytest.raises(WorkError) as caught:
+        bench.gate(release, "command", name="slow", command="exec sleep 60", timeout_s=0.7)
+    assert (caught.value.step, caught.value.errored) == ("slow", False)
+    assert caught.value.detail == "`exec sleep 60` timed out after 1s; it and all that it started were killed"
+    assert caught.value.tail == "", "what the build said, and sando itself, is not the gate's"
+
+
+def test_a_gate_that_falls_silent_is_named_with_its_own_last_words(bench, release):
+    with pytest.raises(WorkError) as caught:
+        bench.gate(release, "cargo_test", command=("sh", "-c", "echo mine; sleep 60"), idle_timeout_s=0.7)
+    assert caught.value.detail == (
+        "`sh -c 'echo mine; sleep 60'` gave no output for 1s; it and all that it started were killed"
+    )
+    assert caught.value.tail == "mine"
 
 
 def test_a_command_that_does_not_exist_is_errored(bench, release):
@@ -109,7 +120,7 @@ def test_the_first_red_shard_stops_the_others_and_is_named(bench, release):
 
 
 def test_a_shard_that_runs_out_of_time_is_named(bench, release):
-    with pytest.raises(WorkError, match=r"shard 0 of 2: timed out"):
+    with pytest.raises(WorkError, match=r"shard 0 of 2: `.*` timed out"):
         bench.gate(
             release, "command", command='[ "$SHARD_INDEX" = 1 ] || exec sleep 60', shards=2, timeout_s=0.2
         )

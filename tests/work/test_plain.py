@@ -43,7 +43,34 @@ def test_a_failing_command_shows_its_errors_too():
 def test_with_a_log_both_streams_go_there(tmp_path):
     log = OpLog(tmp_path / "1.log")
     _, text = plain("sh", "-c", "echo hint >&2; echo value", log=log, cwd=tmp_path)
-    assert (text, log.path.read_text()) == ("", "hint\nvalue\n")
+    assert (text, log.path.read_text()) == ("hint\nvalue\n", "hint\nvalue\n")
+
+
+def test_of_commands_that_are_at_work_on_one_log_each_has_its_own_output_and_no_line_is_cut(tmp_path):
+    log = OpLog(tmp_path / "1.log")
+
+    def one(name, other):
+        script = f"printf '{name} be'; touch {name}; until [ -e {other} ]; do sleep 0.01; done; echo gins; echo {name} ends"
+        return plain("sh", "-c", script, log=log, cwd=tmp_path)[1]
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.submit(one, "a", "b"), pool.submit(one, "b", "a")
+        assert (first.result(20), second.result(20)) == ("a begins\na ends\n", "b begins\nb ends\n")
+    assert sorted(log.path.read_text().splitlines()) == ["a begins", "a ends", "b begins", "b ends"]
+
+
+def test_what_it_says_stands_in_the_log_while_it_runs_and_a_flood_stays_within_its_cap(tmp_path):
+    cancel, log = CancelToken(), OpLog(tmp_path / "1.log", 2**20)
+    script = "echo ready; until [ -e go ]; do sleep 0.01; done; yes"
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(plain, "sh", "-c", script, log=log, cancel=cancel, cwd=tmp_path)
+        until(lambda: log.path.exists() and log.path.read_text() == "ready\n")
+        (tmp_path / "go").touch()
+        until(lambda: log.size() > 2**20)
+        cancel.cancel()
+        with pytest.raises(Cancelled):
+            future.result(20)
+    assert log.path.stat().st_blocks * 512 < 2**21
 
 
 def test_stdin_is_closed_and_secrets_stay_outside(monkeypatch):
@@ -61,7 +88,7 @@ def test_a_service_that_it_left_in_another_session_survives_its_end(mark):
 
 
 def test_a_service_that_it_left_in_another_session_survives_its_timeout(mark):
-    with pytest.raises(WorkError, match="timed out after") as caught:
+    with pytest.raises(WorkError, match="git: git timed out after") as caught:
         plain("sh", "-c", SERVICE + "; sleep 200", env=mark.env, timeout=0.5)
     assert (caught.value.errored, caught.value.tail) == (False, "started")
     until(lambda: commands_of(mark) == ["sleep\x00300\x00"])

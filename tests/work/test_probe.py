@@ -82,6 +82,12 @@ def test_a_server_that_says_nothing_is_red_after_the_timeout():
         assert see(Probe(http=url), 0.2) == (False, f"{url}: no answer within 0.2s")
 
 
+def test_a_look_that_had_what_was_left_of_the_time_says_so_with_one_decimal():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        assert see(Probe(http=url), 0.35301) == (False, f"{url}: no answer within 0.4s")
+
+
 def test_a_port_where_nobody_listens_is_red_for_http_and_tcp():
     port = free_port()
     assert see(Probe(http=f"http://127.0.0.1:{port}/")) == (

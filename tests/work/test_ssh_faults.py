@@ -570,7 +570,7 @@ def test_a_command_that_cannot_be_ended_says_so_and_until_when_it_may_run(narrow
     monkeypatch.setattr(commands_module, "_SLACK_S", 0.5)
     error = failing(narrow, "sleep 100", tmp_path, timeout=0.3, log=OpLog(tmp_path / "log"))
     assert error.errored
-    assert error.detail.startswith("timed out after 0s, and could not be ended: ")
+    assert error.detail.startswith("restart timed out after 0s, and could not be ended: ")
     assert "connection refused" in error.detail
     assert error.detail.endswith("; it may still run there: the node ends it within 1s of its start")
 

@@ -345,7 +345,7 @@ def test_all_of_a_command_ends_with_it_what_ignores_sigterm_too(node, warm, tmp_
     if way == "timeout":
         error = failing(warm, STUBBORN, env=env, timeout=1.0)
         assert (error.detail, error.tail, error.errored) == (
-            "timed out after 1s; it was killed",
+            "restart timed out after 1s; it was killed",
             "ready",
             False,
         )

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sando.model.backup import LastGood
+from sando.model.errors import WorkError
 from sando.model.gates import Verdict
-from sando.model.names import visible
 from sando.model.topology import BackupSpec, Command, GateSpec
-from sando.work.build import Workshop, build_env, build_folder, how_it_ended
+from sando.work.build import Workshop, build_env, build_folder
 from sando.work.cancel import CancelToken
+from sando.work.environment import called
 from sando.work.git import checked_out, checkout
-from sando.work.log import OpLog
+from sando.work.log import OpLog, said_since
 from sando.work.process import clean_env, command_argv
 from sando.work.scratch.opening import Where
 
@@ -58,18 +59,25 @@ def run_command(
     log: OpLog | None = None,
     more: Mapping[str, str] | None = None,
 ) -> Verdict:
-    """Run a command in `[build] dir` of the checkout, with the build's environment and runner; exit 0 is green."""
-    shop = context.shop
+    """Run a command in `[build] dir` of the checkout, with the build's environment and runner; exit 0 is green.
+
+    WorkError where it could not run, could not end, or had no room.
+    """
+    shop, log = context.shop, log or context.log
+    start = log.size()
     ended = shop.keepers.run(
         (*shop.spec.runner, *command_argv(command)),
         cwd=build_folder(shop),
         env=build_env(shop, context.sha, {**context.spec.env, **(more or {})}),
-        log=log or context.log,
+        log=log,
         cancel=cancel,
         step=context.spec.name,
+        name=called(command),
         timeout=context.timeout_s,
         idle_timeout=context.spec.idle_timeout_s or shop.spec.idle_timeout_s,
     )
-    shown = command if isinstance(command, str) else " ".join(command)
-    message = f"`{visible(shown)}` passed" if ended.ok else how_it_ended(command, ended)
+    if ended.full:
+        why, said = ended.of(called(command)), said_since(log.path, start)
+        raise WorkError(context.spec.name, why, errored=True, tail=said)
+    message = f"{called(command)} passed" if ended.ok else ended.of(called(command))
     return Verdict(passed=ended.ok, message=message, facts={"exit_status": ended.code})

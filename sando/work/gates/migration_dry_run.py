@@ -85,7 +85,8 @@ class _Rehearsal:
     def _restore(self, backup: Dump) -> str:
         age = span(backup.age_s)
         self._job.say(f"restore: {backup.path}, {backup.shown}, fetched {age} ago")
-        restored = restore(self._scratch, backup, self._job)
+        with self._job.at(f"the restore of {backup.path}"):
+            restored = restore(self._scratch, backup, self._job)
         self._facts |= {
             "restore_ok": True, "restore_s": restored.seconds, "backup_sha256": restored.sha256,
             "backup_bytes": backup.bytes, "backup_age_s": round(backup.age_s), "rows": rows.largest(self._scratch.client),

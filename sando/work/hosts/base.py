@@ -87,7 +87,10 @@ class Host(Protocol):
         timeout: float,
         step: str,
     ) -> tuple[Exit, str]:
-        """Run a command on the node, `env` over a clean environment; see `run_plain`. What it leaves running stays."""
+        """Run a command on the node, `env` over a clean environment; the text is what it wrote, or the last of it.
+
+        WorkError says that `step` was late; see `run_plain`. What it leaves running stays.
+        """
 
     def prepare(self, *, need: int, files: int) -> str:
         """Make the root, prove that files and links can be written there, that `need` bytes and `files` inodes are free.

@@ -74,7 +74,8 @@ def apply(client: Client, todo: Pending, job: Job) -> list[Applied]:
     done = []
     for file in todo.files:
         begun = time.monotonic()
-        _apply(client, file, todo, job)
+        with job.at(f"migration {visible(file.name)}"):
+            _apply(client, file, todo, job)
         done.append(Applied(file.name, round(time.monotonic() - begun, 3)))
         job.say(f"migrate: {visible(file.name)} applied in {done[-1].seconds:.2f}s")
     return done

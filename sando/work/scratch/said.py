@@ -3,18 +3,17 @@
 Both are given files by descriptors, since the folders above may be closed to them, and say `/proc/self/fd/7/…` of them.
 """
 
-import contextlib
-import os
 import re
+from functools import partial
 
-from sando.work.log import OpLog, read_log
+from sando.work.log import OpLog
+from sando.work.relay import Relay
 from sando.work.running import Exit, Running
 
 _MOST_BYTES = 200
 _STRANGE = re.compile(r"[^\w.+,@=()\[\] -]|^[-~]")
 _OURS = re.compile(rb"/proc/self/fd/[0-9]+/(?:session/[0-9a-f]{8}-)?")
 _STDIN = re.compile(rb"(?<=psql:)<stdin>(?=:[0-9])|/proc/self/fd/0\b")
-_AT_ONCE = 2**20
 
 
 def known_as(name: str) -> str:
@@ -32,10 +31,7 @@ class Said:
 
     def __init__(self, running: Running, own: OpLog, log: OpLog, stdin: str) -> None:
         self._running = running
-        self._own = own
-        self._log = log
-        self._stdin = stdin
-        self._at = 0
+        self._relay = Relay(own, log, partial(renamed, stdin=stdin))
 
     @property
     def pid(self) -> int:
@@ -56,20 +52,4 @@ class Said:
             self.pass_on(whole=True)
 
     def pass_on(self, *, whole: bool = False) -> None:
-        """All lines that have been said; `whole`: what follows the last of them, too. A full disk loses some, and no more."""
-        with contextlib.suppress(OSError):
-            while self._at < self._own.size():
-                data, after = read_log(self._own.path, self._at, _AT_ONCE)
-                cut = data.rfind(b"\n") + 1 or (len(data) if whole or len(data) == _AT_ONCE else 0)
-                if not cut:
-                    break
-                self._write(renamed(data[:cut], self._stdin))
-                self._at = after - (len(data) - cut)
-            self._own.trim()
-
-    def _write(self, data: bytes) -> None:
-        fd = self._log.open()
-        try:
-            os.write(fd, data)
-        finally:
-            os.close(fd)
+        self._relay.pass_on(whole=whole)

@@ -20,7 +20,7 @@ from sando.work.hosts.ssh.calls import Calls
 from sando.work.hosts.ssh.line import LOST, Line
 from sando.work.hosts.ssh.reply import Reply
 from sando.work.hosts.ssh.shell import Shell
-from sando.work.log import OpLog
+from sando.work.log import OpLog, last_lines
 from sando.work.running import Exit
 
 PEEK_S = 1.0
@@ -29,7 +29,6 @@ GRACE_S = 5.0
 _SLACK_S = 30.0  # the node's own limit comes after ours
 _PIECE = 2**16  # bytes that one look brings
 _PIECES = 64  # at most, each second
-_LAST_LINES = 50
 _OURS = re.compile(r"SANDO_[A-Z_]+")  # any other (PATH, IFS) is for the command alone
 
 
@@ -221,8 +220,10 @@ def run_on(
         try:
             remote.end()
         except WorkError as error:
-            why = f"timed out after {span(timeout)}, and could not be ended: {error.detail}{remote.then}"
+            why = (
+                f"{step} timed out after {span(timeout)}, and could not be ended: {error.detail}{remote.then}"
+            )
             raise WorkError(step, why, errored=True) from error
-        tail = "\n".join(remote.text.splitlines()[-_LAST_LINES:])
-        raise WorkError(step, f"timed out after {span(timeout)}; it was killed", tail=tail)
+        late = f"{step} timed out after {span(timeout)}; it was killed"
+        raise WorkError(step, late, tail=last_lines(remote.text))
     return ended, remote.text
