@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -334,6 +335,13 @@ def below(node: Sshd, mark: Path) -> list[int]:
 
 
 STUBBORN = "trap '' TERM; sleep 100 & (sleep 100; :) & sh -c 'trap \"\" TERM; sleep 100; :' & echo ready; wait; wait; sleep 100"
+
+
+def test_what_ignores_sigterm_is_gone_five_seconds_after_its_deadline_at_the_latest(warm):
+    """The promise of SPEC 11, with the grace that is given in earnest."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(failing, warm, STUBBORN, timeout=1.0)
+        assert future.result(1.0 + 5.0).detail == "restart timed out after 1s; it was killed"
 
 
 @pytest.mark.parametrize("way", ["timeout", "cancel"])

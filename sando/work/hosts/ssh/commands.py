@@ -25,7 +25,8 @@ from sando.work.running import Exit
 
 PEEK_S = 1.0
 ANSWER_S = 10.0
-GRACE_S = 5.0
+GRACE_S = 3.0
+"""With its way to the node and back this stays below the 5 s after its deadline at which nothing runs any more."""
 _SLACK_S = 30.0  # the node's own limit comes after ours
 _PIECE = 2**16  # bytes that one look brings
 _PIECES = 64  # at most, each second
@@ -88,7 +89,7 @@ class Remote:
         """Whoever cancels has cancelled the token already by which every wait here ends."""
 
     def end(self, grace: float | None = None) -> Exit:
-        """SIGTERM to its session, SIGKILL after `grace` seconds (5). WorkError where the node cannot be told any more."""
+        """SIGTERM to its session, SIGKILL after `grace` seconds (3). WorkError where the node cannot be told any more."""
         grace = GRACE_S if grace is None else grace
         if self._exit is None:
             own = CancelToken()
