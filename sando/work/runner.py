@@ -134,9 +134,8 @@ class Runner:
             try:
                 job.thread = _thread(self._run, job, name=f"job {job.key}")
                 job.thread.start()
-            except (
-                RuntimeError
-            ) as error:  # no thread to be had: the machine's fault, so an outcome and not a bug
+            except RuntimeError as error:
+                # No thread to be had is the machine's fault, so an outcome and not a bug.
                 why = f"no thread for job {job.key}: {error}"
                 self._end(job, Failed(WorkError("internal", why, errored=True)))
 
@@ -169,6 +168,7 @@ class Runner:
 
     def _run(self, job: _Job) -> None:
         self._end(job, _outcome(job))
+        self._begin_some()
 
     def _end(self, job: _Job, outcome: Outcome) -> None:
         with (
@@ -178,7 +178,6 @@ class Runner:
             done = job.done
             self._young.discard(job)
         _tell(done, job.key, outcome)
-        self._begin_some()
 
 
 def _thread(work: Callable[..., None], *given: object, name: str) -> threading.Thread:

@@ -275,3 +275,17 @@ def test_where_there_is_no_thread_for_those_that_wait_each_says_so(runner, slow_
     assert isinstance(outcome, Failed)
     assert "no thread for job late" in str(outcome.error)
     go.set()
+
+
+def test_where_threads_run_out_while_a_thousand_wait_each_of_them_says_so(runner, slow_pace, monkeypatch):
+    go, _ = start_blocked(runner, YOUNG)
+    owner = Owner()
+    for number in range(1000):
+        runner.start(f"late {number}", lambda _: None, owner)
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    go.set()
+    assert all("no thread for job" in str(owner.outcome().error) for _ in range(1000))
