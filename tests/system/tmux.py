@@ -48,20 +48,26 @@ class Tmux:
         return bool(self._tmux("list-panes").strip())
 
     def see(self, *patterns: str) -> str:
-        """Until all of these are on the screen at once; it is as wide as the terminal, and no row is broken."""
+        """Until all of these are on the screen at once, which is as wide as the terminal, and no row of it is broken.
+
+        A capture may fall into the middle of a draw (tmux reads it in pieces), so the frame is waited for as well.
+        """
         shown: list[str] = [""]
 
         def look() -> bool:
             shown[0] = self.text
-            return all(re.search(p, shown[0]) for p in patterns)
+            return all(re.search(p, shown[0]) for p in patterns) and not self._broken(shown[0])
 
         try:
-            until(look, PATIENCE_S, f"for {patterns} to be seen")
+            until(look, PATIENCE_S, f"for {patterns} to be seen, whole")
         except AssertionError as error:
-            raise AssertionError(f"{error}\n{shown[0]}") from None
-        framed = [line for line in shown[0].splitlines() if line.startswith(("│", "╭", "╰"))]
-        assert [line for line in framed if wcswidth(line) != self._columns] == []
+            broken = "\n".join(self._broken(shown[0]))
+            raise AssertionError(f"{error}\n{shown[0]}\nbroken rows:\n{broken}") from None
         return shown[0]
+
+    def _broken(self, shown: str) -> list[str]:
+        framed = (line for line in shown.splitlines() if line.startswith(("│", "╭", "╰")))
+        return [line for line in framed if wcswidth(line) != self._columns]
 
     def press(self, *keys: str) -> Self:
         """Names, or text that is typed. A hand leaves a moment before it answers, as in `Terminal`."""
