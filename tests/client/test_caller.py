@@ -9,7 +9,7 @@ from sando.client import caller as module
 from sando.client.address import parse
 from sando.client.caller import Caller, Refused, Unreachable
 from tests.client.puppet import Answer, problem
-from tests.system.sandod import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from sando.client.address import parse
 from sando.client.caller import Refused, Unreachable
 from sando.client.events import Feed
 from tests.client.puppet import Answer, problem
-from tests.system.sandod import free_port, until
+from tests.ports import free_port
+from tests.system.sandod import until
 
 
 def first(feed: Feed, count: int, since: int = 0) -> list:

@@ -3,9 +3,7 @@
 import contextlib
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +12,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from tests.ports import free_port
 from tests.system.canary import ENVIRONMENT
 
 T = TypeVar("T")
@@ -31,18 +30,6 @@ def until(condition: Callable[[], T | None], seconds: float = PATIENCE_S, what: 
         assert time.monotonic() < end, f"waited {seconds:g} s in vain {what}"
         time.sleep(0.01)
     return value
-
-
-def free_port() -> int:
-    """One below the range from which the kernel gives ports to clients, so that it stays free over a restart."""
-    while True:
-        port = random.SystemRandom().randint(12000, 32000)
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 def alive(word: str) -> list[tuple[int, str]]:

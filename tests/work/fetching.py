@@ -15,7 +15,7 @@ from sando.work.backup.arrival import Limits
 from sando.work.backup.place import size_of
 from sando.work.cancel import CancelToken
 from sando.work.log import OpLog
-from tests.work.sshds import free_port
+from tests.ports import free_port
 from tests.work.wild import until
 
 HEAD = b"--\n-- PostgreSQL database dump\n--\n\n"

@@ -3,11 +3,9 @@
 import functools
 import os
 import pwd
-import random
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from typing import Any, NamedTuple, Self
 
 import pytest
 
+from tests.ports import free_port
 from tests.work.wild import until
 
 PROGRAM = "/usr/sbin/sshd"
@@ -104,15 +103,6 @@ def _carries(pid: int, word: bytes) -> bool:
         return word in Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return False
-
-
-def free_port(address: str = "127.0.0.1") -> int:
-    """One below the range from which the kernel gives ports to clients, so that it stays free over a restart."""
-    while True:
-        port = random.SystemRandom().randint(12000, 32000)
-        with socket.socket() as sock, suppress(OSError):
-            sock.bind((address, port))
-            return port
 
 
 # -- the server ----------------------------------------------------------------------------------------------

@@ -28,9 +28,10 @@ from sando.work.hosts.ssh.line import Line
 from sando.work.hosts.ssh.trust import Trust
 from sando.work.log import OpLog
 from sando.work.probe import look
+from tests.ports import free_port
 from tests.work.lines import FREE, Background, failing, held, line_to, refused, run, says
 from tests.work.nodes import Answering
-from tests.work.sshds import farm, free_port
+from tests.work.sshds import farm
 from tests.work.wild import until
 from tests.work.wire import Wire
 

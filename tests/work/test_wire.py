@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 
+from tests.ports import free_port
 from tests.work import sshds
 from tests.work.wild import until
 from tests.work.wire import Wire
@@ -119,7 +120,7 @@ def greeting(wire):
 
 
 def test_a_node_that_refuses_is_a_connection_that_ends():
-    with Wire("127.0.0.1", sshds.free_port()) as wire:
+    with Wire("127.0.0.1", free_port()) as wire:
         with pytest.raises(ConnectionResetError):
             greeting(wire)
         assert wire.connections == 0

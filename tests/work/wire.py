@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
-from tests.work.sshds import free_port
+from tests.ports import free_port
 
 CHUNK = 64 * 1024
 DEADLINE_S = 10.0
