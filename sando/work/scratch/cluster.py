@@ -19,6 +19,7 @@ from sando.work.account import Account, account_of
 from sando.work.keeper import FOLDER
 from sando.work.log import OpLog, tail
 from sando.work.process import Running
+from sando.work.scratch import stray
 from sando.work.scratch.client import Place, lines, told
 from sando.work.scratch.job import Job
 from sando.work.scratch.programs import Programs
@@ -43,6 +44,7 @@ SETTINGS = {
     "checkpoint_timeout": "1h",
     "autovacuum": "off",
     "shared_buffers": "128MB",
+    "dynamic_shared_memory_type": "mmap",  # in its folder, so that nothing is left when it is killed
     "maintenance_work_mem": "128MB",
     "max_locks_per_transaction": "1024",  # a dump is restored in one transaction
     "cluster_name": "sando-scratch",
@@ -103,7 +105,7 @@ class Cluster:
 
     def _make(self) -> None:
         self._job.say(f"scratch: make a private cluster of {self.programs}")
-        _bury(self.folder / "data")
+        stray.bury(self.folder / "data")
         remove_tree(self.folder)
         self.folder.mkdir(mode=0o711, parents=True)
         for name in ("data", "run"):
@@ -251,14 +253,6 @@ def _write(path: Path, text: str) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w") as file:
         file.write(text)
-
-
-def _bury(data: Path) -> None:
-    """End a server that outlived its keeper. A pid says nothing after a reboot: its working folder does."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        pid = int((data / "postmaster.pid").read_text("utf-8", "replace").splitlines()[0])
-        if Path(f"/proc/{pid}/cwd").samefile(data):
-            os.kill(pid, signal.SIGKILL)
 
 
 def _remove_alias(folder: Path) -> None:

@@ -115,6 +115,33 @@ def test_a_server_that_outlived_its_keeper_is_ended(where, job, keepers):
     assert made(job) == 2
 
 
+def test_a_server_that_is_killed_leaves_no_memory_behind(where, job):
+    """Not the machine's: the folder of the next one is another to PostgreSQL, which so never looks for it."""
+    seen: dict[str, str] = {}
+    with pytest.raises(WorkError):
+        use_and_kill(where, job, seen)
+    assert "/dev/shm/PostgreSQL" not in seen["maps"]
+    assert memory_of(seen["segment"]), "the server has none, so nothing is shown here"
+    use(where, job)
+    assert made(job) == 2
+    assert not memory_of(seen["segment"])
+
+
+def use_and_kill(where, job, seen):
+    with opening.emptied(where, 0, job) as scratch:
+        said = (where.folder / "cluster" / "data" / "postmaster.pid").read_text().splitlines()
+        seen |= {"maps": Path(f"/proc/{said[0]}/maps").read_text(), "segment": said[6]}
+        os.kill(int(said[0]), signal.SIGKILL)
+        until(lambda: not alive(where.folder))
+        scratch.client.ask("SELECT 1;")
+
+
+def memory_of(words):
+    """The System V segment of this key and id, as the kernel tells of it."""
+    rows = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    return [row for row in rows if row.split()[:2] == words.split()]
+
+
 def test_a_folder_whose_name_is_too_long_for_a_socket_is_no_hindrance(where, job):
     where = Where(where.folder / ("long" * 20) / ("name" * 20) / "scratch")
     with opening.emptied(where, 0, job) as scratch:
