@@ -80,10 +80,11 @@ class Queued:
     def _weigh(self, waiting: Operation) -> WayBack:
         tier, wish = self.tier, _wish(waiting)
         was = waiting.details.get("was")
-        return weigh_after(
+        way = weigh_after(
             tier.spec, tier.state, Return(wish.version, wish.force), str(was) if was else None,
             self.deploys.rollbacks.pairs(), rehearsed=tier.topology.rehearsal() is not None,
         )  # fmt: skip
+        return self.deploys.rollbacks.with_release(way, force=wish.force)
 
     def _fail(self, waiting: Operation, refusal: Refusal) -> None:
         """The promotion came to an end that leaves no way back: it ran and was told no."""

@@ -9,7 +9,7 @@ from actors.messages import Rollback as RollbackWish
 from actors.parked import parked
 from sando.model.answers import Accepted, Refusal, bars, draining
 from sando.model.operation import Operation, Status
-from sando.model.policy import Holder, Return, RollbackPlan, WayBack, weigh_back
+from sando.model.policy import Holder, Return, RollbackPlan, WayBack, weigh_back, weigh_release
 from sando.model.rollout import NodePlan, Rollout
 from sando.model.safety import Pairs, arrivals
 from sando.model.tier import Mark, TierState
@@ -55,9 +55,15 @@ class Rollbacks:
             self.pairs(),
             pointer=tier.is_build_tier, rehearsed=tier.topology.rehearsal() is not None,
         )  # fmt: skip
+        way = self.with_release(way, force=wish.force)
         if tier.state.parked and operation is None:
             return replace(way, rulings=(bars("tier", parked(tier.state)), *way.rulings))
         return way
+
+    def with_release(self, way: WayBack, *, force: bool) -> WayBack:
+        """And whether the release that it steps back to is kept."""
+        release = self.tier.site.store.release(way.plan.stay.version) if way.plan else None
+        return weigh_release(way, release, force=force)
 
     def pairs(self) -> Pairs:
         """What is known of the way back from all that may have migrated the tier's database, or does so now."""

@@ -62,7 +62,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/rollback/{tier}", "operate", commands.rollback,
         "202 operation; makes the tier whole first, then steps back",
-        _OPERATION, ("no_previous_version", "not_rollbackable", "schema_incompatible", *_MOVES),
+        _OPERATION, ("no_previous_version", "not_rollbackable", "schema_incompatible", "release_missing", *_MOVES),
         query.Wait, bodies.RollbackBody,
     ),
     Route(

@@ -42,6 +42,22 @@ def _gone(version: str) -> Refusal:
     )
 
 
+def a_release_to_go_back_to(version: str, release: Release | None, *, force: bool) -> Ruling:
+    """Further back than retention keeps, the history still tells what ran; only nodes it did not reach may have that."""
+    if release is None or release.at_hand:
+        return holds("release", f"{version} is kept")
+    if release.present:
+        told = f"the folder of {version} was not in the store when it was last looked for; a node that has it needs none"
+        return warns("release", told)
+    told = f"{version} is further back than releases are kept: retention has removed it from the store and the nodes"
+    if force:
+        return warns("release", f"{told}; `force` tries it with what a node may still have")
+    hint = "promote another version; `force` tries it all the same, for nodes that still have it"
+    return bars(
+        "release", Refusal(409, "release_missing", told, hint), "a promotion of another version, or `force`"
+    )
+
+
 def a_good_release(version: str, code: str, problem: str) -> Ruling:
     """Its folder was looked at, and is not what was built."""
     detail = f"the release {version} in the store is not what was built: {problem}"

@@ -13,6 +13,7 @@ from sando.model.rollback import (
     plan_rollback,
     weigh_after,
     weigh_back,
+    weigh_release,
 )
 from sando.model.vouch import Vouched, vouch
 
@@ -40,4 +41,5 @@ __all__ = [
     "weigh",
     "weigh_after",
     "weigh_back",
+    "weigh_release",
 ]

@@ -4,9 +4,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sando.model.answers import Refusal, Ruling, bars, first_refusal, holds, warns
-from sando.model.hurdles import every_node_is_out, its_end, tier_busy
+from sando.model.hurdles import a_release_to_go_back_to, every_node_is_out, its_end, tier_busy
 from sando.model.operation import Operation
 from sando.model.promotion import lacking
+from sando.model.release import Release
 from sando.model.safety import Pairs, Way
 from sando.model.schema import ruled, way_over, way_to
 from sando.model.stay import Stay
@@ -87,6 +88,14 @@ def weigh_back(
     way = way_to(state, plan.stay.version, pairs, whole=plan.whole)
     schema = ruled(spec.name, way, plan.stay.version, force=wish.force, rehearsed=rehearsed)
     return WayBack((free, target, _nodes(spec.name, plan.nodes), schema), plan, way)
+
+
+def weigh_release(way: WayBack, release: Release | None, *, force: bool) -> WayBack:
+    """Whether what a rollback steps back to is still kept. A tier that is made whole stands on what it needs already."""
+    if way.plan is None or way.plan.whole:
+        return way
+    ruling = a_release_to_go_back_to(way.plan.stay.version, release, force=force)
+    return replace(way, rulings=(*way.rulings, ruling))
 
 
 def _weigh_stop(

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from actors.messages import AbortOperation, Promote, Rebuild, Rollback, RunGate
+from actors.messages import AbortOperation, Plan, Promote, Rebuild, Rollback, RunGate
 from sando.model.answers import Refusal
 from sando.model.operation import Operation, Status
 from tests.actors.steps import LOST, RED, built, promoted, running, step, steps, up_to
 from tests.factories import SMOKE, sha, tier, topology
-from tests.harness import Stage
+from tests.harness import Stage, as_read
 
 
 @pytest.fixture
@@ -131,6 +131,27 @@ def test_a_release_that_the_node_no_longer_has_is_uploaded_again(stage: Stage) -
     assert running(stage) == ["b-2/upload"]
     stage.finish_all()
     assert set(stage.world.links("b").values()) == {"2.0"}
+
+
+def test_what_retention_has_removed_is_not_gone_back_to_unless_forced(
+    stage_of: Callable[..., Stage],
+) -> None:
+    """Each rollback may go where the tier stood before; the next one then goes further back than releases are kept."""
+    stage = stage_of(topology(tier("mm", 0, keep_releases=1), tier("b", 1, keep_releases=1)))
+    up_to(stage, "b", "1.0", "2.0", "3.0")
+    assert rolled_back(stage).status is Status.SUCCEEDED
+    assert shown(stage) == ("2.0", "1.0", "steady")
+    assert stage.refused(Rollback("b")) == (409, "release_missing")
+    assert stage.refused(Rollback("b", "1.0")) == (409, "release_missing")
+    plan = stage.tell(Plan(Rollback("b")))
+    stage.finish_all()
+    told = as_read(plan.given)
+    assert (told["ready"], told["status"], told["code"], told["to"]) == (False, 409, "release_missing", "1.0")
+    stage.world.node("b", "b-1").releases |= {"1.0"}
+    forced = stage.accepted(Rollback("b", force=True))
+    stage.finish_all()
+    assert stage.operation(forced.id).status is Status.SUCCEEDED
+    assert shown(stage) == ("1.0", None, "steady")
 
 
 def test_a_running_promotion_is_busy(stage: Stage) -> None:
