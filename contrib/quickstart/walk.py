@@ -1,7 +1,7 @@
 """Walks a sample server through sandod, as a person would with git and curl, and shows what happens meanwhile.
 
-Usage: walk.py wait URL PID, until that sandod answers; walk.py walk URL WORKSPACE SAMPLE [DATABASE]. Standard library
-only. DATABASE is a folder of migrations and a backup to rehearse them on.
+Usage: walk.py wait URL PID LOG, until that sandod answers; walk.py walk URL WORKSPACE SAMPLE [DATABASE]. Standard
+library only. LOG is what it writes, DATABASE a folder of migrations and a backup to rehearse them on.
 It starts nothing that outlives it and never touches sandod's files: what it knows, it was told over HTTP.
 """
 
@@ -295,18 +295,23 @@ def walk(url, workspace, sample, database=""):
     return 0
 
 
-def wait(url, pid):
-    """0 as soon as sandod at `url` answers, 1 when its process has ended or 30 s are over."""
+def wait(url, pid, log):
+    """0 as soon as sandod at `url` answers, 1 when its process has ended or 30 s are over.
+
+    Who answers may be another one, which took the port a moment before: this one says in its log that it listens.
+    """
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         try:
             os.kill(int(pid), 0)
-            with urllib.request.urlopen(f"{url}/healthz", timeout=2):
-                return 0
+            if f" listens on {url}\n" in Path(log).read_text(errors="replace"):
+                with urllib.request.urlopen(f"{url}/healthz", timeout=2):
+                    return 0
         except ProcessLookupError:
             return 1
         except OSError:
-            time.sleep(0.05)
+            pass
+        time.sleep(0.05)
     return 1
 
 

@@ -3,12 +3,10 @@
 import hashlib
 import json
 import re
-import tomllib
 
 import pytest
 
 from tests.system.cli import Cli
-from tests.system.sandod import Sandod
 from tests.system.workspace import tier
 
 CONFIRM = 'gates = [ { kind = "manual_confirm" } ]\n'
@@ -138,20 +136,3 @@ def test_tokens_are_sent_and_those_that_are_missing_wrong_or_small_are_3(sandod)
     assert all(
         "secret-" not in text for text in (writer.run("status").out, reader.run("lock", "a", "-m", "x").err)
     )
-
-
-def test_what_init_writes_starts(tmp_path):
-    root = tmp_path / "ws"
-    made = Sandod(root)
-    said = Cli("").run("init", str(root))
-    assert said.code == 0, said
-    made.port = int(tomllib.loads((root / "daemon.toml").read_text())["listen"].rpartition(":")[2])
-    try:
-        assert f"SANDO_CONFIG={root}/daemon.toml sandod" in said.out
-        assert made.run("--check").returncode == 0
-        made.start()
-        ended = Cli(made.url).run("status")
-        assert [line.split()[0] for line in ended.out.splitlines()[3:6]] == ["mm", "a", "b"]
-        assert (root / "repo.git").is_dir()
-    finally:
-        assert not made.finish()

@@ -5,10 +5,17 @@ import pty
 import shutil
 import signal
 import subprocess
+import sys
 import time
+import tomllib
+import urllib.request
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
+from tests.system.cli import Cli
+from tests.system.sandod import Sandod, until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUN = ROOT / "contrib" / "quickstart" / "run"
@@ -96,13 +103,46 @@ def test_a_red_quickstart_shows_both_logs_and_keeps_its_workspace(tmp_path: Path
         program.chmod(0o755)
     done = quickstart(workspace, path)
     assert done.returncode == 1, done.stdout
-    assert "ended with BuildFailed" in done.stdout
+    assert "ended with BuildFailed" in done.stdout, done.stdout
     assert "the last lines of operation 1's log:" in done.stdout
     assert "  | no crate today" in done.stdout
     assert "the last lines of sandod's log:" in done.stdout
     assert done.stdout.splitlines()[-1].endswith(f"everything of it lies in {workspace}")
     assert (workspace / "sandod.log").exists()
     assert left_of(workspace) == []
+
+
+def test_another_sandod_that_took_the_port_is_not_taken_for_its_own(tmp_path: Path) -> None:
+    """It answers at once, while the one that was started still loads, and will not get the port."""
+    port, log = free_port(), tmp_path / "sandod.log"
+    log.write_text("")
+    other = subprocess.Popen(
+        [sys.executable, "-m", "http.server", "-b", "127.0.0.1", "-d", tmp_path, str(port)],
+        stderr=subprocess.DEVNULL,
+    )
+    (tmp_path / "healthz").write_text("ok")
+    own = subprocess.Popen(["sleep", "600"])
+    walk = [sys.executable, str(ROOT / "contrib" / "quickstart" / "walk.py")]
+    wait = subprocess.Popen([*walk, "wait", f"http://127.0.0.1:{port}", str(own.pid), str(log)])
+    try:
+        until(lambda: answers(port), what="for the other one to answer")
+        with pytest.raises(subprocess.TimeoutExpired):
+            wait.wait(1)
+        own.kill()
+        own.wait(10)
+        assert wait.wait(10) == 1
+    finally:
+        for process in (other, own, wait):
+            process.kill()
+            process.wait(10)
+
+
+def answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
 
 
 def test_kept_it_runs_on_and_says_how_to_stop_it(tmp_path: Path) -> None:
@@ -166,3 +206,23 @@ def test_a_clone_that_is_not_ours_to_write_says_so(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "cannot write" in done.stderr
     assert "Clone it into a folder of your own" in done.stderr
+
+
+# -- of the same port by default: not beside the quickstart of another worker ------------------------------------------
+
+
+def test_what_init_writes_starts(tmp_path: Path) -> None:
+    root = tmp_path / "ws"
+    made = Sandod(root)
+    said = Cli("").run("init", str(root))
+    assert said.code == 0, said
+    made.port = int(tomllib.loads((root / "daemon.toml").read_text())["listen"].rpartition(":")[2])
+    try:
+        assert f"SANDO_CONFIG={root}/daemon.toml sandod" in said.out
+        assert made.run("--check").returncode == 0
+        made.start()
+        ended = Cli(made.url).run("status")
+        assert [line.split()[0] for line in ended.out.splitlines()[3:6]] == ["mm", "a", "b"]
+        assert (root / "repo.git").is_dir()
+    finally:
+        assert not made.finish()
