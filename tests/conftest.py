@@ -31,6 +31,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing | No
     return Sharing(config, log) if config.getoption("dist") == "loadscope" else None
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.get_closest_marker("campaign"):
+        item.add_marker("no_cover")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """In a worker pytest-cov begins to count as if it were alone, and then as a worker: `no_cover` would end one of them."""

@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 from pykka import messages
 
-from actors.base import ActorBugError, Site, post
-from actors.messages import Begin, Reply, Shutdown
+from actors.base import ROUND_S, ActorBugError, Site, post
+from actors.messages import Begin, Reply, Shutdown, Tick
 from actors.root import Root
 from sando.model.answers import Accepted, Answer, Refusal, Told
 from sando.model.clock import Instant
@@ -35,6 +35,7 @@ from tests.world import World
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 MANY_STEPS = 20_000
+MANY_ROUNDS = 120
 JOURNAL_WAITS = 0.95
 
 
@@ -277,6 +278,8 @@ class Stage:
         self.replies: list[Reply] = []
         self.sleepers: set[Sleeper] = set()
         """Those that hang in a handler now."""
+        self.until = 0.0
+        """To where time is passing, on the timer."""
         self.store = store or FlakyStore(path, synchronous="OFF")
         self._up()
 
@@ -354,6 +357,8 @@ class Stage:
         if isinstance(message, messages._ActorStop):
             self._gone(actor)
             actor.on_stop()
+            return
+        if self._no_round(actor, message):
             return
         self.store.handling, self.store.spared = True, actor.name == "root"
         try:
@@ -437,12 +442,23 @@ class Stage:
     def advance(self, seconds: float) -> None:
         """Time passes, and whatever is due is handled when it is due."""
         self.drain()
-        until = self.timer.at + seconds
+        until = self.until = self.timer.at + seconds
         while (left := self.timer.next_in()) is not None and self.timer.at + left <= until:
             self.timer.to_next()
             self.drain()
         self.timer.advance(until - self.timer.at)
+        self.until = 0.0
         self.drain()
+
+    def _no_round(self, actor: Any, message: Any) -> bool:
+        """While nobody hangs, a round of those who look after others finds nothing: in longer times they are left out."""
+        if message != Tick("look after") or actor.name != "root" or self.sleepers:
+            return False
+        left = self.until - self.timer.at
+        if left < MANY_ROUNDS * ROUND_S:
+            return False
+        actor.tick(left, "look after")
+        return True
 
     def accepted(self, message: Any, status: int | None = None) -> Operation:
         """The command is sent, look-ups and checks are done, and it was accepted."""

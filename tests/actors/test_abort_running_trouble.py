@@ -129,7 +129,7 @@ def test_a_shutdown_leaves_it_for_the_next_start(stage: Stage) -> None:
     assert stage.world.links("b") == WHOLE
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @pytest.mark.parametrize("who", ["b", "b-1", "b-2", "supervisor", "journal"])
 @pytest.mark.parametrize("after", [0, 1, 2])
 def test_it_survives_the_death_of_an_actor(stage: Stage, who: str, after: int) -> None:

@@ -37,7 +37,7 @@ def asked(seed: int) -> Counter[str]:
         return storm.said
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @pytest.mark.timeout(900)
 def test_the_plan_and_the_act_say_the_same_in_every_state() -> None:
     said: Counter[str] = Counter()

@@ -221,7 +221,7 @@ def test_the_first_one_is_fetched_at_once_and_then_one_each_period(often: Stage)
     assert all(o.status is Status.SUCCEEDED for o in fetches(often))
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 def test_a_fetch_by_hand_counts_for_the_schedule(often: Stage) -> None:
     often.finish_all()
     often.advance(PERIOD / 2)
@@ -233,7 +233,7 @@ def test_a_fetch_by_hand_counts_for_the_schedule(often: Stage) -> None:
     assert len(fetches(often)) == 3
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 def test_there_are_never_two_at_once(often: Stage) -> None:
     (first,) = fetches(often)
     assert often.accepted(FetchBackup(), 200).id == first.id
@@ -244,7 +244,7 @@ def test_there_are_never_two_at_once(often: Stage) -> None:
     assert len(fetches(often)) == 1
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 def test_after_a_failure_it_tries_again_soon_and_then_less_often(often: Stage) -> None:
     begun = [often.clock().at]
     for _ in range(6):
@@ -264,7 +264,7 @@ def test_after_a_failure_it_tries_again_soon_and_then_less_often(often: Stage) -
     assert fetches(often)[-1].reason == "every 6h"
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 def test_a_failure_is_told_once_when_the_store_goes_away_around_its_end(often: Stage) -> None:
     """Whatever is read or written then is tried again from the beginning, or is done."""
     (first,) = fetches(often)
@@ -297,7 +297,7 @@ def test_what_a_person_stopped_is_not_begun_again_at_once(often: Stage) -> None:
     assert len(fetches(often)) == 2
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @pytest.mark.parametrize("reboot", [False, True])
 def test_a_schedule_goes_on_over_restarts_and_deaths(often: Stage, *, reboot: bool) -> None:
     often.finish_all()
@@ -345,7 +345,7 @@ def test_one_that_was_stopped_with_sandod_goes_on_at_the_next_start(often: Stage
     assert len(fetches(often)) == 2
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 def test_a_sandod_that_stops_begins_none(often: Stage) -> None:
     often.finish_all()
     often.shut_down()
@@ -360,7 +360,7 @@ def reloaded(stage: Stage, declared: Topology) -> None:
     stage.drain()
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 def test_a_reload_begins_and_ends_a_schedule(stage: Stage) -> None:
     stage.accepted(FetchBackup())
     stage.finish_all()
@@ -396,7 +396,7 @@ def jump(stage: Stage, seconds: float) -> None:
     stage.clock.now = replace(now, at=now.plus(seconds).at)
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @pytest.mark.parametrize("days", [-10, 10])
 def test_a_jump_of_the_wall_clock_neither_stops_the_schedule_nor_makes_it_run_wild(
     often: Stage, days: int
@@ -437,7 +437,7 @@ def test_a_failure_before_the_clock_was_set_back_holds_nothing_up(often: Stage) 
     assert len(fetches(often)) == 3
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 def test_a_store_that_is_away_when_it_is_due_only_delays_it(often: Stage) -> None:
     often.finish_all()
     often.advance(PERIOD - 1)
@@ -451,7 +451,7 @@ def test_a_store_that_is_away_when_it_is_due_only_delays_it(often: Stage) -> Non
 # -- how old it is -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 def test_one_that_is_too_old_is_shown_and_warned_of_once_a_day(
     stage_of: Callable[..., Stage], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -39,7 +39,7 @@ def elapsed(stage: Stage) -> float:
     return round(stage.store.tier("a").current.burnt(stage.clock()))  # type: ignore[union-attr]
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @pytest.mark.parametrize("days", [1, 10, 5000])
 def test_a_forward_jump_gives_a_burn_in_nothing(stage_of: Callable[..., Stage], days: int) -> None:
     stage = burning(stage_of)
@@ -52,7 +52,7 @@ def test_a_forward_jump_gives_a_burn_in_nothing(stage_of: Callable[..., Stage], 
     assert (outcome(stage), passes(stage)) == ("passed", 1)
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @pytest.mark.parametrize("days", [1, 10, 5000])
 def test_a_backward_jump_costs_a_burn_in_an_hour_at_most(stage_of: Callable[..., Stage], days: int) -> None:
     stage = burning(stage_of)
@@ -64,7 +64,7 @@ def test_a_backward_jump_costs_a_burn_in_an_hour_at_most(stage_of: Callable[...,
     assert (outcome(stage), passes(stage)) == ("passed", 1)
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(20))
 def test_many_jumps_never_give_time_and_never_keep_a_burn_in_from_its_end(
     stage_of: Callable[..., Stage], seed: int
@@ -84,7 +84,7 @@ def test_many_jumps_never_give_time_and_never_keep_a_burn_in_from_its_end(
     assert (outcome(stage), passes(stage)) == ("passed", 1)
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @pytest.mark.parametrize(("away", "passed"), [(2 * HOUR - 1, False), (2 * HOUR, True), (-10 * DAY, False)])
 def test_over_a_reboot_the_wall_clock_counts_and_what_had_been_burnt_stays(
     stage_of: Callable[..., Stage], away: float, *, passed: bool

@@ -82,7 +82,7 @@ def below(stage: Stage, name: str) -> set[Any]:
         found |= more
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @pytest.mark.parametrize("who", WHO)
 def test_an_actor_killed_a_hundred_times_is_back_at_once_and_the_others_are_the_same(
     stage: Stage, who: str
@@ -117,7 +117,7 @@ BUSY = {
 }
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @pytest.mark.parametrize("who", BUSY)
 def test_an_actor_killed_while_its_job_runs_adopts_it_and_the_operation_succeeds(
     stage: Stage, who: str

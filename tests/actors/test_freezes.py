@@ -23,7 +23,7 @@ def frozen(stage: Stage, name: str = "a") -> Any:
     return told and told["until"]
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 def test_state_tells_a_freeze_while_it_holds_and_until_when(stage_of: Callable[..., Stage]) -> None:
     stage = stage_of(topology(tier("a", 1), tier("b", 1), freezes=(NIGHT,)))
     until = (stage.clock().at + timedelta(hours=14)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
@@ -38,7 +38,7 @@ def test_state_tells_a_freeze_while_it_holds_and_until_when(stage_of: Callable[.
     assert stage.board.latest.etag != etag
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 def test_a_deploy_that_began_before_the_freeze_finishes_and_the_next_one_waits(
     stage_of: Callable[..., Stage],
 ) -> None:

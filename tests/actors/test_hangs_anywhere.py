@@ -102,7 +102,7 @@ def run(folder: Path, who: str, at: int, before: int) -> Trapped:
     return stage
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @pytest.mark.parametrize("who", WHO)
 def test_wherever_an_actor_hangs_the_way_leads_to_the_same_place(folder: Path, who: str) -> None:
     hung = 0

@@ -31,7 +31,7 @@ def storm_of(seed: int) -> None:
             storm.stage.store.close()
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @pytest.mark.parametrize("first", range(0, ORDERS, CHUNK))
 def test_every_order_of_everything_comes_to_rest(first: int) -> None:
     for seed in range(first, min(first + CHUNK, ORDERS)):

@@ -194,7 +194,7 @@ def test_a_death_before_anything_was_made_leaves_the_key_free(house):
     assert house.post("/promote/a", headers=key()).status_code == 202
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 def test_a_key_is_forgotten_after_a_day(house):
     house.green("1.0")
     first = house.post("/promote/a", headers=key()).json["id"]

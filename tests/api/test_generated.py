@@ -72,7 +72,7 @@ CALMLY = settings(
 )  # fmt: skip
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 @pytest.mark.parametrize("scope", SCOPES)

@@ -108,7 +108,7 @@ def test_colours_are_for_terminals_unless_somebody_says_otherwise(monkeypatch, e
     assert output.colourful(stream) is expected
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @given(st.text())
 def test_nothing_that_was_said_moves_a_cursor(text):
     shown = output.painted([Segment(text, "bad")], colour=False)

@@ -300,7 +300,7 @@ def _are_lines(problems: tuple[str, ...], path: Path) -> None:
     assert all(line.startswith(str(path)) and "\n" not in line for line in problems)
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @given(edits=EDITS)
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_mutation_of_a_good_topology_is_a_topology_or_a_config_error(
@@ -328,7 +328,7 @@ NODES = st.recursive(
 )
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @given(data=st.data())
 @settings(max_examples=200, deadline=None)
 def test_any_value_in_any_place_is_judged(data: st.DataObject) -> None:

@@ -87,7 +87,7 @@ def test_whole_days_join_to_the_end_of_the_weekend() -> None:
     ],
     ids=["whole days", "half hours that touch", "over midnight"],
 )
-@pytest.mark.no_cover
+@pytest.mark.campaign
 def test_windows_without_a_gap_have_no_end(windows: list[FreezeSpec]) -> None:
     assert frozen_until(windows, "b", berlin(20, 10)) == FOREVER
 

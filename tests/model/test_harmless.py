@@ -14,7 +14,7 @@ from sando.model.names import visible
 TEXT = st.text(alphabet=st.characters(exclude_categories=("Cs",)))
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 def test_every_character_that_is_made_visible_elsewhere_is_escaped_here():
     for block in range(0, sys.maxunicode + 1, 256):
         if not 0xD800 <= block < 0xE000:

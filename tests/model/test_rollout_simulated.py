@@ -23,7 +23,7 @@ from sando.model.rollout import (
 )
 from sando.model.task import NodeFacts, Step
 
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.campaign
 NEW = "2.0.0"
 OLD = ("1.0.0", "1.0.1", None)
 CRASHES = 3

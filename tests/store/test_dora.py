@@ -321,7 +321,7 @@ def spread(values: list[float]) -> tuple[float | None, float | None]:
     return statistics.median(micros) / 1e6, micros[math.ceil(len(micros) * 9 / 10) - 1] / 1e6
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @settings(max_examples=100)
 @given(deeds=histories())
 def test_any_history_is_reckoned_as_the_reference_reckons_it(deeds: list[Deed]) -> None:

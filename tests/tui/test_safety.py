@@ -153,7 +153,7 @@ def test_who_means_it_is_heard():
         assert len(wanted) == 1, key
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @given(series(30))
 @settings(max_examples=300, deadline=None)
 def test_no_input_but_a_y_makes_an_act_and_only_of_what_was_seen(inputs):
@@ -203,7 +203,7 @@ def test_what_was_never_painted_cannot_be_agreed_to(inputs):
         assert not [e for e in effects if isinstance(e, Send)]
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @given(series(20), st.booleans())
 @settings(max_examples=150, deadline=None)
 def test_every_row_is_as_wide_as_the_terminal_and_does_nothing_to_it(inputs, unicode):

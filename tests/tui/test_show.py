@@ -106,7 +106,7 @@ def test_a_key_is_shown_at_once(stage):
     assert len(stage.window.painted) == 1
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 def test_much_news_is_painted_a_few_times_a_second_only(stage):
     begun = stage.clock.seconds
     for n in range(50, 550):
@@ -176,7 +176,7 @@ def test_one_lone_y_answers_a_question(question):
     assert [one.path for one in sent(question)] == ["/lock/a"]
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @pytest.mark.parametrize("text", ["yes", "say", "yy", "ny", "y\t", "sorry, not today"])
 def test_what_comes_in_one_read_answers_nothing(question, text):
     question.window.keys = [[Key(char) for char in text if char not in "n\t"] + [Key("tab")]]
@@ -185,7 +185,7 @@ def test_what_comes_in_one_read_answers_nothing(question, text):
     assert "strike it alone" in note(question)
 
 
-@pytest.mark.no_cover
+@pytest.mark.campaign
 @pytest.mark.parametrize("gap", [0.0, 0.001, 0.01, 0.02])
 @pytest.mark.parametrize("text", ["yes", "say", "yy", "sorry, not today"])
 def test_what_comes_key_by_key_faster_than_a_hand_answers_nothing(question, text, gap):
