@@ -104,6 +104,7 @@ def run(folder: Path, who: str, at: int, before: int) -> Trapped:
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("who", WHO)
+@pytest.mark.long
 def test_wherever_an_actor_hangs_the_way_leads_to_the_same_place(folder: Path, who: str) -> None:
     hung = 0
     for at in range(FAR):

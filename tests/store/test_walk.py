@@ -42,6 +42,7 @@ def walked(
 @pytest.mark.parametrize("walk", ["birth", "copy", "round"])
 @pytest.mark.timeout(600)
 @pytest.mark.campaign
+@pytest.mark.long
 def test_whichever_write_fails_the_store_is_whole_and_has_all_that_was_told(
     folder: Path, fault: Path, walk: str, kind: str, number: int
 ) -> None:

@@ -102,6 +102,7 @@ class Life:
 
 
 @pytest.mark.parametrize("half", [1, 2])
+@pytest.mark.long
 def test_sandod_killed_at_random_moments_is_whole_again_after_each_start(sandod, half):
     seed = time.time_ns() % 1_000_000
     print("seed", seed)  # noqa: T201

@@ -48,6 +48,7 @@ def wires(sandod: Workspace, tmp_path: Path) -> Iterator[list[Wire]]:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.long
 def test_a_node_that_is_cut_off_right_after_its_switch_goes_back_by_itself(
     sandod: Workspace, wires: list[Wire]
 ) -> None:

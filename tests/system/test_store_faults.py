@@ -147,6 +147,7 @@ def test_a_push_while_the_disk_is_full_is_built_when_there_is_room(cycle, faults
     cycle.check()
 
 
+@pytest.mark.long
 def test_a_store_that_another_program_locks_refuses_in_time_and_goes_on(cycle):
     cycle.begin()
     cycle.live()
@@ -184,6 +185,7 @@ def refused_for(sandod, seconds):
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 def test_a_store_that_is_locked_for_a_minute_loses_neither_the_build_that_ends_nor_the_push_that_comes(
     cycle, manager
 ):

@@ -408,6 +408,7 @@ def read_on(*words):
 
 
 @pytest.mark.parametrize("name, turns", [("dash", 500), ("busybox", 50)])
+@pytest.mark.long
 def test_two_readers_during_a_thousand_switches_never_see_none_or_a_mixture(tmp_path, name, turns):
     node = Node(SHELLS[name], tmp_path)
     for version in ("1.0", "2.0"):

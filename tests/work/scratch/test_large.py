@@ -32,6 +32,7 @@ def large(server, production, tmp_path_factory):
     path.unlink()
 
 
+@pytest.mark.long
 def test_two_hundred_megabytes_are_restored_and_migrated_and_told_step_by_step(
     keepers, private, production, large, tmp_path, monkeypatch
 ):

@@ -162,6 +162,7 @@ def points(text, count):
     return [len(text) * i // count for i in range(count)]
 
 
+@pytest.mark.long
 def test_a_plain_dump_cut_at_a_hundred_points_never_passes(server, shop, canary, open_private, job, tmp_path):
     """Packed, so that it is read to its end and not only looked at; nothing of it stays."""
     text = server.dump(shop)
@@ -184,6 +185,7 @@ def test_a_plain_dump_cut_at_a_hundred_points_never_passes(server, shop, canary,
 
 
 @pytest.mark.parametrize(("words", "count"), [(("-Fc",), 100), (("-Ft",), 30)], ids=["custom", "tar"])
+@pytest.mark.long
 def test_an_archive_cut_at_many_points_never_passes(
     server, canary, open_private, job, tmp_path, words, count
 ):
