@@ -14,14 +14,20 @@ _DELEGATED = ("user.delegate", "trusted.delegate")
 
 def own() -> Path | None:
     """The folder of this process's control group; None where there is no cgroup v2."""
+    return _own("", "cgroup2")
+
+
+def _own(controller: str, kind: str) -> Path | None:
+    """In the hierarchy of that controller of v1, or in the one of v2, which has no name: cgroups(7)."""
     with contextlib.suppress(OSError, StopIteration, ValueError):
-        named = next(line for line in _OWN.read_text().splitlines() if line.startswith("0::"))
+        lines = (line.split(":", 2) for line in _OWN.read_text().splitlines())
+        group = next(group for _, names, group in lines if controller in names.split(","))
         for line in _MOUNTS.read_text().splitlines():
             before, _, after = line.partition(" - ")
-            if after.startswith("cgroup2 "):
+            filesystem, _, options = after.split(" ")
+            if filesystem == kind and (not controller or controller in options.split(",")):
                 root, mounted = before.split()[3:5]
-                inside = Path(named[3:]).relative_to(root)
-                return Path(mounted, inside)
+                return Path(mounted, Path(group).relative_to(root))
     return None
 
 
@@ -78,16 +84,19 @@ class Cell:
 
 
 def oom_file() -> Path:
-    """Where the kernel counts what it kills for lack of memory: in the daemon's group, else on the machine."""
-    place = own()
-    if place and (place / "memory.events").exists():
-        return place / "memory.events"
-    return _VMSTAT
+    """Where the kernel counts what it kills for lack of memory: in the daemon's group (v2, v1), else on the machine."""
+    places = ((own(), "memory.events"), (_own("memory", "cgroup"), "memory.oom_control"))
+    files = (place / name for place, name in places if place)
+    return next((file for file in files if _counted(file) is not None), _VMSTAT)
 
 
 def oom_kills(file: Path) -> int:
     """How many processes so far; 0 where nobody counts."""
+    return _counted(file) or 0
+
+
+def _counted(file: Path) -> int | None:
     with contextlib.suppress(OSError, ValueError, StopIteration):
         lines = (line.split() for line in file.read_text().splitlines())
         return int(next(words[1] for words in lines if words[0] == "oom_kill"))
-    return 0
+    return None

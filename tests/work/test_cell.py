@@ -185,8 +185,10 @@ def test_a_build_that_the_kernel_killed_for_lack_of_memory_is_told_as_such(argv,
         number, code = (9, None) if told.startswith("killed") else (None, 101)
         assert str(Exit(code, number, oom=1)) == told
         return
+    elsewhere = cell.oom_kills(cell.oom_file())
     try:
         assert place.run("wait", *argv, folder=tmp_path)["ended"] == told
+        assert cell.oom_kills(cell.oom_file()) == elsewhere, "it is counted where it was killed"
     finally:
         place.folder.rmdir()
 
