@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from fcntl import F_SETPIPE_SZ, fcntl
+from io import FileIO
 from typing import NamedTuple
 
 from sando.model.clock import span
@@ -154,26 +155,29 @@ def _unreadable(dump: Dump, error: Unreadable, sieve: Sieve, job: Job) -> WorkEr
 
 
 @contextmanager
-def _psql(scratch: Scratch, dump: Dump) -> Iterator[tuple[Said, int]]:
-    """A restricted psql and the pipe that feeds it; in a cluster of our own all of it is one transaction."""
+def _psql(scratch: Scratch, dump: Dump) -> Iterator[tuple[Said, FileIO]]:
+    """A restricted psql and the pipe that feeds it; in a cluster of our own all of it is one transaction.
+
+    The end of its input would have psql commit what it has: unless that was the end of the dump, psql ends first.
+    """
     read, write = os.pipe()
+    pipe = FileIO(write, "w")
     try:
         with contextlib.suppress(OSError):  # a limit of this machine: only slower
-            fcntl(write, F_SETPIPE_SZ, _PIPE_BYTES)
+            fcntl(pipe, F_SETPIPE_SZ, _PIPE_BYTES)
         os.set_blocking(write, False)
         words = ["-f", "-", *(["--single-transaction"] if scratch.admin else [])]
         psql = scratch.client.psql(words, restricted=True, stdin=read, name=dump.path.name)
     except BaseException:
-        os.close(write)
+        pipe.close()
         raise
     finally:
         os.close(read)
-    try:
-        yield psql, write
-    finally:
-        with contextlib.suppress(OSError):  # closed already, at the end of the dump
-            os.close(write)
-        psql.end(0.0)
+    with pipe:
+        try:
+            yield psql, pipe
+        finally:
+            psql.end(0.0)
 
 
 class _HungUp(Exception):
@@ -183,7 +187,7 @@ class _HungUp(Exception):
 class _Feed:
     """Writes to psql as fast as it reads, and stays able to be stopped."""
 
-    def __init__(self, psql: Said, pipe: int, job: Job, progress: _Progress) -> None:
+    def __init__(self, psql: Said, pipe: FileIO, job: Job, progress: _Progress) -> None:
         self._psql = psql
         self._pipe = pipe
         self._job = job
@@ -198,15 +202,17 @@ class _Feed:
             self._psql.pass_on()
             self._job.left()
             try:
-                rest = rest[os.write(self._pipe, rest) :]
-            except BlockingIOError:
-                self._poll.poll(_LOOK_S * 1000)
+                written = self._pipe.write(rest)
             except BrokenPipeError:
                 raise _HungUp from None
+            if written is None:  # the pipe is full
+                self._poll.poll(_LOOK_S * 1000)
+            else:
+                rest = rest[written:]
 
     def close(self) -> Exit:
         """There is no more to read: wait for its end."""
-        os.close(self._pipe)
+        self._pipe.close()
         return _wait(self._psql, self._job, self._progress)
 
 

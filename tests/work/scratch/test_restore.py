@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tarfile
 import threading
+import time
 
 import pytest
 
@@ -13,6 +14,7 @@ from sando.model.errors import Cancelled, WorkError
 from sando.work.log import tail
 from sando.work.scratch import dump, restore, rows
 from sando.work.scratch.client import libpq_env
+from sando.work.scratch.said import Said
 from tests.work.scratch.shops import TABLES
 from tests.work.wild import until
 
@@ -156,6 +158,28 @@ def refused(scratch, path, job, match):
         restored(scratch, path, job)
     assert caught.value.errored
     return str(caught.value)
+
+
+def test_half_a_dump_is_not_committed_however_long_psql_lives_on(
+    server, shop, open_private, job, tmp_path, monkeypatch
+):
+    """The end of its input is the end of the dump to psql."""
+    real = Said.end
+
+    def late(self, grace):
+        time.sleep(0.5)
+        return real(self, grace)
+
+    text = server.dump(shop)
+    (tmp_path / "backup").write_bytes(gzip.compress(text[: len(text) * 9 // 10], 1))
+    with open_private() as scratch:
+        monkeypatch.setattr(Said, "end", late)
+        refused(scratch, tmp_path / "backup", job, "is not whole: ")
+        monkeypatch.undo()
+        assert (
+            scratch.client.ask("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace;")
+            == []
+        )
 
 
 def points(text, count):
