@@ -78,7 +78,7 @@ class Endings:
         release = tier.site.store.release(rollout.version)
         if release is None:
             raise LookupError(rollout.version)
-        state = state.enter(release, operation.id, now)
+        state = state.arrive(release, operation.id, now)
         rows: list[Any] = [ok, tier.event("PromoteComplete", operation, data=about)]
         if operation.details.get("force"):
             state = state.lifted(rollout.version)

@@ -25,9 +25,11 @@ def observed(rollout: Rollout, node: NodePlan, facts: NodeFacts) -> NodePlan:
         return _not_there(known, was_there=node.touched and (node.moved or node.now == rollout.version))
     if rollout.phase != "settle" or node.at_fault:
         return replace(known, status="switched" if node.touched else "failed")
+    if rollout.redeploys and not node.touched:
+        return replace(known, status="pending")  # it names what it named before: nothing was done here yet
     if node.touched and node.status not in {"started", "ok"}:
         return replace(known, status="switched", proof=Step.START)  # its restart may not have run
-    return replace(known, status="started", proof=Step.PROBE)
+    return replace(known, status="ok" if node.status == "ok" else "started", proof=Step.PROBE)
 
 
 def _not_there(node: NodePlan, *, was_there: bool) -> NodePlan:

@@ -101,6 +101,11 @@ class Rollout(Struct, frozen=True):
     def going_back(self) -> bool:
         return self.mode == "rollback"
 
+    @property
+    def redeploys(self) -> bool:
+        """It brings the version that is current already: then a link says nothing of how far it came."""
+        return self.mode == "promote" and self.previous == self.version
+
     def no_way_back(self, node: NodePlan) -> bool:
         """The node's former release would not run any more, now that `once` has changed the database (SPEC 6)."""
         return self.once_ran and node.former in self.unsafe

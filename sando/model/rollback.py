@@ -177,13 +177,19 @@ def plan_rollback(spec: TierSpec, state: TierState, version: str | None) -> Roll
         return _named(spec, state, version)
     target = state.previous
     if target is None or current is None:
-        return Refusal(
-            409,
-            "no_previous_version",
-            f"tier {spec.name} has no earlier version to go back to that is not marked bad",
-            "promote a good version instead",
-        )
+        return _nowhere(spec, state)
     return RollbackPlan(target, _everywhere(spec), marks=current.version)
+
+
+def _nowhere(spec: TierSpec, state: TierState) -> Refusal:
+    """A tier that is between two versions is made whole as soon as there is anybody to make it whole with."""
+    detail = f"tier {spec.name} has no earlier version to go back to that is not marked bad"
+    hint = "promote a good version instead"
+    away = lacking(spec, state) if state.current else ()
+    if away:
+        detail += f", and nobody knows what {', '.join(away)} runs: not reached"
+        hint = "sandod goes on looking for it: roll back once it is there, or take it out with `out = true` and POST /reload"
+    return Refusal(409, "no_previous_version", detail, hint)
 
 
 def plan_after(

@@ -146,6 +146,13 @@ class TierState(Struct, frozen=True):
         state = replace(self, stays=(*left, stay), half=None, tried=self._still_tried())
         return state.began(release.version)
 
+    def arrive(self, release: Release, operation: int, now: Instant) -> "TierState":
+        """The same artifact once more begins nothing anew: what was judged and confirmed of it stays (SPEC 5)."""
+        current = self.current
+        if current and (current.version, current.digest) == (release.version, release.digest):
+            return replace(self, half=None)
+        return self.enter(release, operation, now)
+
     def began(self, version: str) -> "TierState":
         """A deploy of the version came so far that it may have migrated the database."""
         if version in self.migrated_by:

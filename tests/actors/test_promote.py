@@ -152,9 +152,54 @@ def test_a_release_that_is_gone_or_changed_is_not_promoted(stage: Stage) -> None
 def test_a_version_that_is_current_is_deployed_again_by_force_only(stage: Stage) -> None:
     up_to(stage, "a", OLD)
     assert stage.refused(Promote("a")) == (409, "already_current")
-    stays = len(stage.actor("a").state.stays)
     promoted(stage, "a", force=True)
-    assert len(stage.actor("a").state.stays) == stays + 1
+    assert [d for d in stage.world.node("a", "a-1").did if d == ("switch", OLD)] == [("switch", OLD)] * 2
+
+
+def test_the_same_artifact_deployed_again_begins_nothing_anew(stage_of: Callable[..., Stage]) -> None:
+    stage = stage_of(topology(tier("a", 2, DAY, CONFIRM), tier("b", 1)))
+    up_to(stage, "a", OLD)
+    stage.told(Confirm("a", actor="max"))
+    stage.advance(3600)
+    before = stage.tier("a")
+    promoted(stage, "a", force=True)
+    after = stage.tier("a")
+    for key in ("gates", "since", "burn_in_started_at", "previous_version"):
+        assert after[key] == before[key], key
+
+
+@pytest.mark.parametrize("aborted", [False, True])
+def test_a_redeploy_that_a_kill_cut_off_is_not_said_to_be_on_nodes_that_it_did_not_reach(
+    stage: Stage, *, aborted: bool
+) -> None:
+    """Their links named the version before it, too."""
+    up_to(stage, "b", OLD)
+    operation = stage.accepted(Promote("b", force=True)).id
+    stage.finish_all("preflight")
+    steps(stage, "b-1", "switch", "start")
+    steps(stage, "b-2", "switch")
+    if aborted:
+        stage.accepted(AbortOperation(operation, actor="max"))
+    stage.restart()
+    row = ended(stage, operation)
+    assert row.status is (Status.ABORTED if aborted else Status.INTERRUPTED)
+    assert stage.world.node("b", "b-3").did.count(("switch", OLD)) == 1, "the one that brought it"
+    told = [e.node for e in stage.events("NodeDeployed") if e.operation == operation]
+    assert told == ["b-1", "b-2"]
+    assert stage.tier("b")["current_version"] == OLD
+    assert stage.tier("b")["status"] == "steady"
+
+
+def test_a_node_is_told_to_be_deployed_once_however_often_sandod_starts(
+    stage_of: Callable[..., Stage],
+) -> None:
+    stage = of(stage_of)
+    operation = begun(stage)
+    steps(stage, "b-1", "switch", "start")
+    stage.restart()
+    stage.restart()
+    ended(stage, operation)
+    assert [e.node for e in stage.events("NodeDeployed") if e.operation == operation] == ["b-1"]
 
 
 def test_a_version_that_was_rolled_back_is_marked_bad_and_force_lifts_the_mark(stage: Stage) -> None:

@@ -96,6 +96,13 @@ def test_the_newest_stay_of_a_named_version_is_the_target() -> None:
     assert planned(on("1", "2", "1", "3"), "1").stay.n == 3
 
 
+def test_a_tier_whose_nodes_are_away_is_not_sent_to_a_promotion_that_sends_it_back() -> None:
+    found = plan_rollback(B, on("1", half="2").with_node(node_on("n2", "2", reachable=False)), None)
+    assert isinstance(found, Refusal)
+    assert found.detail.endswith("and nobody knows what n2 runs: not reached")
+    assert found.hint.startswith("sandod goes on looking for it: roll back once it is there")
+
+
 @pytest.mark.parametrize(
     ("state", "version", "code"),
     [
