@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sando.cli.outlets import by_code
 from sando.cli.output import aside
 from sando.client.address import of_environment
 from sando.client.caller import Answer, Caller, Query, Refused, Unreachable
@@ -51,6 +52,7 @@ class Session:
     ) -> Answer:
         """With a key, under which sandod does it once however often it comes: so a lost answer is asked for again."""
         key, sent = key or secrets.token_hex(16), False
+        by_code()
         for pause in (*AGAIN_S, None):
             try:
                 answer = self.caller.send(method, path, body, headers={KEY: key})

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from sando.cli.errors import Command
+from sando.cli.outlets import by_code
 from sando.cli.output import say
 from sando.client.address import DEFAULT
 from tui.rows import Segment
@@ -70,6 +71,7 @@ def free_port() -> int:
 
 def _next(root: Path, port: int) -> None:
     config, here = shlex.quote(str(root / "daemon.toml")), shlex.quote(str(root))
+    by_code()
     say(f"written: {root / 'daemon.toml'} and {root / 'sando.toml'}")
     say()
     say(Segment("next", "strong"))
