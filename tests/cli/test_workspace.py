@@ -116,6 +116,13 @@ def test_the_scripts_of_contrib_are_those_that_it_prints(run, shell, file):
     assert run("completion", shell).out == (ROOT / "contrib" / "completions" / file).read_text()
 
 
+def test_the_help_of_completion_has_a_line_for_each_shell_as_it_is_typed(run):
+    lines = [line.strip() for line in run("completion", "--help").out.splitlines()]
+    assert "bash: sando completion bash > ~/.local/share/bash-completion/completions/sando" in lines
+    assert 'zsh:  sando completion zsh > "${fpath[1]}/_sando"' in lines
+    assert "fish: sando completion fish > ~/.config/fish/completions/sando.fish" in lines
+
+
 # -- what may stand at the cursor --------------------------------------------------------------------------
 
 
