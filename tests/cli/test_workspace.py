@@ -51,6 +51,15 @@ def test_a_folder_that_cannot_be_is_a_usage_error(run, tmp_path):
     assert "not a directory" in ran.err.lower()
 
 
+def test_a_folder_without_a_name_is_a_usage_error_and_not_the_current_one(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = run("init", "")
+    assert ran.code == 2
+    assert "'' is no folder; the current one is ." in ran.err
+    assert list(tmp_path.iterdir()) == []
+    assert run("init", ".").code == 0
+
+
 def test_a_port_that_is_taken_is_not_written(run, tmp_path, monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
