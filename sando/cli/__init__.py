@@ -9,6 +9,10 @@ COMPLETING = "_SANDO_COMPLETE"
 
 def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
+    if None in {sys.stdin, sys.stdout, sys.stderr}:
+        from sando.cli.outlets import opened  # noqa: PLC0415  (click is for the command line alone)
+
+        opened()
     if words or os.environ.get(COMPLETING):
         from sando.cli.page import run  # noqa: PLC0415  (click is for the command line alone)
 

@@ -31,13 +31,13 @@ complete --no-files --command %(prog_name)s --arguments "(_sando_completion)"
 @click.command(cls=Command)
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
-    r"""Print the completion script of SHELL: commands, options, and the names of tiers, versions, gates and operations.
+    """Print the completion script of SHELL: commands, options, and the names of tiers, versions, gates and operations.
 
     \b
     bash: sando completion bash > ~/.local/share/bash-completion/completions/sando
     zsh:  sando completion zsh > "${fpath[1]}/_sando"
     fish: sando completion fish > ~/.config/fish/completions/sando.fish
-    """
+    """  # noqa: D301  (click wants the sign itself: what follows it is not wrapped)
     raw(script(shell))
 
 

@@ -1,14 +1,14 @@
 """How a command line ends when it does not end well: what is said, in sandod's own words, and with which exit code."""
 
-import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from sando.cli.codes import FAILED, INTERRUPTED, USAGE, of_problem
+from sando.cli.outlets import PipeClosedError, UnwrittenError, by_code, taken, to_nowhere, told_apart
 from sando.model.errors import SandoError
 
 PIPE_CLOSED = 141
@@ -26,31 +26,25 @@ class Command(click.Command):
             return told(error, as_json=bool(ctx.params.get("as_json")))
 
 
-class PipeClosedError(Exception):
-    """Who read has enough, as in `sando history | head`. click would end with 1 where a pipe is broken, and this is none."""
-
-
-@contextlib.contextmanager
-def pipes() -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        raise PipeClosedError from None
-
-
 def ends(act: Callable[[], Any]) -> int:
     """The exit code of `act`, whichever way it ends."""
     try:
-        code = act()
-        sys.stdout.flush()
+        with told_apart():
+            code = act()
+            sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        taken(sys.stderr, error.show)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except (PipeClosedError, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except PipeClosedError:
+        to_nowhere(sys.stdout)
         return PIPE_CLOSED
+    except UnwrittenError as error:
+        to_nowhere(sys.stdout)
+        said = f"sando: stdout: {error}"
+        taken(sys.stderr, lambda: click.echo(said, err=True))
+        return FAILED
     return code if isinstance(code, int) else 0
 
 
@@ -62,6 +56,7 @@ def told(error: SandoError, *, as_json: bool) -> int:
     from sando.client.caller import Refused, Unreachable  # noqa: PLC0415
     from sando.client.shapes import Problem  # noqa: PLC0415
 
+    by_code()
     match error:
         case Refused(problem=problem):
             hint = _token_hint(problem.status) or problem.hint

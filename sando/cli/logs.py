@@ -8,11 +8,12 @@ from typing import ParamSpec, TypeVar
 import click
 
 from sando.cli import options
-from sando.cli.codes import DONE, FAILED, USAGE
+from sando.cli.codes import DONE, FAILED
 from sando.cli.completers import tiers
 from sando.cli.errors import Command
 from sando.cli.output import aside, made, raw
 from sando.cli.session import Session, passes, session
+from sando.cli.status import known
 from sando.cli.waiting import done_again, taken_up
 from sando.cli.wording import ended as said
 from sando.cli.wording import first_line
@@ -42,7 +43,7 @@ def log(operation: int | None, follow: bool, tier: str | None, as_json: bool) ->
         number = operation if operation is not None else _latest(sandod, tier)
         if number is None:
             aside("nothing was done yet")
-            return USAGE
+            return DONE
         _show(sandod, number, follow=follow, as_json=as_json)
         return _follow_on(sandod, number, as_json=as_json) if follow else DONE
 
@@ -75,6 +76,8 @@ def _end(sandod: Session, number: int) -> tuple[Operation, Operation | None]:
 
 def _latest(sandod: Session, tier: str | None) -> int | None:
     found = sandod.read(Operations, "/operations", {"tier": tier, "limit": 50}).operations
+    if tier is not None and not found:
+        known(tier, sandod.state())
     chosen = next((o for o in found if o.status == "running"), found[0] if found else None)
     return chosen.id if chosen else None
 

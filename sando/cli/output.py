@@ -9,6 +9,7 @@ from typing import TextIO, TypeAlias
 
 import msgspec
 
+from sando.cli.outlets import taken
 from tui.glyphs import in_ascii
 from tui.rows import Row, Segment
 from tui.text import clean
@@ -73,8 +74,8 @@ def raw(text: str, stream: TextIO | None = None) -> None:
     encoding = (stream.encoding or "ascii").lower()
     if not encoding.startswith("utf"):
         text = "".join(in_ascii(part) for part in re.split("([\x1b\n])", text))
-    stream.write(text.encode("utf-8", "replace").decode())
-    stream.flush()
+    whole, out = text.encode("utf-8", "replace").decode(), stream
+    taken(out, lambda: (out.write(whole), out.flush()))
 
 
 def document(body: bytes) -> None:

@@ -8,7 +8,8 @@ from click.shell_completion import CompletionItem
 
 from sando import __version__
 from sando.cli.codes import MEANINGS
-from sando.cli.errors import ends, pipes
+from sando.cli.errors import ends
+from sando.cli.outlets import told_apart
 
 
 class Entry(NamedTuple):
@@ -91,11 +92,11 @@ class Page(click.Group):
         return super().resolve_command(ctx, args)
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
-        with pipes():
+        with told_apart():
             return super().make_context(*args, **more)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with pipes():
+        with told_apart():
             return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

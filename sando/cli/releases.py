@@ -21,7 +21,13 @@ from tui.text import counted
 @click.option(
     "--limit", "-n", type=click.IntRange(1, 500), default=20, show_default=True, help="So many at most."
 )
-@click.option("--before", "cursor", metavar="CURSOR", help="The page after: the `next` of the one before.")
+@click.option(
+    "--before",
+    "cursor",
+    type=click.IntRange(0),
+    metavar="CURSOR",
+    help="The page after: the `next` of the one before.",
+)
 @options.as_json
 def releases(version: str | None, as_json: bool, **query: Any) -> None:
     """Show what was built, newest first. With VERSION: its files, where it runs, its gates, and the way back from it."""

@@ -6,9 +6,11 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import msgspec
 
+from sando.cli.outlets import by_code
 from sando.cli.output import aside
 from sando.client.address import of_environment
 from sando.client.caller import Answer, Caller, Query, Refused, Unreachable
@@ -19,6 +21,7 @@ KEY = "Idempotency-Key"
 AGAIN_S = (0.5, 1.0, 2.0, 4.0)
 """Before each further try of what was sent and not answered: sandod may be starting again."""
 AGAIN_CODES = frozenset({"request_in_progress", "restarting", "starting"})
+FOLDER = "sandod is there, but not in a folder of that address; look at SANDO_DAEMON, which ends in"
 OTHER = "what answers is not sandod, or another version of it"
 
 
@@ -29,7 +32,7 @@ class Session:
         self.caller = caller
 
     def get(self, path: str, query: Query | None = None) -> Answer:
-        return _taken(self.caller.get(path, query))
+        return self._taken(self.caller.get(path, query))
 
     def read(self, kind: type[T], path: str, query: Query | None = None) -> T:
         return self.decode(kind, self.get(path, query))
@@ -51,11 +54,12 @@ class Session:
     ) -> Answer:
         """With a key, under which sandod does it once however often it comes: so a lost answer is asked for again."""
         key, sent = key or secrets.token_hex(16), False
+        by_code()
         for pause in (*AGAIN_S, None):
             try:
                 answer = self.caller.send(method, path, body, headers={KEY: key})
                 if answer.ok or pause is None or answer.problem().code not in AGAIN_CODES:
-                    return _taken(answer)
+                    return self._taken(answer)
             except Unreachable as error:
                 sent = sent or error.sent
                 if not sent:
@@ -66,6 +70,14 @@ class Session:
             time.sleep(pause)
         raise AssertionError("the last try returns or raises")
 
+    def _taken(self, answer: Answer) -> Answer:
+        if answer.ok:
+            return answer
+        problem, base = answer.problem(), unquote(self.caller.address.base)
+        if base and problem.status == 404 and problem.detail.startswith(f"nothing is at {base}/"):
+            raise Refused(Problem(404, "not_sandod", problem.detail, f"{FOLDER} {base}"))
+        raise Refused(problem, answer.body)
+
 
 def passes(error: Unreachable | Refused) -> bool:
     """It is away, stops or starts: whoever waits goes on waiting."""
@@ -75,12 +87,6 @@ def passes(error: Unreachable | Refused) -> bool:
 def unsure(detail: str, key: str) -> Problem:
     hint = f"it was sent, and may have been done: see `sando status`; with --key {key} it can be sent again and acts once"
     return Problem(0, "outcome_unknown", detail, hint)
-
-
-def _taken(answer: Answer) -> Answer:
-    if answer.ok:
-        return answer
-    raise Refused(answer.problem(), answer.body)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import click
 
 from sando.cli import options
 from sando.cli.errors import Command
+from sando.cli.outlets import by_code
 from sando.cli.progress import finished, follow
 from sando.cli.session import session
 
@@ -16,6 +17,7 @@ from sando.cli.session import session
 @options.as_json
 def wait(operation: int, timeout: float | None, as_json: bool) -> int:
     """Watch operation ID until it has ended, over restarts of sandod. Its end is the exit code."""
+    by_code()
     with session() as sandod:
         found = sandod.operation(operation)
         if found.ended:

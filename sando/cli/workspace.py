@@ -1,15 +1,18 @@
 """`sando init`: a workspace of two commented files, with which sandod starts at once. It overwrites nothing."""
 
 import json
+import os
 import re
 import shlex
 import socket
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import click
 
 from sando.cli.errors import Command
+from sando.cli.outlets import by_code
 from sando.cli.output import say
 from sando.client.address import DEFAULT
 from tui.rows import Segment
@@ -21,8 +24,17 @@ USUAL_PORT = 7766
 _PLACE = re.compile(r"@(?:(PORT)|ROOT(/[^@]*))@")
 
 
+class Folder(click.Path):
+    """But no empty one (a variable of a script that is not set), which would be the current one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not os.fspath(value):
+            self.fail("'' is no folder; the current one is .", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @click.command(cls=Command)
-@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", metavar="DIR", type=Folder(file_okay=False, path_type=Path))
 def init(folder: Path) -> None:
     """Write daemon.toml and sando.toml into DIR, commented and ready to run: tiers mm, a and b, all on this machine.
 
@@ -70,6 +82,7 @@ def free_port() -> int:
 
 def _next(root: Path, port: int) -> None:
     config, here = shlex.quote(str(root / "daemon.toml")), shlex.quote(str(root))
+    by_code()
     say(f"written: {root / 'daemon.toml'} and {root / 'sando.toml'}")
     say()
     say(Segment("next", "strong"))

@@ -180,8 +180,9 @@ class Caller:
         try:
             line.connect()
         except (OSError, ValueError) as error:
+            why = _no_tls(error) if self.address.secure and line.sock is not None else reason(error)
             line.close()
-            raise Unreachable(f"{self.address.url}: {reason(error)}") from None
+            raise Unreachable(f"{self.address.url}: {why}") from None
         line.sock.settimeout(self._timeout)
         self._line = line
 
@@ -210,12 +211,22 @@ class Refused(SandoError):
         """As it was sent."""
 
 
+def _no_tls(error: Exception) -> str:
+    """Why TLS was not agreed on, though somebody listens: most often who does speaks none."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return reason(error)
+    why = "it is there, but no TLS in time" if isinstance(error, TimeoutError) else reason(error)
+    return f"{why}; sandod itself speaks http, not https"
+
+
 def reason(error: Exception) -> str:
     """What an error of the network is called by people."""
     match error:
         case ConnectionRefusedError():
             return "nothing listens there"
-        case http.client.RemoteDisconnected() | ConnectionResetError() | BrokenPipeError():
+        case (
+            http.client.RemoteDisconnected() | ConnectionResetError() | BrokenPipeError() | ssl.SSLEOFError()
+        ):
             return "the connection was closed"
         case TimeoutError():
             return "no connection in time"

@@ -148,6 +148,26 @@ def test_an_error_of_somebody_else_is_told_with_what_names_the_address(puppet, r
     ]
 
 
+@pytest.mark.parametrize("words", [["status"], ["promote", "a"]])
+def test_an_address_with_a_folder_that_sandod_is_not_in_is_6_and_names_what_to_look_at(
+    run, puppet, monkeypatch, words
+):
+    puppet.answers["POST", "/x/promote/a"] = refused(404, "not_found", detail="nothing is at /x/promote/a")
+    monkeypatch.setenv("SANDO_DAEMON", f"{puppet.url}/x/")
+    ran = run(*words)
+    assert ran.code == 6
+    assert ran.err.splitlines()[0].startswith("sando: nothing is at /x/")
+    assert "look at SANDO_DAEMON, which ends in /x\n" in ran.err
+    ran = run(*words, "--json")
+    assert (ran.code, ran.document["code"]) == (6, "not_sandod")
+
+
+def test_what_is_not_found_behind_a_proxy_with_a_folder_is_still_a_name(run, puppet, monkeypatch):
+    puppet.answers["GET", "/x/operations/7"] = refused(404, "not_found", detail="there is no operation 7")
+    monkeypatch.setenv("SANDO_DAEMON", f"{puppet.url}/x")
+    assert run("log", "7").code == 2
+
+
 @pytest.mark.parametrize("words", [["history"], ["history", "--json"], ["--help"], ["promote", "--help"]])
 def test_who_has_read_enough_ends_it_without_a_word(puppet, words):
     puppet.answers["GET", "/operations"] = Answer(body={"operations": [done()], "next": None})

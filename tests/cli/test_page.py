@@ -102,6 +102,8 @@ def test_one_option_means_the_same_in_every_command():
         (["abort", "last"], "'last' is not a valid"),
         (["lock", "a"], "--reason"),
         (["lock", "a", "-m", "x", "--expires", "soon"], "'soon' is no end of a lock"),
+        (["releases", "--before", "x"], "Invalid value for '--before': 'x'"),
+        (["releases", "--before", ""], "Invalid value for '--before': ''"),
         (["plan", "confirm", "a"], "No such command 'confirm'"),
     ],
 )

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.cli.samples import an_operation, done, refused
 from tests.client.puppet import Answer, an_event
 
@@ -77,6 +79,18 @@ def test_without_an_id_it_is_what_runs_now(puppet, run):
         body={"operations": [done(number=45), an_operation()], "next": None}
     )
     assert run("log").out == "here\n"
+
+
+@pytest.mark.parametrize("words", [[], ["--tier", "a"]])
+def test_where_nothing_was_done_yet_that_is_no_error(run, words):
+    ran = run("log", *words)
+    assert (ran.code, ran.out, ran.err) == (0, "", "nothing was done yet\n")
+
+
+@pytest.mark.parametrize("tier", ["zz", ""])
+def test_the_log_of_a_tier_that_is_not_there_is_a_2_and_names_those_that_are(run, tier):
+    ran = run("log", "--tier", tier)
+    assert (ran.code, ran.err) == (2, f"sando: no tier is called '{tier}'\n  there are mm, a\n")
 
 
 def test_an_operation_that_is_not_there_is_a_2(run):

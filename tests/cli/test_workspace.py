@@ -51,6 +51,15 @@ def test_a_folder_that_cannot_be_is_a_usage_error(run, tmp_path):
     assert "not a directory" in ran.err.lower()
 
 
+def test_a_folder_without_a_name_is_a_usage_error_and_not_the_current_one(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = run("init", "")
+    assert ran.code == 2
+    assert "'' is no folder; the current one is ." in ran.err
+    assert list(tmp_path.iterdir()) == []
+    assert run("init", ".").code == 0
+
+
 def test_a_port_that_is_taken_is_not_written(run, tmp_path, monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -114,6 +123,13 @@ def test_check_says_the_same_as_sandod(run, tmp_path):
 )
 def test_the_scripts_of_contrib_are_those_that_it_prints(run, shell, file):
     assert run("completion", shell).out == (ROOT / "contrib" / "completions" / file).read_text()
+
+
+def test_the_help_of_completion_has_a_line_for_each_shell_as_it_is_typed(run):
+    lines = [line.strip() for line in run("completion", "--help").out.splitlines()]
+    assert "bash: sando completion bash > ~/.local/share/bash-completion/completions/sando" in lines
+    assert 'zsh:  sando completion zsh > "${fpath[1]}/_sando"' in lines
+    assert "fish: sando completion fish > ~/.config/fish/completions/sando.fish" in lines
 
 
 # -- what may stand at the cursor --------------------------------------------------------------------------

@@ -104,6 +104,47 @@ def test_what_does_not_speak_http_is_said_in_words():
         thread.join()
 
 
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (None, "it is there, but no TLS in time"),
+        (b"", "the connection was closed"),
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "tls: .*"),
+    ],
+)
+def test_who_listens_and_speaks_no_tls_is_said_to_speak_http(said, why):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Caller(
+            parse(f"https://127.0.0.1:{server.getsockname()[1]}"), connect=0.2 if said is None else 30
+        ) as caller,
+    ):
+
+        def answer() -> None:
+            line, _ = server.accept()
+            with line:
+                line.recv(65536)
+                if said is None:
+                    line.recv(65536)  # until the other end has given up
+                else:
+                    line.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(Unreachable, match=f"{why}; sandod itself speaks http, not https$") as lost:
+            caller.send("POST", "/promote/a", {})
+        thread.join()
+    assert not lost.value.sent
+
+
+def test_nobody_there_is_nobody_with_https_too():
+    with (
+        Caller(parse(f"https://127.0.0.1:{free_port()}")) as caller,
+        pytest.raises(Unreachable, match=r"nothing listens there$"),
+    ):
+        caller.get("/state")
+
+
 def test_a_refusal_is_the_daemons_own_words(caller, puppet):
     puppet.answers["POST", "/promote/a"] = problem(423, "locked", "tier a is locked by max", "DELETE /lock/a")
     said = caller.send("POST", "/promote/a", {}).problem()
