@@ -106,7 +106,7 @@ class Question(Struct, frozen=True):
     problem: Problem | None = None
     seen: bool = False
     again: bool = False
-    """A newer plan has been asked for."""
+    """A newer plan, or how what would be aborted stands now, has been asked for."""
     top: int = 0
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from sando.client.shapes import Plan
 from tui import text as t
 from tui.glyphs import ARROW, NONE
@@ -149,6 +151,8 @@ def _running(screen: Screen, question: Question) -> str:
     operation = question.operation
     if operation is None:
         return ""
+    if question.phase == "refused":  # how it stands is what the refusal tells
+        return doing(replace(operation, step=""))
     if operation.ended:
         return f"{doing(operation)} has ended: {standing(operation)}"
     stops = (
