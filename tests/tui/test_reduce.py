@@ -260,7 +260,9 @@ def test_a_y_sends_what_was_asked_once_with_the_version_that_was_shown(screen, s
 def test_the_version_of_a_confirmation_is_the_one_that_was_there_when_it_was_asked():
     screen = asked(on("a"), "c", BLOCKED)
     newer = replace(STATE, tiers=(MM, replace(A, current_version="0.8.9"), B))
-    assert played(seen(after(screen, Arrived(newer))), "y")[1][-1].body == {"version": "0.8.3"}
+    assert isinstance(changed := after(screen, Arrived(newer)).overlay, Question)
+    assert changed.version == "0.8.3"
+    assert played(seen(screen), "y")[1][-1].body == {"version": "0.8.3"}
 
 
 @pytest.mark.parametrize("key", ["n", "escape", "q"])

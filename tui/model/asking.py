@@ -140,7 +140,7 @@ def shaken(screen: Screen, events: tuple[Event, ...]) -> tuple[Effect, ...]:
 # -- the answer ---------------------------------------------------------------------------------------------
 
 
-def why_not(question: Question) -> str:
+def why_not(screen: Screen, question: Question) -> str:
     """Why a `y` would do nothing; empty where it would."""
     match question.phase:
         case "asking":
@@ -155,9 +155,16 @@ def why_not(question: Question) -> str:
             return "it is blocked"
     if question.act == "abort" and (question.operation is None or question.operation.ended):
         return "nothing runs there any more"
+    if question.act == "confirm" and not _current(screen, question):
+        return f"{question.version} is not current there any more"
     if question.act == "lock" and not question.reason.strip():
         return "a lock needs a reason: i types one"
     return ""
+
+
+def _current(screen: Screen, question: Question) -> bool:
+    tier = screen.state.tier(question.tier) if screen.state else None
+    return tier is not None and tier.current_version == question.version
 
 
 def agree(screen: Screen) -> Step:
@@ -167,7 +174,7 @@ def agree(screen: Screen) -> Step:
         return stay(screen)
     if not screen.reached:
         return stay(replied(screen, "sandod does not answer: nothing was sent", "bad"))
-    if why := why_not(question):
+    if why := why_not(screen, question):
         return stay(replied(screen, why))
     if not question.seen:
         return stay(replied(screen, "it was not on the screen yet when that was struck: read it, then y"))
