@@ -567,6 +567,34 @@ def test_a_search_goes_to_the_next_line_and_round_and_back():
     assert after(screen, "/", "escape").overlay.search == ""  # type: ignore[union-attr]
 
 
+def test_a_search_goes_to_every_line_of_the_last_page_and_not_past_its_end():
+    screen = after(log(), "g", "/", *typed("line 9"), "enter")
+    went, last = [], 100 - screen.extents.log
+    for _ in range(12):
+        assert isinstance(screen.overlay, LogView)
+        went.append((screen.overlay.found, screen.overlay.top))
+        screen = after(screen, "n")
+    assert went == [(at, min(at, last)) for at in (9, *range(90, 100), 9)]
+    ends = after(screen, "N", "N")
+    assert "│ line 99" in text_of(ends).splitlines()[-3], "the end of the log is the end of the page"
+    assert "search 'line 9' in line 100, the end" in text_of(after(ends, LogMore(1, RUNNING, complete=True)))
+
+
+@pytest.mark.parametrize("key", ["k", "g", "f", "escape"])
+def test_who_scrolls_or_lifts_a_search_goes_on_from_what_is_seen(key):
+    found = after(log(), "g", "/", *typed("line 9"), "enter", "n", "n")
+    assert isinstance(found.overlay, LogView)
+    assert found.overlay.found == 91
+    assert after(found, key).overlay.found is None  # type: ignore[union-attr]
+
+
+def test_a_line_that_was_found_is_known_by_its_number_where_lines_fall_off_the_beginning():
+    screen = after(log(0), LogMore(1, RUNNING, "x\n" * 49_990 + "here\n"), "/", *typed("here"), "enter")
+    later = after(screen, LogMore(1, None, "y\n" * 20))
+    assert "search 'here' in line 49991," in text_of(after(later, Resized(120, 40)))
+    assert after(later, LogMore(1, None, "y\n" * 50_000)).overlay.found is None  # type: ignore[union-attr]
+
+
 def test_a_log_that_is_not_the_open_one_changes_nothing():
     screen = log()
     assert after(screen, LogMore(screen.serial - 1, None, "old\n")) == screen

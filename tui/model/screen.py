@@ -123,6 +123,8 @@ class LogView(Struct, frozen=True):
     top: int | None = None
     left: int = 0
     search: str = ""
+    found: int | None = None
+    """The line to which the search has gone, until it is scrolled."""
     trouble: str = ""
     back: "History | None" = None
 
