@@ -17,7 +17,7 @@ from sando.model.clock import span
 from sando.model.freeze import FOREVER
 from sando.model.names import nearest
 from tui.glyphs import ARROW, AWAY, FAILED, NONE, PASSED, PENDING, RUNNING, UP, WAITING
-from tui.model.way_on import in_the_way
+from tui.model.way_on import in_the_way, waits_for_a_person
 from tui.rows import Segment, Style
 
 _STATUS: dict[str, Style] = {
@@ -92,7 +92,7 @@ def _row(state: State, tier: Tier) -> list[Segment | list[Segment]]:
         Segment(tier.previous_version or NONE, "dim"),
         Segment(word, _STATUS.get(word, "plain")),
         Segment(span((state.now - tier.since).total_seconds()) if tier.since else "", "dim"),
-        [piece for gate in tier.gates for piece in (*_badge(state, gate), Segment(" "))],
+        [piece for gate in tier.gates for piece in (*_badge(state, tier, gate), Segment(" "))],
     ]
 
 
@@ -104,9 +104,9 @@ def _word(tier: Tier) -> str:
     return tier.status
 
 
-def _badge(state: State, gate: Gate) -> Iterator[Segment]:
+def _badge(state: State, tier: Tier, gate: Gate) -> Iterator[Segment]:
     sign, style = _sign(gate)
-    if gate.kind == "manual_confirm" and gate.outcome == "pending":
+    if waits_for_a_person(tier, gate):
         sign, style = WAITING, "warn"
     yield Segment(f"{sign}{gate.name or gate.kind}", style)
     if gate.outcome == "pending" and gate.ready_at:

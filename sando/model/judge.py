@@ -132,7 +132,7 @@ def _gate_check(tier: str, view: GateView, *, hotfix: bool) -> Check:
         _told(tier, view),
         view.name,
         Outcome.SKIPPED if skipped else view.outcome,
-        "" if ok else _clears(tier, view),
+        "" if ok or skipped else _clears(tier, view),
     )
 
 

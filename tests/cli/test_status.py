@@ -1,4 +1,4 @@
-"""`sando status TIER`: whether its version can go on, as the tier after stands now."""
+"""`sando status`: whether a version can go on, as the tier after stands now, and what waits for a person."""
 
 from datetime import datetime
 
@@ -27,3 +27,10 @@ def test_it_says_ready_only_where_the_tier_after_would_take_it(puppet, run, more
     ran = run("status", "mm")
     assert told in ran.out.splitlines()
     assert ran.code == 0
+
+
+@pytest.mark.parametrize(("current", "sign"), [("0.8.3", "?"), (None, "·")])
+def test_only_where_something_runs_it_waits_for_a_person(puppet, run, current, sign):
+    gate = {"kind": "manual_confirm", "name": "manual_confirm", "outcome": "pending"}
+    puppet.tiers = [a_tier("mm"), a_tier("a", predecessor="mm", current_version=current, gates=[gate])]
+    assert f" {sign}manual_confirm" in run("status").out

@@ -177,6 +177,13 @@ def test_a_hotfix_skips_the_burn_in_only_and_tells_what_remained() -> None:
     ]
 
 
+def test_a_burn_in_that_is_skipped_has_nothing_left_to_clear_it() -> None:
+    cleared = {
+        hotfix: asked(source(), hotfix=hotfix, now=T0.plus(3600)).checks[1].clears for hotfix in (False, True)
+    }
+    assert cleared == {False: "2026-11-24T12:00:00.000Z or hotfix", True: ""}
+
+
 @pytest.mark.parametrize(
     "state", [source(Outcome.FAILED), source(None), source(words=()), source(words=(no(),))]
 )

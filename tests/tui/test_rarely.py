@@ -36,6 +36,7 @@ GONE = replace(
         (tier_with(nodes=(Node("a-1", "0.8.3", status="out"),)), ["a-1", " out "]),
         (tier_with(nodes=(Node("a-1", "0.8.3", reachable=False, detail="ssh: timed out"),)), ["○", "away", "ssh: timed out"]),
         (tier_with(gates=()), ["no gates"]),
+        (tier_with(current_version=None), [" ·manual_confirm", "· manual_confirm pending nothing runs here"]),
         (tier_with(operation=77), ["operation 77 runs"]),
         (tier_with(detail="parked: it failed 5 times in 60s", status="degraded"), ["parked: it failed 5 times"]),
         (tier_with(marked_bad=("0.8.1", "0.8.0")), ["marked bad here: 0.8.1, 0.8.0"]),

@@ -260,7 +260,9 @@ def test_a_y_sends_what_was_asked_once_with_the_version_that_was_shown(screen, s
 def test_the_version_of_a_confirmation_is_the_one_that_was_there_when_it_was_asked():
     screen = asked(on("a"), "c", BLOCKED)
     newer = replace(STATE, tiers=(MM, replace(A, current_version="0.8.9"), B))
-    assert played(seen(after(screen, Arrived(newer))), "y")[1][-1].body == {"version": "0.8.3"}
+    assert isinstance(changed := after(screen, Arrived(newer)).overlay, Question)
+    assert changed.version == "0.8.3"
+    assert played(seen(screen), "y")[1][-1].body == {"version": "0.8.3"}
 
 
 @pytest.mark.parametrize("key", ["n", "escape", "q"])
@@ -563,6 +565,34 @@ def test_a_search_goes_to_the_next_line_and_round_and_back():
     assert "'nowhere' is not in this log" in gone.note.text
     assert after(screen, "escape").overlay.search == ""  # type: ignore[union-attr]
     assert after(screen, "/", "escape").overlay.search == ""  # type: ignore[union-attr]
+
+
+def test_a_search_goes_to_every_line_of_the_last_page_and_not_past_its_end():
+    screen = after(log(), "g", "/", *typed("line 9"), "enter")
+    went, last = [], 100 - screen.extents.log
+    for _ in range(12):
+        assert isinstance(screen.overlay, LogView)
+        went.append((screen.overlay.found, screen.overlay.top))
+        screen = after(screen, "n")
+    assert went == [(at, min(at, last)) for at in (9, *range(90, 100), 9)]
+    ends = after(screen, "N", "N")
+    assert "│ line 99" in text_of(ends).splitlines()[-3], "the end of the log is the end of the page"
+    assert "search 'line 9' in line 100, the end" in text_of(after(ends, LogMore(1, RUNNING, complete=True)))
+
+
+@pytest.mark.parametrize("key", ["k", "g", "f", "escape"])
+def test_who_scrolls_or_lifts_a_search_goes_on_from_what_is_seen(key):
+    found = after(log(), "g", "/", *typed("line 9"), "enter", "n", "n")
+    assert isinstance(found.overlay, LogView)
+    assert found.overlay.found == 91
+    assert after(found, key).overlay.found is None  # type: ignore[union-attr]
+
+
+def test_a_line_that_was_found_is_known_by_its_number_where_lines_fall_off_the_beginning():
+    screen = after(log(0), LogMore(1, RUNNING, "x\n" * 49_990 + "here\n"), "/", *typed("here"), "enter")
+    later = after(screen, LogMore(1, None, "y\n" * 20))
+    assert "search 'here' in line 49991," in text_of(after(later, Resized(120, 40)))
+    assert after(later, LogMore(1, None, "y\n" * 50_000)).overlay.found is None  # type: ignore[union-attr]
 
 
 def test_a_log_that_is_not_the_open_one_changes_nothing():

@@ -5,7 +5,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from sando.client.shapes import Event, State
-from tui.model import asking, lacking, watching
+from tui.model import aborting, asking, lacking, watching
 from tui.model.effects import Refresh
 from tui.model.messages import Arrived, Broken, Feed, Heard, Lost, Tick
 from tui.model.moving import settled
@@ -40,7 +40,9 @@ def arrived(screen: Screen, told: Arrived) -> Step:
         link = replace(link, ahead=told.state.now - screen.now)
         screen = replace(screen, state=told.state)
     screen = replace(screen, link=link, operations={o.id: o for o in told.operations})
-    return watching.looked(settled(screen))
+    screen, wanted = watching.looked(settled(screen))
+    screen, more = aborting.looked(screen)
+    return screen, (*wanted, *more)
 
 
 def _not_silent(screen: Screen) -> Screen:

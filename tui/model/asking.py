@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
-from sando.client.shapes import Event, Operation, Plan, Problem, Tier
-from tui.model import watching
+from sando.client.shapes import Event, Plan, Problem, Tier
+from tui.model import aborting, watching
 from tui.model.commands import in_keys
 from tui.model.effects import AskOperation, AskPlan, Effect, Refresh, Send
 from tui.model.messages import Answered, Planned
@@ -97,21 +97,14 @@ def planned(screen: Screen, told: Planned) -> Step:
         return stay(screen)
     if told.options != question.options:
         return stay(screen)  # another answer, to what is wished now, is under way
+    if question.act == "abort":
+        return stay(replace(screen, overlay=aborting.told(question, told.operation, told.problem)))
     if told.problem and question.act == "confirm":
         return stay(replace(screen, overlay=_filled(question, question.plan)))
     if told.problem:
         question = replace(question, phase="refused", problem=told.problem, again=False)
         return stay(replace(screen, overlay=question))
-    if question.act == "abort":
-        return stay(replace(screen, overlay=_of(question, told.operation)))
     return stay(replace(screen, overlay=_filled(question, told.plan)) if told.plan else screen)
-
-
-def _of(question: Question, operation: Operation | None) -> Question:
-    """What would be aborted; another state of it has to be seen before it is agreed to."""
-    version = operation.version if operation else None
-    seen = question.seen and operation == question.operation
-    return replace(question, operation=operation, version=version, phase="ready", seen=seen)
 
 
 def _filled(question: Question, plan: Plan | None) -> Question:
@@ -147,7 +140,7 @@ def shaken(screen: Screen, events: tuple[Event, ...]) -> tuple[Effect, ...]:
 # -- the answer ---------------------------------------------------------------------------------------------
 
 
-def why_not(question: Question) -> str:
+def why_not(screen: Screen, question: Question) -> str:
     """Why a `y` would do nothing; empty where it would."""
     match question.phase:
         case "asking":
@@ -160,11 +153,18 @@ def why_not(question: Question) -> str:
         plan = question.plan
         if plan is None or question.version is None or not plan.ready:
             return "it is blocked"
-    if question.act == "abort" and question.operation is None:
+    if question.act == "abort" and (question.operation is None or question.operation.ended):
         return "nothing runs there any more"
+    if question.act == "confirm" and not _current(screen, question):
+        return f"{question.version} is not current there any more"
     if question.act == "lock" and not question.reason.strip():
         return "a lock needs a reason: i types one"
     return ""
+
+
+def _current(screen: Screen, question: Question) -> bool:
+    tier = screen.state.tier(question.tier) if screen.state else None
+    return tier is not None and tier.current_version == question.version
 
 
 def agree(screen: Screen) -> Step:
@@ -174,7 +174,7 @@ def agree(screen: Screen) -> Step:
         return stay(screen)
     if not screen.reached:
         return stay(replied(screen, "sandod does not answer: nothing was sent", "bad"))
-    if why := why_not(question):
+    if why := why_not(screen, question):
         return stay(replied(screen, why))
     if not question.seen:
         return stay(replied(screen, "it was not on the screen yet when that was struck: read it, then y"))

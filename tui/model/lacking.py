@@ -55,7 +55,7 @@ def idle(screen: Screen) -> str:
 
 def unagreed(screen: Screen) -> str:
     question = screen.overlay
-    return asking.why_not(question) if isinstance(question, Question) else ""
+    return asking.why_not(screen, question) if isinstance(question, Question) else ""
 
 
 def no_reason_wanted(screen: Screen) -> str:

@@ -37,7 +37,7 @@ def log_more(screen: Screen, told: LogMore) -> Step:
     if log is None or log.number != told.number:
         return stay(screen)
     if told.fresh:
-        log = replace(log, lines=(), rest="", dropped=0)
+        log = replace(log, lines=(), rest="", dropped=0, found=None)
     log = replace(_longer(log, told.text), trouble=told.trouble, complete=log.complete or told.complete)
     log = replace(log, operation=told.operation or log.operation)
     return stay(_with_log(screen, log))
@@ -66,7 +66,9 @@ def _longer(log: LogView, text: str) -> LogView:
     lines = (*log.lines, *new)
     gone = max(0, len(lines) - MOST_LINES)
     top = None if log.top is None else max(0, log.top - gone)
-    return replace(log, lines=lines[gone:], rest=rest[-LONGEST:], dropped=log.dropped + gone, top=top)
+    found = None if log.found is None or log.found < gone else log.found - gone
+    dropped = log.dropped + gone
+    return replace(log, lines=lines[gone:], rest=rest[-LONGEST:], dropped=dropped, top=top, found=found)
 
 
 def lines_of(log: LogView) -> tuple[str, ...]:
@@ -80,7 +82,7 @@ def scroll_log(screen: Screen, by: int, *, pages: bool = False) -> Step:
     height = max(1, screen.extents.log)
     last = max(0, len(lines_of(log)) - height)
     at = (last if log.top is None else log.top) + by * (height - 1 if pages else 1)
-    return stay(replace(screen, overlay=replace(log, top=None if at >= last else max(0, at))))
+    return stay(replace(screen, overlay=replace(log, top=None if at >= last else max(0, at), found=None)))
 
 
 def shift_log(screen: Screen, by: int) -> Step:
@@ -95,25 +97,26 @@ def follow_log(screen: Screen) -> Step:
     if not isinstance(log, LogView):
         return stay(screen)
     last = max(0, len(lines_of(log)) - max(1, screen.extents.log))
-    return stay(replace(screen, overlay=replace(log, top=last if log.top is None else None)))
+    return stay(replace(screen, overlay=replace(log, top=last if log.top is None else None, found=None)))
 
 
 def found(screen: Screen, by: int, *, here: bool = False) -> Step:
-    """To the next line with the text that is searched for, round the end if need be."""
+    """To the next line with the text that is searched for, round the end if need be; the last page is the furthest."""
     log = screen.overlay
     if not isinstance(log, LogView) or not log.search:
         return stay(screen)
     needle, lines = log.search.lower(), lines_of(log)
     places = [i for i, line in enumerate(lines) if needle in line.lower()]
     if not places:
+        screen = replace(screen, overlay=replace(log, found=None))
         return stay(noted(screen, f"{log.search!r} is not in this log"))
     last = max(0, len(lines) - max(1, screen.extents.log))
-    at = last if log.top is None else log.top
+    at = log.found if log.found is not None else last if log.top is None else log.top
     if by > 0:
         to = next((p for p in places if p > at or (here and p == at)), places[0])
     else:
         to = next((p for p in reversed(places) if p < at), places[-1])
-    return stay(replace(screen, overlay=replace(log, top=to), note=None))
+    return stay(replace(screen, overlay=replace(log, top=min(to, last), found=to), note=None))
 
 
 def close_log(screen: Screen) -> Step:
@@ -122,7 +125,7 @@ def close_log(screen: Screen) -> Step:
     if not isinstance(log, LogView):
         return stay(screen)
     if log.search:
-        return stay(replace(screen, overlay=replace(log, search="")))
+        return stay(replace(screen, overlay=replace(log, search="", found=None)))
     return over(screen, log.back), (StopLog(),)
 
 

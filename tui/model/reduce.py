@@ -83,7 +83,9 @@ def _still_so(before: Screen, after: Screen) -> Screen:
     if note is None or note.question is None or note != before.note:
         return after
     was, now = _asked(before, note.question), _asked(after, note.question)
-    if now is None or (was and note.text == asking.why_not(was) and note.text != asking.why_not(now)):
+    if now is None or (
+        was and note.text == asking.why_not(before, was) and note.text != asking.why_not(after, now)
+    ):
         return replace(after, note=None)
     return after
 

@@ -106,7 +106,7 @@ class Question(Struct, frozen=True):
     problem: Problem | None = None
     seen: bool = False
     again: bool = False
-    """A newer plan has been asked for."""
+    """A newer plan, or how what would be aborted stands now, has been asked for."""
     top: int = 0
 
 
@@ -123,6 +123,8 @@ class LogView(Struct, frozen=True):
     top: int | None = None
     left: int = 0
     search: str = ""
+    found: int | None = None
+    """The line to which the search has gone, until it is scrolled."""
     trouble: str = ""
     back: "History | None" = None
 

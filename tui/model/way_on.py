@@ -1,12 +1,17 @@
-"""What keeps a version whose gates are all green from the tier after, as that tier stands now. Pure."""
+"""What keeps a version from the tier after: the word of a person, or with green gates that tier as it stands. Pure."""
 
 from collections.abc import Callable
 from datetime import datetime
 
-from sando.client.shapes import State, Tier
+from sando.client.shapes import Gate, State, Tier
 
 Clock = Callable[[datetime], str]
 """How a moment is shown."""
+
+
+def waits_for_a_person(tier: Tier, gate: Gate) -> bool:
+    """Where nothing runs there is nothing to say yes to."""
+    return gate.kind == "manual_confirm" and gate.outcome == "pending" and tier.current_version is not None
 
 
 def in_the_way(state: State, tier: Tier, shown: Clock) -> str:

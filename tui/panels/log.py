@@ -25,7 +25,7 @@ def height(size: tuple[int, int]) -> int:
 def panel(_screen: Screen, log: LogView, size: tuple[int, int]) -> list[Row]:
     every, room = lines_of(log), height(size)
     last = max(0, len(every) - room)
-    top = last if log.top is None else min(log.top, max(0, len(every) - 1))
+    top = last if log.top is None else min(log.top, last)
     shown = [_line(line, log, size[0] - 4) for line in every[top : top + room]]
     below = max(0, len(every) - top - room)
     title = (
@@ -46,7 +46,7 @@ def _words(log: LogView, count: int, below: int) -> str:
     if log.left:
         words.append(f"from column {log.left + 1}")
     if log.search:
-        words.append(f"search {log.search!r}")
+        words.append(f"search {log.search!r}{_found_at(log)}")
     ended = log.complete or ended_of(log.operation)
     words.append(
         f"{below} below"
@@ -58,6 +58,11 @@ def _words(log: LogView, count: int, below: int) -> str:
         else "standing still"
     )
     return ", ".join(words)
+
+
+def _found_at(log: LogView) -> str:
+    """Where it is not the first line that is shown: on the last page."""
+    return "" if log.found is None or log.found == log.top else f" in line {log.dropped + log.found + 1}"
 
 
 def ended_of(operation: Operation | None) -> bool:

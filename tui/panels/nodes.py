@@ -7,7 +7,7 @@ from tui.glyphs import AWAY, NONE, UP
 from tui.model.commands import in_keys
 from tui.model.screen import Screen, in_flight
 from tui.model.told import seconds_of, size_of
-from tui.model.way_on import in_the_way
+from tui.model.way_on import in_the_way, waits_for_a_person
 from tui.panels.frame import Cell, Column, cell, framed, table
 from tui.panels.header import moment
 from tui.panels.tiers import sign
@@ -162,20 +162,20 @@ def _gates(screen: Screen, tier: Tier, width: int) -> list[Row]:
 
 
 def _gate(screen: Screen, gate: Gate, tier: Tier) -> list[Cell]:
-    glyph, style = sign(gate)
+    glyph, style = sign(tier, gate)
     other = f"{gate.version}: " if gate.version and gate.version != tier.current_version else ""
     return [
         cell(glyph, style), cell(gate.name or gate.kind, "strong"), cell(gate.outcome, style),
         cell(seconds_of(gate.seconds) if gate.seconds is not None else "", "dim"),
-        cell(moment(screen, gate.at), "dim"), cell(f"{other}{_message(screen, gate)}", "dim"),
+        cell(moment(screen, gate.at), "dim"), cell(f"{other}{_message(screen, tier, gate)}", "dim"),
     ]  # fmt: skip
 
 
-def _message(screen: Screen, gate: Gate) -> str:
+def _message(screen: Screen, tier: Tier, gate: Gate) -> str:
     if gate.kind == "burn_in" and gate.ready_at and gate.outcome == "pending":
         return f"over at {moment(screen, gate.ready_at)}, of {span(gate.required_s or 0)}"
     if gate.kind == "manual_confirm" and gate.outcome == "pending" and not gate.message:
-        return "waits for a person: c"
+        return "waits for a person: c" if waits_for_a_person(tier, gate) else "nothing runs here"
     return in_keys(gate.message)
 
 

@@ -35,26 +35,42 @@ def problem(screen: Screen, question: Question, width: int) -> list[Row]:
 
 
 def checks(screen: Screen, question: Question, plan: Plan, width: int) -> list[Row]:
-    """What blocks comes first; of a confirmation only what the next tier would be told, as a warning."""
+    """What blocks comes first."""
+    if plan.act != question.act:
+        return _of_the_next(screen, plan, width)
     made: list[Row] = []
-    if plan.act == question.act and not plan.ready and plan.detail:
+    if not plan.ready and plan.detail:
         made += paragraph(_local(screen, plan.detail), width, "bad")
     for verdict in ("blocked", "warning"):
         for check in (c for c in plan.checks if c.verdict == verdict):
-            if plan.act == question.act or check.gate is None:
-                made += _check(screen, check, width, known=plan.detail)
-    if not made and plan.act == question.act:
-        made = [(Segment("nothing stands in the way", "ok"),)]
-    return made
+            made += _check(screen, check, width, known=plan.detail)
+    return made or [(Segment("nothing stands in the way", "ok"),)]
+
+
+def _of_the_next(screen: Screen, plan: Plan, width: int) -> list[Row]:
+    """Of a confirmation: what the next tier would say, as a warning; what clears it there is no key of this question."""
+    found = [c for c in plan.checks if c.verdict != "ok" and c.gate is None and not has_it(c)]
+    words = [_local(screen, _told(c)) for c in found]
+    named = [word if f"tier {plan.tier}" in word else f"tier {plan.tier}: {word}" for word in words]
+    return [row for word in named for row in _list("warning", word, width, "warn")]
+
+
+def has_it(check: Check) -> bool:
+    """The version is on the whole tier."""
+    return check.check == "current" and check.verdict == "blocked"
 
 
 def _check(screen: Screen, check: Check, width: int, known: str = "") -> list[Row]:
     style = _VERDICT.get(check.verdict, "plain")
+    until = f"; to clear it: {check.clears}" if check.clears and check.verdict != "ok" else ""
+    return _list(check.verdict, _local(screen, f"{_told(check, known)}{until}"), width, style)
+
+
+def _told(check: Check, known: str = "") -> str:
+    """`known` was said before."""
     name = check.check.removeprefix("gate:").removeprefix("node:")
     detail = check.detail if check.detail != known else ""
-    until = f"; to clear it: {check.clears}" if check.clears and check.verdict != "ok" else ""
-    said = detail if detail.startswith(name) else f"{name}: {detail}" if detail else name
-    return _list(check.verdict, _local(screen, f"{said}{until}"), width, style)
+    return detail if detail.startswith(name) else f"{name}: {detail}" if detail else name
 
 
 def _local(screen: Screen, text: str) -> str:

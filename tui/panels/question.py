@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from sando.client.shapes import Plan
 from tui import text as t
 from tui.glyphs import ARROW, NONE
@@ -140,15 +142,23 @@ def _word(screen: Screen, question: Question, width: int) -> list[Row]:
             "still not green: " + ", ".join(f"{g.name or g.kind} {g.outcome}" for g in others), width, "warn"
         )
     after = tier.promotable.to if tier else None
-    return made + paragraph(
-        f"it may then go on to tier {after}" if after else "no tier comes after this one", width, "dim"
-    )
+    return made + paragraph(_then(question, after), width, "dim")
+
+
+def _then(question: Question, after: str | None) -> str:
+    if after is None:
+        return "no tier comes after this one"
+    checks = question.plan.checks if question.plan else ()
+    has_it = any(planned.has_it(check) for check in checks)
+    return f"tier {after} has it already" if has_it else f"it may then go on to tier {after}"
 
 
 def _running(screen: Screen, question: Question) -> str:
     operation = question.operation
     if operation is None:
         return ""
+    if question.phase == "refused":  # how it stands is what the refusal tells
+        return doing(replace(operation, step=""))
     if operation.ended:
         return f"{doing(operation)} has ended: {standing(operation)}"
     stops = (
@@ -194,14 +204,15 @@ def _keys(screen: Screen) -> Row:
             Segment(hint.name, "accent"),
             Segment(f" {word}   ", "strong" if hint.keys == ("y",) else "dim"),
         ]
-    return (*made, Segment(_lacking(screen.overlay) if where == "question" else "", "warn"))
+    return (*made, Segment(_lacking(screen) if where == "question" else "", "warn"))
 
 
-def _lacking(question: object) -> str:
+def _lacking(screen: Screen) -> str:
     """Why there is no `y`, where nothing above says it."""
+    question = screen.overlay
     if not isinstance(question, Question) or question.phase != "ready":
         return ""
-    return asking.why_not(question)
+    return asking.why_not(screen, question)
 
 
 def agreement(question: Question) -> str:

@@ -7,6 +7,7 @@ from sando.model.clock import span
 from tui import text as t
 from tui.glyphs import EMPTY, FAILED, FULL, MARK, NONE, PASSED, PENDING, RUNNING, WAITING
 from tui.model.screen import Screen, status
+from tui.model.way_on import waits_for_a_person
 from tui.panels.frame import Cell, Column, Flex, cell, framed, table
 from tui.rows import Row, Segment, Style, dimmed, fitted, lit, width
 
@@ -69,8 +70,8 @@ _SIGN: dict[str, tuple[str, Style]] = {
 }  # fmt: skip
 
 
-def sign(gate: Gate) -> tuple[str, Style]:
-    if gate.kind == "manual_confirm" and gate.outcome == "pending":
+def sign(tier: Tier, gate: Gate) -> tuple[str, Style]:
+    if waits_for_a_person(tier, gate):
         return WAITING, "warn"
     return _SIGN.get(gate.outcome, (PENDING, "dim"))
 
@@ -86,11 +87,12 @@ def badges(tier: Tier, room: int) -> Row:
 
 def _badges(tier: Tier, green: int = WHOLE, other: int = WHOLE) -> list[Segment]:
     """So much of the names of green gates, and of others; the burn-in has a column of its own."""
-    return [_badge(g, green if g.outcome == "passed" else other) for g in tier.gates if g.kind != "burn_in"]
+    shown = (g for g in tier.gates if g.kind != "burn_in")
+    return [_badge(tier, g, green if g.outcome == "passed" else other) for g in shown]
 
 
-def _badge(gate: Gate, most: int) -> Segment:
-    glyph, style = sign(gate)
+def _badge(tier: Tier, gate: Gate, most: int) -> Segment:
+    glyph, style = sign(tier, gate)
     return Segment(glyph + t.cut(gate.name or gate.kind, most), style)
 
 
