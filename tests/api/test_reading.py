@@ -199,6 +199,19 @@ def test_an_unknown_path_says_what_was_asked_for(room: Room):
     assert "/stat" in answer.json["detail"]
 
 
+@pytest.mark.parametrize(
+    "path, told",
+    [
+        ("/x%1b%5b31mred%e2%80%aeabc", "/x\\x1b[31mred\\u202eabc"),
+        ("/state%00", "/state\\x00"),
+        ("/x%0d%0a%09y", "/x\\x0d\\n\\ty"),
+        ("/gr%c3%bcn", "/gr\u00fcn"),
+    ],
+)
+def test_a_path_is_told_with_its_control_and_bidi_characters_made_visible(room: Room, path, told):
+    assert room.client.simulate_get(path).json["detail"] == f"nothing is at {told}"
+
+
 def test_an_error_of_our_own_leaks_nothing_and_is_logged_whole(room: Room, caplog):
     room.store.operations = lambda **_: 1 / 0
     with caplog.at_level(logging.ERROR, "api"):
