@@ -73,7 +73,7 @@ class ReasonBody(Body, frozen=True):
 class LockBody(Body, frozen=True):
     """`expires` lies ahead and has a time zone; without it the lock holds until it is lifted."""
 
-    reason: Annotated[str, Meta(min_length=1, max_length=1000)]
+    reason: Annotated[str, Meta(min_length=1, max_length=1000, pattern=r"\S")]
     expires: Annotated[datetime, Meta(tz=True)] | None = None
 
 

@@ -228,6 +228,13 @@ def test_a_lock_needs_a_reason_and_an_end_that_is_still_to_come(room: Room):
     assert room.told == []
 
 
+@pytest.mark.parametrize("reason", ["", "   ", "\t\n", "\u00a0\u2003"])
+def test_blanks_are_no_reason_for_a_lock(room: Room, reason):
+    answer = room.client.simulate_post("/lock/c", json={"reason": reason})
+    assert (answer.status_code, answer.json["code"], room.told) == (422, "bad_field", [])
+    assert answer.json["detail"].startswith("reason: ")
+
+
 @pytest.mark.parametrize("wait", ["61", "-1", "x", "1e2", "", "nan", "1&wait=2"])
 def test_a_bad_wait_is_refused_before_anything_is_done(room: Room, wait):
     answer = room.client.simulate_post("/promote/a", query_string=f"wait={wait}")
