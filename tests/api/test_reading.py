@@ -199,6 +199,12 @@ def test_an_unknown_path_says_what_was_asked_for(room: Room):
     assert "/stat" in answer.json["detail"]
 
 
+def test_a_tier_of_a_query_is_told_with_the_form_that_is_wanted(room: Room):
+    answer = room.client.simulate_get("/operations?tier=all")
+    wanted = "1 to 32 lower-case letters, digits and - with a letter first, and not all"
+    assert answer.json["detail"] == f"tier: 'all' is no tier; wanted: {wanted}"
+
+
 @pytest.mark.parametrize(
     "path, told",
     [
