@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from api.errors import Problem, problem
-from api.query import Reason, Version, bad_field
+from api.query import Reason, Version, bad_field, unfit
 from sando.model import names
 
 MOST_BYTES = 65536
@@ -73,7 +73,7 @@ class ReasonBody(Body, frozen=True):
 class LockBody(Body, frozen=True):
     """`expires` lies ahead and has a time zone; without it the lock holds until it is lifted."""
 
-    reason: Annotated[str, Meta(min_length=1, max_length=1000)]
+    reason: Annotated[str, Meta(min_length=1, max_length=1000, pattern=r"\S")]
     expires: Annotated[datetime, Meta(tz=True)] | None = None
 
 
@@ -109,7 +109,7 @@ def read(req: falcon.Request, kind: type[B]) -> B:
     try:
         body = msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:
-        raise _field_error(str(error)) from None
+        raise _field_error(str(error), value, kind) from None
     except UnicodeEncodeError:  # a key that is no text
         raise bad_field("body", "has half a surrogate pair in an unknown key") from None
     for name, given in msgspec.structs.asdict(body).items():
@@ -175,16 +175,17 @@ def _bad_json(why: str) -> Problem:
     return problem(400, "bad_json", f"the body is not usable JSON: {why}")
 
 
-def _field_error(said: str) -> Problem:
+def _field_error(said: str, value: Any, kind: type[Body]) -> Problem:
     """The sentence of msgspec, with the field in front."""
+    if found := _UNKNOWN.search(said):
+        keys = ", ".join(kind.__struct_fields__)
+        there = f"there are {keys}" if keys else "the body takes none"
+        return bad_field(names.visible(found[1])[:80], f"unknown key; {there}")
+    if found := _MISSING.search(said):
+        return bad_field(found[1], "required")
     at = _FIELD.search(said)
-    for pattern in (_UNKNOWN, _MISSING):
-        if found := pattern.search(said):
-            return bad_field(
-                names.visible(found[1])[:80], "unknown key" if pattern is _UNKNOWN else "required"
-            )
     field = at[1] if at and at[1] else "body"
     if "matching regex" in said:
-        return bad_field(field, f"is no {field}")
+        return unfit(field, value[field])
     said = _FIELD.sub("", said).replace("`", "")
     return bad_field(field, said[:1].lower() + said[1:])

@@ -9,6 +9,7 @@ from api import shown
 from sando.model.answers import Refusal, unavailable
 from sando.model.codes import general
 from sando.model.errors import StoreUnavailable
+from sando.model.names import visible
 from sando.model.operation import Operation
 
 log = logging.getLogger(__name__)
@@ -78,11 +79,12 @@ def _of_falcon(
 
 
 def _words(req: falcon.Request, status: int, said: str) -> tuple[str, str]:
+    path = visible(req.path).replace("\n", "\\n").replace("\t", "\\t")
     match status:
         case 404:
-            return f"nothing is at {req.path}", "the README lists every path that there is"
+            return f"nothing is at {path}", "the README lists every path that there is"
         case 405:
-            return f"{req.method} is not possible at {req.path}", "the header Allow lists what is"
+            return f"{req.method} is not possible at {path}", "the header Allow lists what is"
         case _:
             return said, ""
 

@@ -61,9 +61,10 @@ class OneAnswer(Stream):
 
     recheck_s = RECHECK_S
 
-    def __init__(self, line: Line, seconds: float) -> None:
+    def __init__(self, line: Line, seconds: float, headers: dict[str, str] | None = None) -> None:
         super().__init__(line)
         self.until = monotonic() + seconds
+        self.headers = headers or {}
 
     def look(self, *, last: bool) -> Answer | None:
         """The answer if it can be given; with `last` there must be one. May raise Problem or StoreUnavailable."""
@@ -83,10 +84,11 @@ class OneAnswer(Stream):
 
     def _give(self, status: int, kind: str, body: bytes) -> None:
         self.due = NEVER
-        self.line.send(head(status, kind, {"Content-Length": str(len(body))}) + body)
+        self.line.send(head(status, kind, {"Content-Length": str(len(body)), **self.headers}) + body)
         self.line.finish()
 
     def banish(self) -> None:
+        self.headers = {}  # they belong to an answer that is not given
         self._give(401, PROBLEM, body_of(unknown_token()))
 
     def begin(self, _seq: int, /) -> None:
@@ -100,7 +102,7 @@ class OneAnswer(Stream):
 
 
 class OperationWait(OneAnswer):
-    """Until an operation has ended; `tell` makes the answer of how it stands then."""
+    """Until an operation has ended; `tell` makes the answer of how it stands then, and `headers` go with it."""
 
     def __init__(
         self,
@@ -110,8 +112,9 @@ class OperationWait(OneAnswer):
         board: Board,
         operation: Operation,
         tell: Callable[[Operation], Answer],
+        headers: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(line, seconds)
+        super().__init__(line, seconds, headers)
         self._reader = reader
         self._board = board
         self._operation = operation

@@ -139,6 +139,21 @@ def bad_field(name: str, detail: str) -> Problem:
     return problem(422, "bad_field", f"{name}: {detail}")
 
 
+_FORMS = {
+    "version": "1 to 64 letters, digits and any of .+_- with a letter or digit first",
+    "sha": "4 to 40 hexadecimal digits in lower case",
+    "tier": f"1 to 32 lower-case letters, digits and - with a letter first, and not {names.EVERY_TIER}",
+    "reason": "more than blanks",
+}
+"""What the patterns of these fields say, for people."""
+
+
+def unfit(name: str, given: str) -> Problem:
+    """A text that has not the form of its field: what it is, and what is wanted."""
+    shown = ascii(given[:60]) + ("…" if len(given) > 60 else "")
+    return bad_field(name, f"{shown} is no {name}; wanted: {_FORMS[name]}")
+
+
 def _one(req: falcon.Request, name: str) -> str | None:
     values = req.get_param_as_list(name)
     if values is not None and len(values) != 1:
@@ -209,7 +224,7 @@ def _matching(name: str, text: str, pattern: re.Pattern[str]) -> str:
     """A space in a version is a `+` that a shell forgot to escape."""
     text = text.replace(" ", "+") if name == "version" else text
     if not pattern.fullmatch(text):
-        raise bad_field(name, f"{ascii(text)[:80]} is no {name}")
+        raise unfit(name, text)
     return text
 
 

@@ -47,7 +47,8 @@ class Metrics:
     """`count` what is past, once, and `observe` each event from then on, at the same time if need be; `expose` at each scrape.
 
     `state` gives the structure of GET /state (None until there is one); `subscribers` and `inboxes`
-    are asked at each scrape and must not block. `pushed_at` knows when a version was pushed.
+    are asked at each scrape and must not block. `lead_from` knows when the version was pushed that an event brought to its
+    tier for the first time; None where it was there before.
     """
 
     def __init__(
@@ -57,10 +58,10 @@ class Metrics:
         *,
         subscribers: Callable[[], int] = lambda: 0,
         inboxes: Callable[[], Mapping[str, int]] = dict,
-        pushed_at: Callable[[str], datetime | None] = lambda _: None,
+        lead_from: Callable[[Event], datetime | None] = lambda _: None,
     ) -> None:
         self._state = state
-        self._pushed_at = pushed_at
+        self._lead_from = lead_from
         self._scraped = _Scraped(state, clock, subscribers, inboxes)
         self.registry = CollectorRegistry()
         self._make_counters()
@@ -115,7 +116,10 @@ class Metrics:
         self._deploys = counter("sando_deploys", "Deploys that ended.", "tier", "kind", "result")
         self._deploy_s = histogram("sando_deploy_duration_seconds", "How long a deploy took.", "tier")
         self._lead_s = histogram(
-            "sando_lead_time_seconds", "From the push to the tier.", "tier", buckets=_LEAD_SECONDS
+            "sando_lead_time_seconds",
+            "From the push to the first time on the tier.",
+            "tier",
+            buckets=_LEAD_SECONDS,
         )
         self._restarts = counter("sando_actor_restarts", "Actors that died and were restarted.", "actor")
         for result in RESULTS:
@@ -157,7 +161,7 @@ class Metrics:
             self._deploy_s.labels(tier).observe(seconds)
 
     def _lead(self, event: Event) -> None:
-        pushed = self._pushed_at(event.version) if event.version else None
+        pushed = self._lead_from(event)
         if pushed is not None:
             self._lead_s.labels(_tier(event)).observe(max(0.0, (event.at - pushed).total_seconds()))
 

@@ -133,10 +133,11 @@ def _when_ended(call: Act, operation: Operation) -> Answer | None:
     if given.board.tells_end(operation):
         return followers.judged(operation)
     if followers.can_leave(call.req):
+        again = {REPLAYED: replayed} if (replayed := call.resp.get_header(REPLAYED)) else {}
         return followers.leave(
             call,
             lambda line: followers.OperationWait(
-                line, seconds, given.store, given.board, operation, followers.judged
+                line, seconds, given.store, given.board, operation, followers.judged, again
             ),
         )
 

@@ -5,7 +5,7 @@ import hashlib
 import logging
 import secrets
 from contextlib import ExitStack
-from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from api.shown import event_bytes
 from sando import config
 from sando.daemon import crew, itself, remarks, rights
 from sando.daemon.instance import OnlyOne
-from sando.daemon.past import Past
+from sando.daemon.past import Past, lead_from
 from sando.daemon.patience import open_store, save_first
 from sando.daemon.service import Loops, Service
 from sando.daemon.signals import Signals
@@ -87,7 +87,7 @@ class Daemon:
             read_clock,
             subscribers=lambda: self.server.subscribers,
             inboxes=crew.inboxes,
-            pushed_at=self._pushed_at,
+            lead_from=partial(lead_from, self.store),
         )
         self.past = Past(self.store, self.metrics)
         self.work = Workbench(daemon, self.keepers, self._read, self._adopt)
@@ -155,10 +155,6 @@ class Daemon:
 
     def _state(self) -> dict[str, Any] | None:
         return self.board.latest.state if self.board.latest else None
-
-    def _pushed_at(self, version: str) -> datetime | None:
-        release = self.store.release(version)
-        return release.pushed_at if release else None
 
     def _count(self, news: News) -> None:
         for event in news.events:

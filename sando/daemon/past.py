@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
 
 from sando.metrics import Metrics
 from sando.model.errors import StoreUnavailable
@@ -16,6 +17,18 @@ BATCH = 2_000
 AGAIN_S = 1.0
 AT_ONCE_S = 0.2
 """A start waits so long for it: with some thousands of events it is over before anybody can ask."""
+
+
+def lead_from(store: Store, event: Event) -> datetime | None:
+    """When the version was pushed that the event tells of; None where it had been on the tier before, as /dora has it.
+
+    The store is asked, and no list of what was counted: what happens is counted beside the past, in no order.
+    """
+    tier, version = event.tier, event.version
+    if not tier or not version or store.first_promotion(tier, version) != event.operation:
+        return None
+    release = store.release(version)
+    return release.pushed_at if release else None
 
 
 class _OverError(Exception):

@@ -118,40 +118,48 @@ def active_green(spec: TierSpec, stay: Stay) -> bool:
     return all(_view(g, stay.gate(g.name)).outcome is Outcome.PASSED for g in spec.active_gates())
 
 
-def gate_checks(spec: TierSpec, views: tuple[GateView, ...], *, hotfix: bool) -> tuple[Check, ...]:
-    """One check a gate: only `passed` lets a version out, or a burn-in that this very hotfix skips."""
-    return tuple(_gate_check(spec.name, view, hotfix=hotfix) for view in views)
+def gate_checks(
+    spec: TierSpec, views: tuple[GateView, ...], *, hotfix: bool, again: str = ""
+) -> tuple[Check, ...]:
+    """One check a gate: only `passed` lets a version out, or a burn-in that this very hotfix skips.
+
+    `again` is what brings a version back that has left the tier: whatever is done there before is for another one.
+    """
+    return tuple(_gate_check(spec.name, view, again, hotfix=hotfix) for view in views)
 
 
-def _gate_check(tier: str, view: GateView, *, hotfix: bool) -> Check:
+def _gate_check(tier: str, view: GateView, again: str, *, hotfix: bool) -> Check:
     skipped = hotfix and view.kind == "burn_in" and view.outcome is not Outcome.PASSED
     ok = view.outcome is Outcome.PASSED
     return Check(
         f"gate:{view.name}",
         "ok" if ok else "warning" if skipped else "blocked",
-        _told(tier, view),
+        _told(tier, view, left=bool(again)),
         view.name,
         Outcome.SKIPPED if skipped else view.outcome,
-        "" if ok or skipped else _clears(tier, view),
+        "" if ok or skipped else _clears(tier, view, again),
     )
 
 
-def _told(tier: str, view: GateView) -> str:
+def _told(tier: str, view: GateView, *, left: bool) -> str:
     """What it said; with when, where something has happened."""
     said = visible(view.message)
     if view.at is None or view.outcome is Outcome.PENDING:
-        return said or f"{view.outcome} on tier {tier}"
+        return said or f"{view.outcome} {'when it left' if left else 'on'} tier {tier}"
     begun = "since" if view.outcome is Outcome.RUNNING else "at"
     return f"{view.outcome} {begun} {stamp(view.at)}" + (f": {said}" if said else "")
 
 
-def _clears(tier: str, view: GateView) -> str:
+def _clears(tier: str, view: GateView, again: str) -> str:
     if view.kind == "burn_in":
         if view.ready_at:
             return f"{stamp(view.ready_at)} or hotfix"
-        return f"{span(view.required_s or 0)} on tier {tier} with its active gates green, or hotfix"
+        first = f"{again}, then " if again else ""
+        return f"{first}{span(view.required_s or 0)} on tier {tier} with its active gates green, or hotfix"
     if view.kind == "manual_confirm":
-        return f"POST /confirm/{tier}"
+        return f"{again}, then POST /confirm/{tier}" if again else f"POST /confirm/{tier}"
+    if again:
+        return f"{again}, where it runs anew"
     if view.outcome is Outcome.RUNNING:
         return "the end of its run"
     return f"POST /gates/{tier}/{view.name}/run"

@@ -57,7 +57,8 @@ def vouch(
             version,
             refusal=Refusal(404, "unknown_version", f"no release is called {version}", hint),
         )
-    checks = gate_checks(spec, judge(spec, stay, now, tried), hotfix=hotfix)
+    again = _again(spec, version, built=built) if stay and version != state.current_version else ""
+    checks = gate_checks(spec, judge(spec, stay, now, tried), hotfix=hotfix, again=again)
     if stay is None:
         never = Check(
             "source",
@@ -71,6 +72,11 @@ def vouch(
     skipped = "; ".join(f"{c.gate}: {c.detail}" for c in checks if c.verdict == "warning")
     refusal = _not_passed(spec.name, version, blocking) if blocking else None
     return Vouched(spec.name, version, checks, refusal, current, skipped)
+
+
+def _again(spec: TierSpec, version: str, *, built: bool) -> str:
+    """What makes a version current that has left the tier; a thing, so that it reads after "clears by"."""
+    return "POST /rebuild with its sha" if built else f"another promotion of {version} into {spec.name}"
 
 
 def _not_passed(tier: str, version: str, blocking: tuple[Check, ...]) -> Refusal:

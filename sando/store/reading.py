@@ -162,6 +162,15 @@ class Reader:
         with self.reading():
             return dora(lambda sql, asked: list(self._db.execute_sql(sql, asked)), tiers, since, until, days)
 
+    def first_promotion(self, tier: str, version: str) -> int | None:
+        """The operation that brought the version to the tier first."""
+        sql = (
+            "SELECT min(operation) FROM deploy WHERE tier = ? AND mode = 'promote' AND version = ?"
+            " AND status = 'succeeded'"
+        )
+        found: int | None = self._rows(sql, tier, version)[0][0]
+        return found
+
     def claim(self, key: str) -> Claim | None:
         """What was answered to a request with an Idempotency-Key, by the digest of actor and key."""
         return _first(self._values(Claim, "SELECT body FROM claim WHERE key = ?", key))

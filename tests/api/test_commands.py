@@ -152,6 +152,29 @@ def test_an_odd_body_is_refused_with_a_word_and_changes_nothing(room: Room, body
         )
 
 
+VERSIONS = "1 to 64 letters, digits and any of .+_- with a letter or digit first"
+BODIES = [
+    ("/promote/b", {"version": "../etc\x1b[2J"}, rf"version: '../etc\x1b[2J' is no version; wanted: {VERSIONS}"),
+    ("/rollback/b", {"version": ""}, f"version: '' is no version; wanted: {VERSIONS}"),
+    ("/confirm/b", {"version": "v" * 65}, f"version: '{'v' * 60}'… is no version; wanted: {VERSIONS}"),
+    ("/rebuild", {"sha": "HEAD"}, "sha: 'HEAD' is no sha; wanted: 4 to 40 hexadecimal digits in lower case"),
+    ("/lock/b", {"reason": " \n"}, r"reason: ' \n' is no reason; wanted: more than blanks"),
+    ("/rollback/b", {"versions": "1"}, "versions: unknown key; there are version, force, abort_running, reason"),
+    ("/lock/b", {"reason": "x", "until": "9"}, "until: unknown key; there are reason, expires"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path, body, told", BODIES)
+def test_a_field_that_is_refused_is_told_with_its_value_and_with_what_is_wanted(room: Room, path, body, told):
+    answer = room.client.simulate_post(path, json=body)
+    assert (answer.status_code, answer.json["detail"], room.told) == (422, told, [])
+
+
+def test_the_body_of_a_delete_takes_no_key(room: Room):
+    answer = room.client.simulate_delete("/lock/b", json={"reason": "x"})
+    assert answer.json["detail"] == "reason: unknown key; the body takes none"
+
+
 def test_control_characters_of_a_reason_are_kept_as_they_were_typed(room: Room):
     room.client.simulate_post("/confirm/a", json={"reason": "\x1b[2J"})
     assert room.told[0].reason == "\x1b[2J"
@@ -226,6 +249,13 @@ def test_a_lock_needs_a_reason_and_an_end_that_is_still_to_come(room: Room):
         assert (answer.status_code, answer.json["code"]) == (422, "bad_field")
         assert "expires" in answer.json["detail"]
     assert room.told == []
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "\t\n", "\u00a0\u2003"])
+def test_blanks_are_no_reason_for_a_lock(room: Room, reason):
+    answer = room.client.simulate_post("/lock/c", json={"reason": reason})
+    assert (answer.status_code, answer.json["code"], room.told) == (422, "bad_field", [])
+    assert answer.json["detail"].startswith("reason: ")
 
 
 @pytest.mark.parametrize("wait", ["61", "-1", "x", "1e2", "", "nan", "1&wait=2"])

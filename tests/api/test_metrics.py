@@ -49,7 +49,7 @@ class Gauge:
             lambda: Instant(NOON, "boot", 1.0),
             subscribers=lambda: 3,
             inboxes=lambda: {"tier": 2},
-            pushed_at=lambda version: NOON - timedelta(hours=2) if version == "0.8.2" else None,
+            lead_from=lambda event: NOON - timedelta(hours=2) if event.version == "0.8.2" else None,
         )
 
     def read(self) -> "Seen":

@@ -199,6 +199,25 @@ def test_an_unknown_path_says_what_was_asked_for(room: Room):
     assert "/stat" in answer.json["detail"]
 
 
+def test_a_tier_of_a_query_is_told_with_the_form_that_is_wanted(room: Room):
+    answer = room.client.simulate_get("/operations?tier=all")
+    wanted = "1 to 32 lower-case letters, digits and - with a letter first, and not all"
+    assert answer.json["detail"] == f"tier: 'all' is no tier; wanted: {wanted}"
+
+
+@pytest.mark.parametrize(
+    "path, told",
+    [
+        ("/x%1b%5b31mred%e2%80%aeabc", "/x\\x1b[31mred\\u202eabc"),
+        ("/state%00", "/state\\x00"),
+        ("/x%0d%0a%09y", "/x\\x0d\\n\\ty"),
+        ("/gr%c3%bcn", "/gr\u00fcn"),
+    ],
+)
+def test_a_path_is_told_with_its_control_and_bidi_characters_made_visible(room: Room, path, told):
+    assert room.client.simulate_get(path).json["detail"] == f"nothing is at {told}"
+
+
 def test_an_error_of_our_own_leaks_nothing_and_is_logged_whole(room: Room, caplog):
     room.store.operations = lambda **_: 1 / 0
     with caplog.at_level(logging.ERROR, "api"):

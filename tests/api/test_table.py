@@ -216,3 +216,10 @@ def test_the_readme_has_the_rows_of_the_table() -> None:
     rows = after.partition("\n\n")[0].split("\n")[1:]
     wanted = [readme_row(r.method, r.path) for r in ROUTES]
     assert rows == wanted, "\n" + "\n".join(wanted)
+
+
+def test_the_readme_names_what_keeps_sandod_from_planning() -> None:
+    _, _, plans = README.read_text().partition("### What would happen: `/plan`\n")
+    told = plans.partition("\n## ")[0]
+    codes = {code for r in ROUTES if r.path.startswith("/plan/") for code in r.codes}
+    assert {code for code in codes if f"`{code}`" not in told} == set()

@@ -73,6 +73,32 @@ def test_an_end_that_the_state_never_shows_is_told_all_the_same(room, server):
     assert answer_of(ask(server, "/operations/44"))[1]["status"] == "succeeded"
 
 
+@pytest.mark.parametrize("ending", ["succeeded", "failed"])
+def test_a_replay_that_waits_says_that_it_is_one(room, server, ending):
+    room.run_operation(44)
+    headers = {"Idempotency_Key": "one"}
+    first = read_head(ask(server, "/promote/a", "POST", **headers))
+    assert (first.split()[1], b"Idempotent-Replayed" in first) == (b"202", False)
+    sock = ask(server, "/promote/a?wait=30", "POST", **headers)
+    until(lambda: streams_of(server) == 1)
+    room.end_operation(44, ending)
+    head = read_head(sock)
+    sock.close()
+    assert (head.split()[1], head.count(b"Idempotent-Replayed: true\r\n")) == (
+        b"200" if ending == "succeeded" else b"409",
+        1,
+    )
+
+
+def test_a_first_request_that_waits_is_no_replay(room, server):
+    room.run_operation(44)
+    sock = ask(server, "/promote/a?wait=30", "POST", Idempotency_Key="one")
+    until(lambda: streams_of(server) == 1)
+    room.end_operation(44)
+    assert b"Idempotent-Replayed" not in read_head(sock)
+    sock.close()
+
+
 def test_a_wait_that_runs_out_answers_how_it_stands(room, server):
     room.run_operation(44)
     assert answer_of(ask(server, "/operations/44?wait=0.05"))[1]["status"] == "running"

@@ -1,16 +1,21 @@
 """The counters of the past: whole or not at all, whatever comes in between."""
 
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from sando.daemon import past
-from sando.daemon.past import Past
+from sando.daemon.past import Past, lead_from
 from sando.metrics import Metrics
 from sando.model.clock import Instant
 from sando.model.errors import StoreUnavailable
 from sando.model.events import Event
+from sando.model.operation import Operation, Status
+from sando.model.release import Release
+from sando.store import Store
 
 NOW = Instant(datetime(2026, 11, 23, 10, tzinfo=UTC), "boot", 100.0)
 
@@ -81,3 +86,69 @@ def test_half_a_past_is_never_exposed(metrics, monkeypatch):
     counting.count(12)
     counting.close()
     assert exposed(metrics) is None
+
+
+def deployed(store, number, tier, version, mode="promote", status="succeeded"):
+    """A deploy that ended, as the actors store it; each release was pushed at the same time."""
+    at = NOW.at + timedelta(hours=number)
+    rows = (
+        []
+        if store.release(version)
+        else [Release(version, version, "a" * 40, "d", 1, at, NOW.at, green=True)]
+    )
+    if status == "succeeded" and mode == "promote":
+        rows.append(Event("PromoteComplete", at, operation=number, tier=tier, version=version))
+    operation = Operation(
+        store.new_operation_id(), "promote", tier, version, "a" * 40, "max", "", Status(status), at,
+        started_at=at, finished_at=at, details={"kind": mode},
+    )  # fmt: skip
+    assert operation.id == number
+    store.save(*rows, operation)
+
+
+@pytest.fixture
+def history(tmp_path):
+    """1.0 fails on a, arrives, is repaired there, comes to b, and is brought to both again; then 1.1 comes to a."""
+    store = Store(tmp_path / "sando.db", synchronous="OFF")
+    store.open()
+    deployed(store, 1, "a", "1.0", status="failed")
+    deployed(store, 2, "a", "1.0")
+    deployed(store, 3, "a", "1.0", mode="repair")
+    deployed(store, 4, "b", "1.0")
+    deployed(store, 5, "a", "1.0")
+    deployed(store, 6, "b", "1.0")
+    deployed(store, 7, "a", "1.1")
+    yield store
+    store.close()
+
+
+def lead_times(metrics):
+    families = text_string_to_metric_families(metrics.expose()[0].decode())
+    found = {(s.name, s.labels.get("tier")): s.value for f in families for s in f.samples}
+    name = "sando_lead_time_seconds"
+    return {t: (found[f"{name}_count", t], found[f"{name}_sum", t] / 3600) for t in ("a", "b")}
+
+
+FIRST = {"a": (2, 2 + 7), "b": (1, 4)}
+
+
+def test_a_lead_time_is_that_of_a_versions_first_arrival_on_the_tier(history):
+    metrics = Metrics(lambda: None, lambda: NOW, lead_from=partial(lead_from, history))
+    for event in history.events(0, 100):
+        metrics.observe(event)
+    assert lead_times(metrics) == FIRST
+    told = history.dora(("a", "b"), NOW.at - timedelta(days=1), NOW.at + timedelta(days=1), 2)
+    assert [t.lead_time.count for t in told.tiers] == [2, 1], "as /dora says"
+
+
+def test_a_restart_counts_the_same_lead_times_whatever_happens_before_the_past_is_counted(history):
+    metrics = Metrics(lambda: None, lambda: NOW, lead_from=partial(lead_from, history))
+    metrics.expect()
+    *earlier, again, first = history.events(0, 100)
+    metrics.observe(first)
+    metrics.observe(again)
+    counting = Past(history, metrics)
+    counting.count(earlier[-1].seq)
+    counting._thread.join(10)
+    counting.close()
+    assert lead_times(metrics) == FIRST

@@ -210,6 +210,38 @@ def test_a_version_that_has_left_is_judged_by_its_last_stay_frozen_as_it_left() 
     assert ripe.stay == 2  # reset_burn_in is for the current stay
 
 
+def test_what_a_version_that_has_left_lacks_is_cleared_by_its_return_and_not_by_a_word_for_another() -> None:
+    state = source(Outcome.FAILED, words=()).enter(release("3.0.0"), 41, T0.plus(3600))
+    answer = asked(state, "2.0.0", now=T0.plus(9 * DAY))
+    assert isinstance(answer, Vouched)
+    assert answer.refusal
+    again = "another promotion of 2.0.0 into a"
+    assert {c.gate: (c.detail.partition(" at ")[0], c.clears) for c in answer.refusal.blocking} == {
+        "boot_smoke": ("failed", f"{again}, where it runs anew"),
+        "burn_in": ("0s of 1d", f"{again}, then 1d on tier a with its active gates green, or hotfix"),
+        "manual_confirm": ("pending when it left tier a", f"{again}, then POST /confirm/a"),
+    }
+
+
+@pytest.mark.parametrize("popped", [False, True])
+def test_a_burn_in_that_a_version_left_has_no_time_when_it_is_over(popped: bool) -> None:
+    left = source(words=()).enter(release("3.0.0"), 41, T0.plus(3600))
+    if popped:
+        left = replace(left, stays=tuple(replace(s, popped=s.version == "2.0.0") for s in left.stays))
+    answer = asked(left, "2.0.0", now=T0.plus(2 * 3600))
+    assert isinstance(answer, Vouched)
+    assert [c.clears for c in answer.checks if c.gate == "burn_in"] == [
+        "another promotion of 2.0.0 into a, then 1d on tier a with its active gates green, or hotfix"
+    ]
+
+
+def test_on_the_build_tier_it_is_built_again() -> None:
+    state = source(words=()).enter(release("3.0.0"), 41, T0.plus(3600))
+    answer = vouch(A, state, "2.0.0", release("2.0.0"), RIPE, hotfix=False, built=True)
+    assert isinstance(answer, Vouched)
+    assert answer.checks[2].clears == "POST /rebuild with its sha, then POST /confirm/a"
+
+
 # -- gates as they stand -------------------------------------------------------------------------------------
 
 
