@@ -22,12 +22,17 @@ AT_ONCE_S = 0.2
 def lead_from(store: Store, event: Event) -> datetime | None:
     """When the version was pushed that the event tells of; None where it had been on the tier before, as /dora has it.
 
-    The store is asked, and no list of what was counted: what happens is counted beside the past, in no order.
+    The store is asked, and no list of what was counted: what happens is counted beside the past, in no order. While it is
+    away one number less is counted, until the next start.
     """
     tier, version = event.tier, event.version
-    if not tier or not version or store.first_promotion(tier, version) != event.operation:
+    try:
+        if not tier or not version or store.first_promotion(tier, version) != event.operation:
+            return None
+        release = store.release(version)
+    except StoreUnavailable as error:
+        log.warning("metrics: the store is away (%s)", error)
         return None
-    release = store.release(version)
     return release.pushed_at if release else None
 
 

@@ -165,11 +165,11 @@ class Reader:
     def first_promotion(self, tier: str, version: str) -> int | None:
         """The operation that brought the version to the tier first."""
         sql = (
-            "SELECT min(operation) FROM deploy WHERE tier = ? AND mode = 'promote' AND version = ?"
-            " AND status = 'succeeded'"
+            "SELECT operation FROM deploy WHERE tier = ? AND mode = 'promote' AND version = ?"
+            " AND status = 'succeeded' ORDER BY operation LIMIT 1"
         )
-        found: int | None = self._rows(sql, tier, version)[0][0]
-        return found
+        found = self._rows(sql, tier, version)
+        return int(found[0][0]) if found else None
 
     def claim(self, key: str) -> Claim | None:
         """What was answered to a request with an Idempotency-Key, by the digest of actor and key."""

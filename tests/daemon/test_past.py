@@ -152,3 +152,11 @@ def test_a_restart_counts_the_same_lead_times_whatever_happens_before_the_past_i
     counting._thread.join(10)
     counting.close()
     assert lead_times(metrics) == FIRST
+
+
+def test_a_store_that_is_away_for_a_lead_time_costs_that_one_and_not_the_metrics():
+    class Away:
+        def first_promotion(self, tier, version):
+            raise StoreUnavailable("locked")
+
+    assert lead_from(Away(), Event("PromoteComplete", NOW.at, tier="a", version="1.0", operation=4)) is None
