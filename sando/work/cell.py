@@ -24,8 +24,9 @@ def _own(controller: str, kind: str) -> Path | None:
         group = next(group for _, names, group in lines if controller in names.split(","))
         for line in _MOUNTS.read_text().splitlines():
             before, _, after = line.partition(" - ")
-            filesystem, _, options = after.split(" ")
-            if filesystem == kind and (not controller or controller in options.split(",")):
+            filesystem, _, more = after.partition(" ")
+            options = more.rpartition(" ")[2].split(",")
+            if filesystem == kind and (not controller or controller in options):
                 root, mounted = before.split()[3:5]
                 return Path(mounted, Path(group).relative_to(root))
     return None

@@ -159,6 +159,19 @@ def test_a_user_of_its_own_to_whom_systemd_gave_the_group_may_divide_it(group):
         assert said.read() == "True True True []"
 
 
+@pytest.mark.parametrize(
+    "odd", ["30 1 0:9 / /odd rw - odd none", "30 1 0:9 / /odd rw - odd a b c", "30 1 0:9 / /odd rw"]
+)
+def test_a_mount_that_is_told_oddly_hides_no_group(odd, tmp_path, monkeypatch):
+    (tmp_path / "mounts").write_text(
+        f"{odd}\n31 1 0:10 / /v2 rw - cgroup2 cgroup2 rw\n32 1 0:11 /a /v1 rw - cgroup cgroup rw,memory\n"
+    )
+    (tmp_path / "own").write_text("3:name=systemd:/x\n2:cpu,memory:/a/b\n0::/c/d\n")
+    monkeypatch.setattr(cell, "_MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr(cell, "_OWN", tmp_path / "own")
+    assert (cell.own(), cell._own("memory", "cgroup")) == (Path("/v2/c/d"), Path("/v1/b"))
+
+
 HUNGRY = "x = bytearray(400 << 20)"
 
 
