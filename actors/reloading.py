@@ -92,21 +92,21 @@ class Reloads:
         )
         data: dict[str, object] = {name: list(value) for name, value in msgspec.structs.asdict(told).items()}
         event = Event("ConfigReloaded", self.supervisor.site.clock().at, actor=wish.actor, data=data)
-        store.save(event, *wish.reply.keep(Told(told)))
-        self._take_over(topology, change)
-        log.info("configuration read again by %s: %s", wish.actor, _in_words(data))
+        (event,) = store.save(event, *wish.reply.keep(Told(told)))
+        # Before anybody hears of it, all of it holds: the event goes out when the Journal is Configured.
         self.supervisor.site.work.adopt(daemon)
+        self._take_over(Configured(topology, event.seq), change)
+        log.info("configuration read again by %s: %s", wish.actor, _in_words(data))
         self.supervisor.publish(wish.reply, Told(told))
 
-    def _take_over(self, topology: Topology, change: Change) -> None:
-        self.supervisor.topology = topology
+    def _take_over(self, told: Configured, change: Change) -> None:
+        self.supervisor.topology = told.topology
         for name in change.removed:
             self.supervisor.leaving.add(name)
             if not post(self.supervisor.children.get(name), Shutdown()):
                 self.left(name)
         for name in change.added:
-            self.supervisor.raise_child(name, Tier, fresh=False, topology=topology)
-        told = Configured(topology)
+            self.supervisor.raise_child(name, Tier, fresh=False, topology=told.topology)
         for name, ref in self.supervisor.children.items():
             if name not in self.supervisor.leaving:
                 post(ref, told)

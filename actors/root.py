@@ -22,7 +22,7 @@ class Root(Actor):
         self, site: Site, topology: Topology, board: Any, daemon: dict[str, Any], die: Callable[[str], None]
     ) -> None:
         super().__init__(site, None, "root")
-        self.topology = topology
+        self.configured = Configured(topology, 0)
         self.board = board
         self.daemon = daemon
         self.die = die
@@ -39,8 +39,8 @@ class Root(Actor):
                 self.tick(ROUND_S, "look after")
             case ChildFailed():
                 self._child_failed(message)
-            case Configured(topology):
-                self.topology = topology
+            case Configured():
+                self.configured = message
                 post(
                     self.children.get(JOURNAL), message
                 )  # it may have been raised with the old one meanwhile
@@ -55,11 +55,11 @@ class Root(Actor):
 
     def _journal(self) -> None:
         self.site.journal = self.raise_child(
-            JOURNAL, Journal, fresh=True, topology=self.topology, board=self.board, daemon=self.daemon
+            JOURNAL, Journal, fresh=True, configured=self.configured, board=self.board, daemon=self.daemon
         )
 
     def _supervisor(self, *, fresh: bool) -> None:
-        self.raise_child(SUPERVISOR, Supervisor, fresh=fresh, topology=self.topology)
+        self.raise_child(SUPERVISOR, Supervisor, fresh=fresh, topology=self.configured.topology)
 
     def _child_failed(self, failed: ChildFailed) -> None:
         if not self.is_child(failed):

@@ -99,6 +99,7 @@ class BurnWasReset:
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """Supervisor -> Tier, Build, Backup: the topology was reloaded."""
+    """Supervisor -> Tier, Build, Backup, Journal, Root: the topology was reloaded, as the event at `seq` tells."""
 
     topology: Topology
+    seq: int

@@ -1,14 +1,17 @@
 """Reload (SPEC 2): compared and applied as a whole, or refused with the old configuration kept."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from actors.messages import Configured, Promote, Reload, Reply, Rollback, RunGate
+from actors.journal import BEHIND_MOST, BEHIND_S
+from actors.messages import Configured, Promote, Publish, Reload, Reply, Rollback, RunGate
 from actors.node_pruning import PRUNE_S
 from actors.observing import LOOK_S
-from sando.model.answers import Refusal
+from sando.model.answers import Refusal, Told
+from sando.model.events import Event
 from sando.model.operation import Status
 from sando.model.topology import BuildSpec, FreezeSpec, RepoSpec, TierSpec
 from tests.actors.calm import check_rest
@@ -32,7 +35,7 @@ def declare(stage: Stage, *tiers: TierSpec) -> None:
 
 def names(stage: Stage) -> list[str]:
     assert stage.board.latest is not None
-    return [t["name"] for t in stage.board.latest.state["tiers"]]
+    return _tiers(stage.board.latest)
 
 
 def test_a_file_that_cannot_be_used_changes_nothing_and_says_why(stage: Stage) -> None:
@@ -210,11 +213,42 @@ def test_a_gate_that_a_reload_took_away_before_its_run_began_is_refused(stage: S
     up_to(stage, "a", "1.0")
     declare(stage, tier("a", 1), tier("b", 2))
     reply, before = Reply(), len(stage.store.operations())
-    stage.actor("a").actor_ref.tell(Configured(stage.world.declared))
+    stage.actor("a").actor_ref.tell(Configured(stage.world.declared, 0))
     stage.actor("a").actor_ref.tell(RunGate("a", "boot_smoke", reply=reply))
     stage.drain()
     assert (reply.given.status, reply.given.code) == (404, "unknown_gate")
     assert len(stage.store.operations()) == before
+
+
+def test_who_hears_of_a_reload_finds_its_tiers_in_the_state(stage: Stage) -> None:
+    """Another commit may be published between the reload's own and its topology, which is a message of its own."""
+    heard: list[tuple[list[str], list[str]]] = []
+    stage.board.sinks.append(
+        lambda snapshot, events: heard.append(([e.type for e in events], _tiers(snapshot)))
+    )
+    declare(stage, tier("a", 1, SMOKE), tier("b", 2), tier("c", 1))
+    (event,) = stage.store.save(Event("ConfigReloaded", stage.clock().at))
+    reply = Reply()
+    stage.site.journal.tell(Publish(reply, Told(None)))
+    stage.drain()
+    assert (heard, reply.given) == ([], None)
+    stage.site.journal.tell(Configured(stage.world.declared, event.seq))
+    stage.drain()
+    assert heard == [(["ConfigReloaded"], ["mm", "a", "b", "c"])]
+    stage.advance(BEHIND_S)
+    assert reply.given == Told(None)
+
+
+def test_a_reload_whose_topology_never_comes_keeps_no_news_back(stage: Stage) -> None:
+    stage.store.save(Event("ConfigReloaded", stage.clock().at))
+    reply = Reply()
+    stage.site.journal.tell(Publish(reply, Told(None)))
+    stage.advance(BEHIND_S * (BEHIND_MOST + 1))
+    assert (stage.board.events[-1].type, reply.given) == ("ConfigReloaded", Told(None))
+
+
+def _tiers(snapshot: Any) -> list[str]:
+    return [t["name"] for t in snapshot.state["tiers"]]
 
 
 def test_two_reloads_are_done_one_after_the_other(stage: Stage) -> None:
