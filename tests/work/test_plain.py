@@ -83,7 +83,7 @@ def test_a_service_that_it_left_in_another_session_survives_its_end(mark):
     begun = time.monotonic()
     ended, _ = plain("sh", "-c", SERVICE, env=mark.env)
     assert ended.ok
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
     assert len(until(mark.alive)) >= 1
 
 

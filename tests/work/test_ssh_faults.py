@@ -30,7 +30,7 @@ from sando.work.log import OpLog
 from sando.work.probe import look
 from tests.ports import free_port
 from tests.work.lines import FREE, Background, failing, held, line_to, refused, run, says
-from tests.work.nodes import Answering
+from tests.work.nodes import AT_ONCE_S, Answering
 from tests.work.sshds import farm
 from tests.work.wild import until
 from tests.work.wire import Wire
@@ -140,7 +140,7 @@ POINTS = {
 @pytest.mark.parametrize("point", POINTS)
 def test_a_black_hole_ends_the_attempt_in_time_and_says_how_far_it_came(node, monkeypatch, point):
     # It has to come as far as the hole in that time, on a busy machine too.
-    seconds = 1.0 if point in ("auth", "shell") else 0.3
+    seconds = {"kex": 1.0, "auth": 3.0, "shell": 3.0}.get(point, 0.3)
     monkeypatch.setattr(line_module, "CONNECT_S", seconds)
     with ExitStack() as stack:
         place = Place(stack, node, point, monkeypatch)
@@ -152,7 +152,7 @@ def test_a_black_hole_ends_the_attempt_in_time_and_says_how_far_it_came(node, mo
             said = caught.value.detail
         else:
             said = refused(line, mend=place.wire.cut)
-        assert time.monotonic() - begun < seconds + 2
+        assert time.monotonic() - begun < seconds + AT_ONCE_S
         sentence = POINTS[point].format(s=f"{seconds:g}s", port=line.target.port, user=node.user)
         assert said.startswith(f"{line.target}: {sentence}")
 
@@ -168,7 +168,7 @@ def test_a_cancel_ends_the_attempt_at_once_wherever_it_is(node, monkeypatch, poi
             begun = time.monotonic()
             token.cancel()
         assert isinstance(job.error, Cancelled)
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < AT_ONCE_S
         if point != "name":
             place.wire.cut()
             until(lambda: held() <= before)
@@ -277,7 +277,7 @@ def test_closing_a_line_breaks_off_who_connects_just_now(node, wire):
         until(lambda: wire.accepted)
         begun = time.monotonic()
         line.close()
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < AT_ONCE_S
     assert isinstance(job.error, WorkError)
 
 
@@ -478,7 +478,7 @@ def test_a_call_on_a_warm_line_that_black_holed_ends_by_its_deadline_and_the_nex
     begun = time.monotonic()
     with pytest.raises(WorkError) as caught:
         ask(line, "echo", seconds=0.6)
-    assert 0.6 <= time.monotonic() - begun < 2.5
+    assert 0.6 <= time.monotonic() - begun < 0.6 + AT_ONCE_S
     assert caught.value.errored
     assert caught.value.detail == f"{line.target}: no answer to echo within 1s; the connection was closed"
     wire.heal()
@@ -494,7 +494,7 @@ def test_a_call_on_a_black_holed_line_is_cancelled_at_once(line, wire):
         begun = time.monotonic()
         token.cancel()
     assert isinstance(job.error, Cancelled)
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < AT_ONCE_S
 
 
 def test_a_frozen_sshd_is_no_different(sshd, root):
@@ -519,7 +519,7 @@ def test_a_link_that_black_holes_under_a_command_is_noticed_long_before_its_dead
         until(began.exists)
         wire.black_hole()
         begun = time.monotonic()
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 2 * AT_ONCE_S
     assert isinstance(job.error, WorkError)
     assert "no answer to " in job.error.detail
     assert "it may still run there" in job.error.detail
@@ -598,7 +598,7 @@ def test_an_upload_that_black_holes_ends_soon_after_its_last_progress(line, wire
     begun = time.monotonic()
     with pytest.raises(WorkError) as caught:
         send(line, root / "big", 20_000_000)
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < 2 * AT_ONCE_S
     assert caught.value.errored
     assert caught.value.detail.startswith(f"{line.target}: sh has not moved for 1s (")
     assert caught.value.detail.endswith(" of 20000000 bytes went out); the connection was closed")
@@ -636,7 +636,7 @@ def test_an_upload_is_cancelled_at_once_and_its_line_is_of_use_afterwards(line, 
         begun = time.monotonic()
         token.cancel()
     assert isinstance(job.error, Cancelled)
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < AT_ONCE_S
     wire.heal()
     assert send(line, root / "big", 1000).ok
 
@@ -721,7 +721,7 @@ def test_a_probe_over_a_black_hole_is_red_in_time_and_the_next_call_knows(host, 
         begun = time.monotonic()
         green, said = look(Probe(http=server.url), host.open_tcp, never, 0.5)
         assert (green, said) == (False, f"{server.url}: no answer within 0.5s")
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < AT_ONCE_S
 
 
 def test_a_service_that_black_holes_is_red_in_time_and_costs_no_connection(host, wire):

@@ -28,7 +28,7 @@ for _ in range(20000):
 """
 
 
-def until(condition, seconds=20.0):
+def until(condition, seconds=40.0):
     """Poll with a deadline; answers the first true value."""
     end = time.monotonic() + seconds
     while not (value := condition()):
