@@ -46,9 +46,10 @@ def history(as_json: bool, **query: Any) -> None:
 
 
 def _row(o: Operation) -> list[Segment | list[Segment] | str]:
-    first = in_commands(first_line(o.error)) if o.error else f"({first_line(o.reason)})" if o.reason else ""
+    reason = f"({first_line(o.reason)})" if o.reason else ""
+    why = " ".join(part for part in (reason, in_commands(first_line(o.error or ""))) if part)
     status = [Segment(o.status, STATUS.get(o.status, "plain"))]
     if o.rolled_back:
         status.append(Segment(", rolled back", "bad"))
     return [str(o.id), o.kind, o.tier, o.version or (o.sha or "")[:7], status, when(o.started_at or o.created_at), took(o),
-            o.actor, first]  # fmt: skip
+            o.actor, why]  # fmt: skip

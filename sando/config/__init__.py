@@ -3,15 +3,16 @@
 Every problem of a file is told at once, as `FILE:LINE: key: what is wrong; next step`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from shutil import which
 
 from sando.config.daemon import read_daemon
 from sando.config.document import open_document
 from sando.config.habits import habits
 from sando.config.topology import read_topology
 from sando.model.errors import ConfigError
-from sando.model.topology import LOCAL, DaemonSpec, TokenSpec, Topology
+from sando.model.topology import LOCAL, DaemonSpec, NotifySpec, Topology
 
 __all__ = ["check", "load_daemon", "load_topology", "warnings"]
 
@@ -36,9 +37,10 @@ def load_topology(path: str | Path, *, tokens: bool, store: str = "") -> Topolog
     return topology
 
 
-def warnings(topology: Topology, tokens: tuple[TokenSpec, ...] = ()) -> tuple[str, ...]:
-    """Bad habits worth telling; none of them stops anything. `tokens` are those of daemon.toml."""
-    return (*habits(topology, tokens), *_not_there(topology))
+def warnings(topology: Topology, daemon: DaemonSpec | None = None) -> tuple[str, ...]:
+    """Bad habits worth telling; none of them stops anything. Without daemon.toml, those of sando.toml alone."""
+    tokens, notifiers = (daemon.tokens, daemon.notify) if daemon else ((), ())
+    return (*habits(topology, tokens), *_not_there(topology), *_not_found(notifiers))
 
 
 def _not_there(topology: Topology) -> Iterator[str]:
@@ -55,6 +57,13 @@ def _not_there(topology: Topology) -> Iterator[str]:
                 yield f"backup: {key} {path} is not there; no backup can be fetched"
 
 
+def _not_found(notifiers: Iterable[NotifySpec]) -> Iterator[str]:
+    """A shell's words may be anything; a program alone is there or not."""
+    for spec in notifiers:
+        if isinstance(spec.command, tuple) and not which(spec.command[0]):
+            yield f"notify {spec.name}: its program {spec.command[0]} is not found, or may not be run; nothing would be told"
+
+
 def check(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Problems and warnings of daemon.toml and of the sando.toml that it names: what `sandod --check` prints."""
     try:
@@ -69,4 +78,4 @@ def check(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
         topology = load_topology(spec.topology_path, tokens=bool(spec.tokens), store=spec.release_root)
     except ConfigError as error:
         return (*problems, *error.problems), ()
-    return problems, warnings(topology, spec.tokens)
+    return problems, warnings(topology, spec)

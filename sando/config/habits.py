@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from sando.model.clock import span
+from sando.model.clock import EPOCH, span
+from sando.model.freeze import FOREVER, frozen_until
 from sando.model.topology import BackupSpec, TierSpec, TokenSpec, Topology
 
 
@@ -13,6 +14,8 @@ def habits(topology: Topology, tokens: tuple[TokenSpec, ...] = ()) -> Iterator[s
     for tier in topology.tiers:
         yield from _of_tier(tier)
         yield from _of_approvals(tier, tokens)
+        if frozen_until(topology.freezes, tier.name, EPOCH.at) == FOREVER:
+            yield f"tier {tier.name}: the freezes leave no hour free, so nothing ever goes out; shorten one, or use `sando lock`"
     yield from _of_last(topology)
     if topology.backup is None:
         yield from _of_rehearsals(topology)

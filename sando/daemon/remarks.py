@@ -12,7 +12,7 @@ def warnings(topology: Topology, daemon: DaemonSpec, stored: Iterable[str]) -> I
     """`stored` are the tiers that the store knows."""
     for orphan in sorted(set(stored) - {tier.name for tier in topology.tiers}):
         yield f"tier {orphan} is orphaned: the store knows it, {daemon.topology_path} does not name it"
-    yield from config.warnings(topology, daemon.tokens)
+    yield from config.warnings(topology, daemon)
     yield from twins(topology)
 
 

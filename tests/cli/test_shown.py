@@ -260,11 +260,13 @@ def test_an_empty_history_says_so(run):
 
 def test_the_history_has_one_line_for_each_and_the_way_to_older_ones(puppet, run):
     error = f"a-1: start: {HOSTILE}\nmore"
-    page = {"operations": [done("failed", rolled_back=True, error=error), done(number=43)], "next": 43}
+    failed = done("failed", rolled_back=True, error=error, reason="mended")
+    page = {"operations": [failed, done(number=43)], "next": 43}
     puppet.answers["GET", "/operations"] = Answer(body=page)
     ran = run("history", "a", "--kind", "promote", "-n", "2")
     assert "44  promote  a     0.8.2    failed, rolled back" in ran.out
     assert len(ran.out.splitlines()) == 3
+    assert "(mended) a-1: start: " in ran.out, "why it was done, then why it failed"
     assert ran.err == "older ones: --before 43\n"
     assert puppet.asked[-1].query == {"tier": "a", "kind": "promote", "limit": "2"}
 

@@ -235,6 +235,8 @@ def _warnings(tmp_path: Path, text: str) -> tuple[str, ...]:
 
 B = '[[tier]]\nname = "b"\nprovisioned = true\n[[tier.node]]\nname = "n"\nssh_target = "local"\nrelease_root = "/b"\n'
 
+FREEZE = '\n[[freeze]]\ntiers = ["a"]\n'
+
 
 @pytest.mark.parametrize(
     "text, said",
@@ -257,12 +259,35 @@ B = '[[tier]]\nname = "b"\nprovisioned = true\n[[tier.node]]\nname = "n"\nssh_ta
         (SEED_TOPOLOGY.replace("file:///tmp/sando-dev/fake-backup.sql", "ssh://u@h/x").replace(
             "[backup]", "[backup]\nidentity_file = '/gone/id'\nknown_hosts = '/gone/known'"),
          ["backup: identity_file /gone/id is not there", "backup: known_hosts /gone/known is not there"]),
+        (SEED_TOPOLOGY + FREEZE + 'hours = "10:00-10:00"', ["tier a: the freezes leave no hour free, so nothing ever goes out"]),
+        (SEED_TOPOLOGY + FREEZE + 'hours = "10:00-24:00"' + FREEZE + 'hours = "23:00-10:00"',
+         ["tier a: the freezes leave no hour free"]),
+        (SEED_TOPOLOGY + FREEZE + 'hours = "10:00-09:59"', []),
     ],
 )  # fmt: skip
 def test_a_bad_habit_is_worth_a_warning(text: str, said: list[str], tmp_path: Path) -> None:
     found = _warnings(tmp_path, text)
     assert len(found) == len(said)
     assert all(line.startswith(start) for line, start in zip(found, said, strict=True)), found
+
+
+def test_a_program_to_notify_that_is_not_there_is_worth_a_warning(
+    tmp_path: Path,
+) -> None:
+    path, topology = tmp_path / "daemon.toml", tmp_path / "sando.toml"
+    topology.write_text(SEED_TOPOLOGY)
+    notify = '\n[[notify]]\non = ["BuildFailed"]\nname = "{}"\ncommand = {}\n'
+    words = ('["/gone/tell", "--all"]', '["no-such-program"]', '["sh", "-c", "x"]', '"/gone/tell --all"')
+    path.write_text(
+        SEED_DAEMON.replace("/tmp/sando-dev/sando.toml", str(topology))
+        + "".join(notify.format(f"n{number}", word) for number, word in enumerate(words))
+    )
+    problems, found = check(path)
+    assert problems == ()
+    assert [line for line in found if line.startswith("notify")] == [
+        f"notify {name}: its program {program} is not found, or may not be run; nothing would be told"
+        for name, program in (("n0", "/gone/tell"), ("n1", "no-such-program"))
+    ]
 
 
 SNIPPETS = st.sampled_from(
