@@ -18,7 +18,7 @@ from tests.system.canary import ENVIRONMENT
 T = TypeVar("T")
 SCRIPT = Path(sys.executable).with_name("sandod")
 COMMAND = [str(SCRIPT)] if SCRIPT.exists() else [sys.executable, "-m", "sando.daemon"]
-START_S = 20.0
+START_S = 60.0
 PATIENCE_S = 60.0
 ENDED = {"succeeded", "failed", "errored", "aborted", "superseded", "interrupted"}
 
@@ -142,7 +142,7 @@ class Sandod:
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
-    def wait(self, seconds: float = 30.0) -> int:
+    def wait(self, seconds: float = PATIENCE_S) -> int:
         assert self.process
         return self.process.wait(seconds)
 
@@ -166,7 +166,7 @@ class Sandod:
         if self.process and self.process.poll() is None:
             self.kill()
         with contextlib.suppress(AssertionError):
-            until(lambda: not self.left(), 10)
+            until(lambda: not self.left(), 30)
         left = self.left()
         for pid, _ in left:
             os.kill(pid, signal.SIGKILL)

@@ -21,7 +21,7 @@ COMMAND = str(SCRIPT) if SCRIPT.exists() else f"{sys.executable} -m tui"
 WRAPPED = (
     'trap : INT QUIT; echo "before=$(stty -g)."; {command}; code=$?; echo "after=$(stty -g). code=$code."'
 )
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 HAND_S = 0.06
 KEYS = {
     "up": "\x1b[A", "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D", "home": "\x1b[1~", "end": "\x1b[4~",

@@ -98,7 +98,7 @@ def test_a_node_that_is_confirmed_in_time_stays(sandod: Workspace, tmp_path: Pat
         sandod.bring("1.0", "a")
         sandod.bring("1.1", "a")
         armed = [sandod.root / "nodes" / name / ".sando" / "deadman" for name in ("a-1", "a-2")]
-        until(lambda: not any(list(folder.glob("*.armed")) for folder in armed), 10)
+        until(lambda: not any(list(folder.glob("*.armed")) for folder in armed))
         over = time.monotonic() + 2.5
         until(lambda: time.monotonic() > over, what="for the time of the switch to be over")
         assert sandod.links("a", 2) == ["1.1", "1.1"]

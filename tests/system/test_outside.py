@@ -26,7 +26,7 @@ def shell(text: str) -> str:
 
 def raw(sandod, path: str, headers: str = "") -> tuple[str, str]:
     """Head and body as they come over the line, so that no parser stands between."""
-    with socket.create_connection(("127.0.0.1", sandod.port), timeout=30) as line:
+    with socket.create_connection(("127.0.0.1", sandod.port), timeout=60) as line:
         line.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n{headers}\r\n".encode())
         head, _, body = b"".join(iter(lambda: line.recv(65536), b"")).partition(b"\r\n\r\n")
     return head.decode("latin-1"), body.decode("utf-8")

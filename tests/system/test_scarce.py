@@ -159,7 +159,7 @@ def test_a_build_without_descriptors_is_errored_and_says_what_it_lacked(sandod, 
     sandod.commit("1.1", build=sandod.stop_at("build"))
     sandod.clone.push("main")
     sandod.reached("build")
-    link = HTTPConnection("127.0.0.1", sandod.port, timeout=30)
+    link = HTTPConnection("127.0.0.1", sandod.port, timeout=60)
 
     def asked():
         link.request("GET", f"/operations/{number}")

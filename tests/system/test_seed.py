@@ -143,7 +143,7 @@ def test_the_quickstart_of_the_seed_works_as_it_is_written(sandod):
     status, metrics = curl(sandod, "/metrics")
     assert status == 200
     assert 'sando_builds_total{result="ok"} 2.0' in metrics
-    told = [json.loads(live.receive(timeout=20)) for _ in range(sandod.seq - 1)]  # DaemonStarted came before
+    told = [json.loads(live.receive(timeout=60)) for _ in range(sandod.seq - 1)]  # DaemonStarted came before
     live.close()
     assert [e["seq"] for e in told] == list(range(2, sandod.seq + 1))
     types = {e["type"] for e in told}

@@ -26,7 +26,7 @@ def closed_with(listener):
     """The code that it hears at the end, after all events."""
     while True:
         try:
-            assert listener.receive(timeout=20)
+            assert listener.receive(timeout=60)
         except simple_websocket.ConnectionClosed as closed:
             return closed.reason
 

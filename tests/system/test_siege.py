@@ -11,7 +11,7 @@ from pathlib import Path
 ATTACK = Path(__file__).resolve().parents[2] / "contrib" / "bench" / "siege" / "attack.py"
 SECONDS = float(os.environ.get("SANDO_SIEGE_S", "12"))
 """Longer than headers may take, so that each slow client is cut off and comes back at least once."""
-LATE_S = 8.0
+LATE_S = 30.0
 """Nothing but a bound for a daemon that hangs: the times themselves are measured in contrib/bench/siege."""
 SECRET = "sando_for-the-siege"
 TOKEN = (
@@ -53,7 +53,7 @@ def test_who_has_a_token_is_answered_throughout_a_siege_from_many_sides(sandod):
     for _ in range(200):
         sandod.get("/state")
     before = resident(sandod.pid)
-    took, cut = besiege(sandod, str(SECONDS))
+    took, cut = besiege(sandod, str(SECONDS), "patient")
     assert took[-1] < LATE_S
     assert min(cut["slow"], cut["idle"]) >= 200, "each of them has been cut off in its time"
     assert min(cut["endless"], cut["huge"], cut["eager"]) > 0

@@ -110,7 +110,7 @@ def test_a_second_sigterm_does_not_wait_for_the_node_in_work(sandod):
     sandod.signal(signal.SIGTERM)
     sandod.wait_event("DaemonStopping")
     os.kill(sandod.pid, signal.SIGTERM)
-    assert sandod.wait(20) == 0
+    assert sandod.wait() == 0
     sandod.go("restart")
     sandod.start()
     assert sandod.ended(operation)["status"] in {"succeeded", "interrupted"}

@@ -1,7 +1,8 @@
-"""Clients that mean no good, all in one process: `attack.py PORT SECONDS [one] [KIND=COUNT …]`.
+"""Clients that mean no good, all in one process: `attack.py PORT SECONDS [one] [patient] [KIND=COUNT …]`.
 
 It says `ready` once every one of them has been connected, and at the end, as JSON, how often each kind was cut off.
-A client that is cut off comes back at once. Each kind has a loopback address of its own; with `one` all have the same.
+A client that is cut off comes back at once. Each kind has a loopback address of its own; with `one` all have the same. With
+`patient` it goes on, on a busy machine, until as many slow and idle ones have been cut off as there are, up to five times as long.
 """
 
 import asyncio
@@ -76,18 +77,24 @@ KINDS: dict[str, tuple[Client, int]] = {
 
 
 class Siege:
-    def __init__(self, port: int, seconds: float, counts: dict[str, int], *, one: bool) -> None:
+    def __init__(
+        self, port: int, seconds: float, counts: dict[str, int], *, one: bool, patient: bool
+    ) -> None:
         self.port = port
         self.homes = {kind: f"127.0.0.{1 if one else number}" for number, kind in enumerate(KINDS, 2)}
         self.until = time.monotonic() + seconds
+        self.most = self.until + 4 * seconds * patient
         self.counts = counts
         self.cut: Counter[str] = Counter()
+        self.all_cut = asyncio.Event()
         self.connected = 0
 
     async def run(self) -> None:
         kinds = [kind for kind, count in self.counts.items() for _ in range(count)]
         clients = [asyncio.create_task(self.again(kind)) for kind in kinds]
         await asyncio.sleep(max(0.0, self.until - time.monotonic()))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.all_cut.wait(), max(0.0, self.most - time.monotonic()))
         print(json.dumps(self.cut), flush=True)
         assert not any(client.done() for client in clients)
         os._exit(0)  # five hundred clients need not say goodbye
@@ -110,6 +117,8 @@ class Siege:
                 finally:
                     writer.transport.abort()
             self.cut[kind] += 1
+            if all(self.cut[k] >= self.counts.get(k, 0) for k in ("slow", "idle")):
+                self.all_cut.set()
 
     def arrived(self) -> None:
         self.connected += 1
@@ -119,11 +128,11 @@ class Siege:
 
 def main() -> None:
     port, seconds, *chosen = sys.argv[1:]
-    one, chosen = "one" in chosen, [word for word in chosen if word != "one"]
     counts = {kind: count for kind, (_, count) in KINDS.items()}
-    if chosen:
-        counts = {kind: int(count) for kind, _, count in (word.partition("=") for word in chosen)}
-    asyncio.run(Siege(int(port), float(seconds), counts, one=one).run())
+    if some := [word.partition("=") for word in chosen if "=" in word]:
+        counts = {kind: int(count) for kind, _, count in some}
+    siege = Siege(int(port), float(seconds), counts, one="one" in chosen, patient="patient" in chosen)
+    asyncio.run(siege.run())
 
 
 if __name__ == "__main__":
