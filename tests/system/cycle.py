@@ -21,7 +21,7 @@ from tests.work.sshds import Sshd
 BACKUP = '[backup]\nsource = "file://{root}/source.sql"\nlocal_path = "{root}/kept/backup.sql"\n'
 SICK = "test ! -e {root}/red/$SANDO_NODE.$SANDO_VERSION"
 NODES = f"once = 'true'\nbefore_switch = 'true'\nrestart = '{SICK}'\nprobe = {{ command = 'true' }}\nkeep_releases = 1\n"
-REST_S = 30.0
+REST_S = 60.0
 ENDS = {
     "BuildStart": {"BuildOk", "BuildFailed", "BuildAborted"},
     "DeployStart": {"DeployOk", "DeployFailed"},

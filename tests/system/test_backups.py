@@ -117,7 +117,7 @@ def test_a_fetch_under_a_killed_sandod_leaves_the_old_one_and_no_process(sandod,
     operation = sandod.post("/backup/fetch").body["id"]
     until(lambda: len(beside(sandod)) > 1)
     sandod.kill()
-    until(lambda: not sandod.left(), 10, "for the fetch's processes to end with the daemon")
+    until(lambda: not sandod.left(), 60, "for the fetch's processes to end with the daemon")
     assert kept(sandod).read_bytes() == OLD
     declare(sandod).start()
     assert sandod.ended(operation)["status"] == "interrupted"

@@ -43,11 +43,11 @@ def burnt_honestly(sandod, before, seconds):
 
 @pytest.mark.parametrize("days", [-10, 10])
 def test_a_jump_neither_ends_a_burn_in_nor_holds_it_up_for_ever(sandod, clocks, days):
-    before = arrived(sandod, tier("a", 1, burn("3s")), tier("b"))
+    before = arrived(sandod, tier("a", 1, burn("5s")), tier("b"))
     clocks.jump(days * DAY)
     early = sandod.post("/promote/b")
     assert early.code == (409, "gates_not_passed")
-    burnt_honestly(sandod, before, 3)
+    burnt_honestly(sandod, before, 5)
 
 
 def test_twenty_four_jumps_within_a_burn_in_give_it_nothing(sandod, clocks):

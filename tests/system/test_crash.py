@@ -16,7 +16,7 @@ STARTS = {
 }
 STEP = "sleep 0.1"  # what a build, a gate, a restart takes: long enough to be hit
 NODES = SICK + f"restart = '{STEP}'\nbefore_switch = '{STEP}'\n"
-REST_S = 30.0
+REST_S = 60.0
 
 
 def at_rest(sandod):
@@ -158,7 +158,7 @@ def test_a_promotion_that_is_on_its_target_everywhere_is_finished_after_a_crash(
     sandod.start()
     sandod.bring("1.0", "a")
     sandod.green("1.1")
-    text = sandod.topology.read_text().replace('timeout = "1s"', 'timeout = "60s"')
+    text = sandod.topology.read_text().replace('timeout = "2s"', 'timeout = "60s"')
     sandod.topology.write_text(text)
     assert sandod.post("/reload").status == 200
     operation = sandod.post("/promote/a").body["id"]
@@ -179,7 +179,7 @@ def test_a_build_that_was_cut_off_is_built_again_once_and_its_processes_are_gone
     sha, _ = sandod.push("1.0", build=wild + sandod.stop_at("build"))
     sandod.reached("build")
     sandod.kill()
-    until(lambda: not sandod.left(), 10, "for the build's processes to end with the daemon")
+    until(lambda: not sandod.left(), 60, "for the build's processes to end with the daemon")
     sandod.start()
     sandod.wait_event("BuildAborted", sha=sha)
     sandod.wait_event("BuildStart", sha=sha, after=sandod.wait_event("BuildAborted", sha=sha)["seq"])

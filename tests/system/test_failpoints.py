@@ -56,13 +56,13 @@ def dies(cycle, point, act="kill"):
     cycle.begin(f"{point}={act}")
     with contextlib.suppress(Died):
         cycle.live()
-    until(lambda: cycle.gone, 10, f"for {point} to be reached")
+    until(lambda: cycle.gone, 60, f"for {point} to be reached")
 
 
 @pytest.mark.parametrize("point", sorted(set(POINTS) - set(ELSEWHERE)))
 def test_killed_at_this_point_all_agrees_after_the_next_start(cycle, request, point):
     dies(cycle, point)
-    until(lambda: not cycle.sandod.left(), 10, "for the processes of the old life to end")
+    until(lambda: not cycle.sandod.left(), 60, "for the processes of the old life to end")
     cycle.begin()
     cycle.check()
     cycle.again()

@@ -33,7 +33,7 @@ def test_thirty_rounds_of_promote_and_rollback_leave_no_thread_and_no_descriptor
     def as_before():
         return all(now <= then + 1 for now, then in zip(holds(sandod), before, strict=True))
 
-    until(as_before, 20, f"for {before} threads, descriptors, children; there are {holds(sandod)}")
+    until(as_before, 60, f"for {before} threads, descriptors, children; there are {holds(sandod)}")
     assert len(sandod.operations("kind=promote&limit=500")) == ROUNDS + 4
     assert sandod.links("a", 2) == ["1.0", "1.0"]
     staging = [p for n in (1, 2) for p in (sandod.root / f"nodes/a-{n}/.sando/incoming").glob("*")]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from tests.system.workspace import tier
 
-BURN = 'gates = [ { kind = "burn_in", duration = "2s" } ]\n'
+BURN = 'gates = [ { kind = "burn_in", duration = "4s" } ]\n'
 BOTH = 'gates = [ { kind = "burn_in", duration = "1h" }, { kind = "manual_confirm" } ]\n'
 
 
@@ -22,7 +22,7 @@ def test_a_burn_in_ends_by_its_timer_without_anybody_asking(sandod):
     done = sandod.wait_event("GateDone", tier="a", gate="burn_in")
     assert done["data"]["outcome"] == "passed"
     took = datetime.fromisoformat(done["at"]) - datetime.fromisoformat(promoted["at"])
-    assert took >= timedelta(seconds=1.99)
+    assert took >= timedelta(seconds=3.99)
     assert sandod.post("/promote/b?wait=60").status == 200
 
 
@@ -71,7 +71,7 @@ def test_a_rejection_blocks_until_a_new_confirmation_and_ends_with_the_stay(sand
 def test_a_lock_ends_by_itself_at_its_time(sandod):
     sandod.configure(tier("a")).start()
     sandod.green("1.0")
-    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    soon = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
     assert sandod.post("/lock/a", {"reason": "lunch", "expires": soon}).status == 200
     assert sandod.post("/promote/a").code == (423, "locked")
     sandod.wait_event("Unlocked", tier="a")

@@ -9,7 +9,7 @@ import simple_websocket
 from tests.system.sandod import until
 from tests.system.workspace import HEAD, tier
 
-HURRY = 'timeout = "3s"\n'
+HURRY = 'timeout = "5s"\n'
 
 
 def stand_still(sandod):
@@ -19,14 +19,14 @@ def stand_still(sandod):
 
 def test_a_deadline_that_passes_while_sandod_stands_still_is_kept_as_soon_as_it_goes_on(sandod):
     sandod.configure(tier("a"), head=HEAD + HURRY).start()
-    late = "touch $ROOT/at/begun; sleep 4; touch $ROOT/at/late; sleep 600"
+    late = "touch $ROOT/at/begun; sleep 6; touch $ROOT/at/late; sleep 600"
     sha, _ = sandod.push("1.0", build=late)
     sandod.reached("begun")
     stand_still(sandod)
     sandod.reached("late")
     sandod.signal(signal.SIGCONT)
     failed = sandod.wait_event("BuildFailed", sha=sha)
-    assert "3s" in failed["data"]["error"], failed
+    assert "5s" in failed["data"]["error"], failed
     sandod.green("1.1")
 
 

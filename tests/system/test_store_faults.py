@@ -128,7 +128,7 @@ def test_what_ends_while_the_disk_is_full_is_kept_and_stored_when_there_is_room(
     sandod.reached("build")
     faults.arm(1, stays=True)
     sandod.go("build")
-    until(lambda: faults.failed > 1, 30, "for the end of the build to be refused")
+    until(lambda: faults.failed > 1, 60, "for the end of the build to be refused")
     assert sandod.state()["build"]["phase"] == "build"
     faults.disarm()
     sandod.wait_event("BuildOk", version="77.0")
@@ -140,7 +140,7 @@ def test_a_push_while_the_disk_is_full_is_built_when_there_is_room(cycle, faults
     faults.arm(1, stays=True)
     sha, said = sandod.push("78.0")
     assert "sando:" in said
-    until(lambda: faults.failed, 30, "for the push to be refused")
+    until(lambda: faults.failed, 60, "for the push to be refused")
     faults.disarm()
     assert sandod.post("/rebuild").status in {200, 202}
     sandod.wait_event("BuildOk", sha=sha)

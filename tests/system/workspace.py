@@ -145,5 +145,5 @@ class Workspace(Sandod):
 
 
 SICK = """probe = { command = 'test ! -e {root}/red/$SANDO_NODE.$SANDO_VERSION || { echo "$SANDO_NODE is sick"; exit 1; }' }
-timeout = "1s"
+timeout = "2s"
 """

@@ -22,8 +22,8 @@ from tests.work.sshds import farm, small_disk
 from tests.work.wire import Wire
 
 SOON, LATE = 0.25, 30.0
-IN_TIME = 1.0  # for what has to be done before it is over, also on a machine that is busy
-SLACK_S = 2.0
+IN_TIME = 2.0  # for what has to be done before it is over, also on a machine that is busy
+SLACK_S = 10.0
 SHOW = 'pwd -P; env | grep "^SANDO_" | sort'
 
 
@@ -108,7 +108,7 @@ def test_a_node_that_is_confirmed_in_time_stays(shop):
     assert states(shop) == ["7-1.claimed"]
     pass_the_time(IN_TIME)
     assert shop.names() == "releases/2.0"
-    assert "a-1: goes back to 1.0 by itself unless confirmed within 1s" in shop.log
+    assert "a-1: goes back to 1.0 by itself unless confirmed within 2s" in shop.log
     assert "a-1: confirmed: the node stays on it" in shop.log
 
 
@@ -136,28 +136,28 @@ def test_a_foreign_current_that_was_moved_by_force_comes_back(shop):
     shop.current.mkdir()
     (shop.current / "by-hand").touch()
     shop.do(Step.PREFLIGHT, force=True)
-    again(shop, "1.0", former=None, force=True)
+    again(shop, "1.0", confirm=IN_TIME, former=None, force=True)
     assert shop.names() == "releases/1.0"
-    until(lambda: not shop.current.is_symlink(), SOON + SLACK_S)
+    until(lambda: not shop.current.is_symlink(), IN_TIME + SLACK_S)
     until(lambda: shop.current.exists() and names(shop.current) == ["by-hand"])
 
 
 @pytest.mark.parametrize("target", ["releases/3.0", "/etc", None])
 def test_a_current_that_somebody_else_has_changed_meanwhile_is_left_alone(shop, target):
-    two(shop, restart="touch ../../restarted")
+    two(shop, confirm=IN_TIME, restart="touch ../../restarted")
     shop.current.unlink()
     if target:
         shop.current.symlink_to(target)
-    until(lambda: states(shop) == ["7-1.claimed"], SOON + SLACK_S)
+    until(lambda: states(shop) == ["7-1.claimed"], IN_TIME + SLACK_S)
     assert shop.names() == target
     assert not (shop.root / "restarted").exists()
     assert shop.host().claim(7) == "ours"
 
 
 def test_a_node_whose_former_release_is_gone_stays_on_the_new_one(shop):
-    two(shop)
+    two(shop, confirm=IN_TIME)
     (shop.root / "releases/1.0").rename(shop.folder / "gone")
-    until(lambda: states(shop) == ["7-1.claimed"], SOON + SLACK_S)
+    until(lambda: states(shop) == ["7-1.claimed"], IN_TIME + SLACK_S)
     assert shop.names() == "releases/2.0"
     assert shop.host().claim(7) == "ours"
 
@@ -173,11 +173,11 @@ def test_the_way_back_needs_no_room_on_the_disk(shop):
         if disk.holder:
             pytest.skip("a disk that only the node sees is of no use to a local one")
         small = {"VERSION": "small"}
-        for version in ("1.0", "2.0"):
+        for version, within in (("1.0", LATE), ("2.0", SOON)):
             source = write_release(shop.store, version, small)
             shop.host().prepare(need=0, files=0)
             shop.host().put_release(version, source, listed(source), 7, CancelToken())
-            shop.host().switch(version, 7, force=False, dead_man=DeadMan(SOON, "1.0", None, {}))
+            shop.host().switch(version, 7, force=False, dead_man=DeadMan(within, "1.0", None, {}))
         fill(disk.folder)
         until(lambda: shop.names() == "releases/1.0", SOON + SLACK_S)
         until(lambda: states(shop) == ["7-1.claimed", "7-2.ended"])
@@ -201,7 +201,9 @@ def test_of_node_and_sando_exactly_one_has_it_and_the_answer_is_what_happened(sh
     host, chance = shop.host(), random.Random(7)
     outcome = {}
     for operation in range(100, 170 if shop.sshd is None else 230):  # two hundred in all
-        tiny = DeadMan(0.01, "1.0", None, {})
+        tiny = DeadMan(
+            0.01 if operation % 2 else 0.04, "1.0", None, {}
+        )  # on a busy machine the second is a race
         host.switch("2.0", operation, force=False, dead_man=tiny)
         threading.Event().wait(chance.random() * 0.015)
         while (answer := host.claim(operation)) == "firing":
@@ -248,13 +250,13 @@ def test_a_switch_that_takes_longer_than_the_time_to_confirm_is_armed_all_the_sa
         shop.deploy(version)
     shop.host().switch(current, 6, force=False)
     root = quoted(str(shop.root))
-    slow = f"point() {{ sleep 1; ln -s releases/2.0 {root}/new; mv -T {root}/new {root}/current; }}"
-    call = words("switch", "2.0", 7, "", *DeadMan(SOON, "1.0", None, {}).words())
+    slow = f"point() {{ sleep 1.5; ln -s releases/2.0 {root}/new; mv -T {root}/new {root}/current; }}"
+    call = words("switch", "2.0", 7, "", *DeadMan(1.0, "1.0", None, {}).words())
     subprocess.run(["sh", "-c", f"root={root}\n{NODE_SH}\n{slow}\n{call}"], check=True, timeout=20)
     begun = time.monotonic()
     assert shop.names() == "releases/2.0"
     assert states(shop) == [f"7-1.{first}", "7-2.armed"]
-    back(shop, begun)
+    back(shop, begun, 1.0)
 
 
 def test_a_switch_that_fails_is_not_armed_any_more(shop):
@@ -283,7 +285,7 @@ def test_a_later_operation_is_not_disturbed_by_what_an_earlier_one_armed(shop):
 
 
 def test_a_later_operation_waits_for_a_node_that_is_going_back(shop):
-    two(shop, restart="sleep 0.5; touch ../../restarted")
+    two(shop, restart="sleep 1.5; touch ../../restarted")
     until(lambda: states(shop) == ["7-1.moved"], SOON + SLACK_S)
     shop.operation = 8
     again(shop, "3.0", confirm=None)
@@ -348,12 +350,12 @@ def test_a_local_node_goes_back_also_when_sandod_dies(tmp_path):
     child = os.fork()
     if not child:
         try:
-            two(shop)
+            two(shop, confirm=IN_TIME)
         finally:
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
     assert shop.names() == "releases/2.0"
-    until(lambda: shop.names() == "releases/1.0", SOON + SLACK_S)
+    until(lambda: shop.names() == "releases/1.0", IN_TIME + SLACK_S)
 
 
 # -- through the steps of a deploy --------------------------------------------------------------------------

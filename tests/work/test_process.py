@@ -396,7 +396,7 @@ def test_a_daemon_that_is_killed_leaves_nothing_of_its_builds(tmp_path):
     daemon = start_daemon(tmp_path, mark)
     daemon.kill()
     daemon.wait(10)
-    until(lambda: not mark.alive() and not family(mark), 10)
+    until(lambda: not mark.alive() and not family(mark), 40)
 
 
 def test_what_a_terminal_sends_to_the_daemon_s_group_reaches_no_build(tmp_path):
@@ -407,7 +407,7 @@ def test_what_a_terminal_sends_to_the_daemon_s_group_reaches_no_build(tmp_path):
     assert set(mark.alive()) == before
     os.killpg(daemon.pid, signal.SIGKILL)
     daemon.wait(10)
-    until(lambda: not mark.alive() and not family(mark), 10)
+    until(lambda: not mark.alive() and not family(mark), 40)
 
 
 def test_the_environment_of_commands_is_an_allow_list():

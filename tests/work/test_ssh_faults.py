@@ -755,4 +755,4 @@ def test_a_boot_whose_connection_is_lost_could_not_run_and_the_node_ends_it(
         wire.cut()
     assert isinstance(job.error, WorkError)
     assert job.error.errored
-    until(lambda: _sleeping(node, root) == [], 5)
+    until(lambda: _sleeping(node, root) == [], 40)

@@ -430,7 +430,7 @@ def test_a_node_ends_by_its_own_limit_what_nobody_ends(node, root, tmp_path):
     node.kill_sessions()
     line.close()
     assert below(node, tmp_path)
-    until(lambda: below(node, tmp_path) == [], 5)
+    until(lambda: below(node, tmp_path) == [], 40)
 
 
 # -- poor nodes ---------------------------------------------------------------------------------------------
