@@ -17,6 +17,7 @@ from sando.model.gates import Outcome
 from sando.model.judge import not_run
 from sando.model.operation import Operation, Status
 from sando.model.policy import tier_busy
+from sando.model.promotion import lacking
 from sando.model.rollout import Rollout
 from sando.model.tier import Gating, TierState
 
@@ -40,19 +41,36 @@ class Arrivals:
         self.tier = gates.tier
 
     def after_deploy(self, state: TierState, rollout: Rollout, operation: Operation) -> Begun:
-        """A version has arrived: its active gates run, as an operation of their own."""
-        if operation.status is not Status.SUCCEEDED or rollout.mode == "repair":
+        """A version has arrived: its active gates run, as an operation of their own.
+
+        Where nodes were only brought to what is current, what was judged stays, and what never was is now.
+        """
+        if operation.status is not Status.SUCCEEDED:
             return [], state, _nothing
         names = [g.name for g in self.tier.spec.active_gates()]
-        if rollout.going_back and operation.details.get("whole"):
-            names = [n for n in names if self._unjudged(state, n)]
+        if rollout.mode == "repair" or (rollout.going_back and operation.details.get("whole")):
+            names = self._unjudged(state)
         return self._begin(state, names, f"{rollout.version} arrived by operation {rollout.operation}", {})
 
-    @staticmethod
-    def _unjudged(state: TierState, name: str) -> bool:
-        """A rollback that made the tier whole is no new stay: what was judged stays, what never was is now."""
-        run = state.current.gate(name) if state.current else None
-        return run is None or run.outcome is Outcome.ABORTED
+    def settle(self) -> None:
+        """A rollback that failed on some node is complete after all: that one is back by itself, or out of service now."""
+        tier, state = self.tier, self.tier.state
+        held = tier.deploys.holder or self.gates.gating or tier.draining
+        if held or state.settled or lacking(tier.spec, state):
+            return
+        reason = f"{state.current_version} is on every node"
+        rows, state, start = self._begin(state.settle(tier.site.clock()), self._unjudged(state), reason, {})
+        tier.become(state, *rows)
+        start()
+        tier.gates.burning.schedule()
+        tier.publish()
+
+    def _unjudged(self, state: TierState) -> list[str]:
+        runs = {
+            g.name: state.current.gate(g.name) if state.current else None
+            for g in self.tier.spec.active_gates()
+        }
+        return [name for name, run in runs.items() if run is None or run.outcome is Outcome.ABORTED]
 
     def _begin(self, state: TierState, wanted: Any, reason: str, details: dict[str, object]) -> Begun:
         """An operation of its own for those of the wanted gates that are not green."""

@@ -14,21 +14,12 @@ if TYPE_CHECKING:
 
 LOOK_S = 3600.0
 """So often a burn-in clock is read and kept, so that a jump of a clock costs or gives an hour at most."""
-_LEAST_S = (
-    0.001  # the wall clock counts microseconds: what is left below that would be waited for again and again
-)
-
 SHORTEST_S = 0.01
 """A clock is read in whole microseconds: what is left of one would be waited for without end."""
 
 
 def _nothing() -> None:
     """No timer runs."""
-
-
-_LEAST_S = (
-    0.001  # the wall clock counts microseconds: what is left below that would be waited for again and again
-)
 
 
 class Burning:
@@ -48,12 +39,12 @@ class Burning:
         self.stop_timer = _nothing
         tier, current = self.tier, self.tier.state.current
         gate = next((g for g in tier.spec.gates if g.kind == "burn_in"), None)
-        if gate is None or current is None or not active_green(tier.spec, current):
+        if gate is None or current is None or current.burn is None or not active_green(tier.spec, current):
             return
         run, now = current.gate(gate.name), tier.site.clock()
         left = gate.duration_s - current.burnt(now)
         if run is None or left > 0:
-            another_boot = current.burn is not None and current.burn.since.boot != now.boot
+            another_boot = current.burn.since.boot != now.boot
             wait = 0.0 if another_boot else max(SHORTEST_S, min(left, LOOK_S))
             self.stop_timer = tier.tick(wait if left > 0 else 0.0, "burn", current.n)
 

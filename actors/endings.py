@@ -72,13 +72,14 @@ class Endings:
                 "whole": bool(operation.details.get("whole")),
                 "reason": operation.reason,
             }
-            return replace(state, half=None), [ok, tier.event("Rollback", operation, data=data)]
+            state = replace(state, half=None).settle(now)
+            return state, [ok, tier.event("Rollback", operation, data=data)]
         if rollout.mode == "repair":
-            return state, [ok]
+            return state.settle(now), [ok]
         release = tier.site.store.release(rollout.version)
         if release is None:
             raise LookupError(rollout.version)
-        state = state.arrive(release, operation.id, now)
+        state = state.arrive(release, operation.id, now).settle(now)
         rows: list[Any] = [ok, tier.event("PromoteComplete", operation, data=about)]
         if operation.details.get("force"):
             state = state.lifted(rollout.version)

@@ -80,6 +80,7 @@ class Observing:
         self.tier.site.runner.forget(done.key)
         if not self._looking:
             self.tier.deploys.admissions.looked()
+        self.tier.gates.arrivals.settle()
 
     def reborn(self, name: str) -> None:
         """The actor of a node is another one: a look that it had begun is nobody's any more."""

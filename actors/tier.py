@@ -146,6 +146,7 @@ class Tier(Actor):
                 self.pruning.due()
             case Tick("configured"):
                 self.gates.nodes.configured()
+                self.gates.arrivals.settle()
             case Configured(topology):
                 self._configure(topology)
             case ChildFailed():

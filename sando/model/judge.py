@@ -76,7 +76,9 @@ def _burn_view(gate: GateSpec, stay: Stay, now: Instant, *, green: bool) -> Gate
         message="" if passed else f"{span(elapsed)} of {span(gate.duration_s)}",
         required_s=gate.duration_s,
         elapsed_s=min(elapsed, gate.duration_s) if passed else elapsed,
-        ready_at=None if passed or not green or stay.left_at else now.at + timedelta(seconds=left),
+        ready_at=None
+        if passed or not green or stay.left_at or stay.burn is None
+        else now.at + timedelta(seconds=left),
     )
 
 

@@ -153,6 +153,18 @@ class TierState(Struct, frozen=True):
             return replace(self, half=None)
         return self.enter(release, operation, now)
 
+    @property
+    def settled(self) -> bool:
+        """Every node has been on the current stay at one time: its burn-in has begun."""
+        return self.current is None or self.current.burn is not None
+
+    def settle(self, now: Instant) -> "TierState":
+        """Now every node is on the current stay: the clock of its burn-in starts (SPEC 5). One that has begun goes on."""
+        current = self.current
+        if current is None or current.burn is not None:
+            return self
+        return self.update(replace(current, burn=BurnClock.start(now)))
+
     def began(self, version: str) -> "TierState":
         """A deploy of the version came so far that it may have migrated the database."""
         if version in self.migrated_by:
@@ -166,7 +178,10 @@ class TierState(Struct, frozen=True):
     def pop_to(
         self, target: Stay, mark: Mark | None, now: Instant, *, keep_gates: bool = False
     ) -> "TierState":
-        """A rollback has arrived at `target`: what lay above it is off the history, its own stay begins anew."""
+        """A rollback has its first node on `target`: what lay above it is off the history, its own stay begins anew.
+
+        Its burn-in does not, before every node is on it; on the build tier (`keep_gates`) there are none.
+        """
         stays = tuple(s if s.popped or s.n < target.n else _popped(s, now) for s in self.stays)
         fresh = Stay(
             tier=self.name,
@@ -177,7 +192,7 @@ class TierState(Struct, frozen=True):
             operation=mark.operation if mark else target.operation,
             entered_at=now.at,
             gates=target.gates if keep_gates else (),
-            burn=BurnClock.start(now),
+            burn=BurnClock.start(now) if keep_gates else None,
         )
         state = replace(self, stays=(*stays, fresh), half=None, tried=self._still_tried())
         return state.marked(mark) if mark else state

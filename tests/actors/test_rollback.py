@@ -3,12 +3,16 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
-from actors.messages import AbortOperation, Plan, Promote, Rebuild, Rollback, RunGate
+from actors.messages import AbortOperation, Plan, Promote, Rebuild, Reload, Rollback, RunGate
+from actors.observing import AWAY_S
 from sando.model.answers import Refusal
+from sando.model.errors import WorkError
 from sando.model.operation import Operation, Status
+from sando.work.outcome import Failed
 from tests.actors.steps import LOST, RED, built, promoted, running, step, steps, up_to
-from tests.factories import SMOKE, sha, tier, topology
+from tests.factories import SMOKE, gate, sha, tier, topology
 from tests.harness import Stage, as_read
 
 
@@ -87,6 +91,65 @@ def test_a_node_that_cannot_be_reached_is_left_out_and_told(stage: Stage) -> Non
     assert row.status is Status.FAILED
     assert stage.world.links("b") == {"b-1": "2.0", "b-2": "2.0", "b-3": "3.0"}
     assert shown(stage)[0] == "2.0"
+
+
+BURNS = tier("b", 2, SMOKE, gate("burn_in", duration_s=60.0))
+
+
+def burns(stage: Stage) -> tuple[str, str]:
+    """The active gate, and the burn-in."""
+    smoke, burn = stage.tier("b")["gates"]
+    return smoke["outcome"], burn["outcome"]
+
+
+def test_the_burn_in_after_a_rollback_begins_when_it_is_on_every_node(stage_of: Callable[..., Stage]) -> None:
+    stage = stage_of(topology(BURNS))
+    up_to(stage, "b", "1.0", "2.0")
+    stage.accepted(Rollback("b"))
+    stage.finish_all("preflight")
+    steps(stage, "b-1", "switch", "start")
+    stage.advance(100)
+    assert stage.tier("b")["burn_in_started_at"] is None
+    assert burns(stage) == ("pending", "pending")
+    stage.finish_all()
+    assert stage.tier("b")["burn_in_started_at"] is not None
+    stage.advance(59)
+    assert burns(stage) == ("passed", "pending")
+    stage.advance(2)
+    assert burns(stage) == ("passed", "passed")
+
+
+@pytest.mark.parametrize("how", ["rollback", "promote", "by itself", "left out"])
+def test_a_rollback_that_failed_on_a_node_runs_gates_and_burn_in_when_it_is_whole(
+    stage_of: Callable[..., Stage], how: str
+) -> None:
+    stage = stage_of(topology(BURNS))
+    up_to(stage, "b", "1.0", "2.0")
+    operation = stage.accepted(Rollback("b")).id
+    step(stage, "b-2", "preflight", Failed(WorkError("preflight", "no answer", errored=True, lost=True)))
+    stage.finish_all()
+    stage.world.node("b", "b-2").current = "1.0" if how == "by itself" else "2.0"
+    assert stage.operation(operation).status is Status.FAILED
+    stage.advance(AWAY_S - 1)
+    assert burns(stage) == ("pending", "pending")
+    stage.advance(2)
+    match how:
+        case "rollback":
+            rolled_back(stage)
+        case "promote":
+            promoted(stage, "b", "1.0")
+        case "by itself":
+            stage.finish_all()
+        case _:
+            base = stage.world.running
+            out = replace(BURNS, nodes=(BURNS.nodes[0], replace(BURNS.nodes[1], out=True)))
+            stage.world.declared = replace(base, tiers=(*base.tiers[:-1], out))
+            stage.told(Reload())
+            stage.finish_all()
+    assert burns(stage) == ("passed", "pending")
+    stage.advance(61)
+    assert burns(stage) == ("passed", "passed")
+    assert len(stage.events("GateDone")) == len(stage.events("GateStart")) + 1, "the burn-in ended once"
 
 
 def test_a_rollback_that_reaches_no_node_changes_nothing(stage: Stage) -> None:

@@ -241,14 +241,18 @@ class History(RuleBasedStateMachine):
         if n == self.stack[-1][0]:
             self.burnt[n] = 0.0
 
+    @rule()
+    def settle(self) -> None:
+        self.change(lambda s: s.settle(self.now))
+        assert self.state.settled
+
     @rule(seconds=st.floats(0, 1000), jump=st.sampled_from([0.0, 0.0, 0.0, 1e6]))
     def wait(self, seconds: float, jump: float = 0.0) -> None:
         """Time passes; the wall may jump forward, which burns nothing. Then the clock is read."""
         now = self.now.plus(seconds)
         self.now = Instant(now.at + timedelta(seconds=jump), now.boot, now.up)
         stay = self.state.current
-        if stay:
-            assert stay.burn
+        if stay and stay.burn:
             self.burnt[stay.n] += seconds
             clock = stay.burn.advance(self.now)
             self.change(lambda s: s.update(replace(current(s), burn=clock)))
