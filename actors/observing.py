@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from actors.messages import Do, Look, NodeDone
 from sando.model.events import Event
-from sando.model.observation import Seen, lost, seen
+from sando.model.observation import Seen, lost, moved, seen
 from sando.model.task import NodeFacts, NodeTask, Step
 from sando.work.outcome import Done, Failed
 
@@ -31,6 +31,8 @@ class Observing:
 
     def __init__(self, tier: "Tier") -> None:
         self.tier = tier
+        self.moved: set[str] = set()
+        """Nodes that have another place since a reload, until that is stored."""
         self._looking: dict[str, str] = {}
         self._next: dict[str, Callable[[], None]] = {}
 
@@ -60,6 +62,15 @@ class Observing:
             if node.reachable:
                 self.look(name)
         return bool(self._looking)
+
+    def look_at_moved(self) -> None:
+        tier = self.tier
+        if (state := moved(tier.state, self.moved)) is not tier.state:
+            tier.become(state)
+            tier.publish()
+        for name in self.moved:
+            self.look(name)
+        self.moved = set()
 
     def soon(self) -> None:
         """An operation has ended: what it lost sight of is looked for."""

@@ -48,6 +48,7 @@ from actors.words import Words
 from sando.model.errors import WorkError
 from sando.model.events import Event
 from sando.model.operation import Operation
+from sando.model.reload import elsewhere
 from sando.model.tier import TierState
 from sando.model.topology import NodeSpec, TierSpec, Topology
 from sando.work.outcome import Failed
@@ -145,6 +146,7 @@ class Tier(Actor):
             case Tick("prune"):
                 self.pruning.due()
             case Tick("configured"):
+                self.observing.look_at_moved()
                 self.gates.nodes.configured()
                 self.gates.arrivals.settle()
             case Configured(topology):
@@ -249,6 +251,8 @@ class Tier(Actor):
         changed = [n for n, node in before.items() if self.spec.node(n) != node]
         for name in changed:
             self.stop_child(name)
+            if (node := self.spec.node(name)) and elsewhere(before[name], node):
+                self.observing.moved.add(name)
         for node in self.spec.nodes:
             if node.name not in self.children and before.get(node.name) != node:
                 self._raise_node(node, fresh=False)

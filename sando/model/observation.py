@@ -1,5 +1,7 @@
 """What a look at a node that no operation asked for changes: recorded and observed are two things (SPEC 6). Pure."""
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -36,7 +38,17 @@ def _found_again(state: TierState, known: NodeState, current: str | None, detail
     if state.half and all(n.version != state.half.version for n in state.nodes.values()):
         state = replace(state, half=None)
     at_home = current == state.current_version
-    return Seen(state, drift=not at_home and current != known.observed, back=at_home)
+    drift = not at_home and current != known.observed
+    return Seen(state, drift=drift, back=at_home and known.version is not None)
+
+
+def moved(state: TierState, names: Iterable[str]) -> TierState:
+    """A reload has given these nodes another place: nothing is known of them until somebody has looked there."""
+    why = "its ssh_target or release_root was changed by a reload, and nobody has looked there yet"
+    for name in names:
+        if name in state.nodes:
+            state = state.with_node(NodeState(name, reachable=False, status="unknown", detail=why))
+    return state
 
 
 def lost(state: TierState, name: str, why: str) -> Seen:

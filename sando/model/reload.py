@@ -7,7 +7,7 @@ from msgspec import Struct
 from sando.model.answers import Refusal
 from sando.model.operation import Operation
 from sando.model.tier import TierState
-from sando.model.topology import DaemonSpec, TierSpec, Topology
+from sando.model.topology import DaemonSpec, NodeSpec, TierSpec, Topology
 
 _SECTIONS = {"build": "build", "backup": "backup", "freezes": "freeze"}
 _AT_ONCE = {
@@ -42,7 +42,7 @@ def compare(
         if lost and tier.name in busy:
             return _busy(tier.name, lost, busy[tier.name])
         if lost and not force and (held := _held(states.get(tier.name), after, lost)):
-            return _holds(tier.name, held, states[tier.name])
+            return _holds(tier.name, held, states[tier.name], after)
     if old.build_tier.name != new.build_tier.name:
         hint = "stop sandod, change it, start it again"
         return Refusal(
@@ -95,9 +95,14 @@ def _lost(before: TierSpec, after: TierSpec | None) -> tuple[str, ...]:
     gone = []
     for node in before.nodes:
         now = after.node(node.name)
-        if now is None or (now.ssh_target, now.release_root) != (node.ssh_target, node.release_root):
+        if now is None or elsewhere(node, now):
             gone.append(node.name)
     return tuple(gone)
+
+
+def elsewhere(before: NodeSpec, after: NodeSpec) -> bool:
+    """It is another place: what is known of the old one says nothing about it."""
+    return (after.ssh_target, after.release_root) != (before.ssh_target, before.release_root)
 
 
 def _held(state: TierState | None, after: TierSpec | None, lost: tuple[str, ...]) -> tuple[str, ...]:
@@ -118,10 +123,18 @@ def _busy(tier: str, lost: tuple[str, ...], operation: Operation) -> Refusal:
     )
 
 
-def _holds(tier: str, held: tuple[str, ...], state: TierState) -> Refusal:
+def _holds(tier: str, held: tuple[str, ...], state: TierState, after: TierSpec | None) -> Refusal:
+    names, runs = ", ".join(held), state.current_version
+    if after and all(after.node(name) for name in held):
+        return Refusal(
+            409,
+            "still_running",
+            f"the new file gives {names} of tier {tier} another ssh_target or release_root, and {runs} runs at the present one",
+            "`force` moves it all the same; what runs at the old place goes on, and the new one is looked at",
+        )
     return Refusal(
         409,
         "still_running",
-        f"the new file takes {', '.join(held)} from tier {tier}, where {state.current_version} runs",
+        f"the new file takes {names} from tier {tier}, where {runs} runs",
         "`force` takes it all the same; what runs there goes on, and sando forgets it",
     )

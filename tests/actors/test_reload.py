@@ -92,6 +92,38 @@ def test_a_tier_that_holds_a_version_is_removed_by_force_only_and_comes_back_as_
     assert stage.tier("b")["current_version"] == "1.0"
 
 
+@pytest.mark.parametrize("there", ["1.0", None, "0.9"])
+def test_a_node_that_has_another_place_is_what_is_found_there(stage: Stage, there: str | None) -> None:
+    up_to(stage, "b", "1.0")
+    b = tier("b", 2)
+    other = replace(b, nodes=(b.nodes[0], replace(b.nodes[1], release_root="/srv/other")))
+    declare(stage, tier("a", 1, SMOKE), other)
+    refused = stage.answer(Reload())
+    assert isinstance(refused, Refusal)
+    assert (refused.code, "another ssh_target or release_root" in refused.detail) == ("still_running", True)
+    stage.world.node("b", "b-2").current = there
+    stage.runner.slow_looks = True
+    stage.told(Reload(force=True))
+    stage.drain()
+    shown = stage.tier("b")["nodes"][1]
+    assert (shown["version"], shown["observed"], shown["reachable"], shown["status"]) == (
+        None,
+        None,
+        False,
+        "unknown",
+    )
+    assert stage.tier("b")["status"] == "degraded"
+    stage.finish_all("look")
+    shown = stage.tier("b")["nodes"][1]
+    assert (shown["version"], shown["observed"], shown["reachable"]) == (there, there, True)
+    assert stage.tier("b")["status"] == ("steady" if there == "1.0" else "degraded")
+    assert stage.events("NodeReverted") == []
+    if there != "1.0":
+        stage.runner.slow_looks = False
+        promoted(stage, "b")
+        assert stage.tier("b")["status"] == "steady"
+
+
 def test_a_tier_at_work_is_not_removed_nor_its_nodes_also_by_force(stage: Stage) -> None:
     built(stage, "1.0")
     operation = stage.accepted(Promote("a"))
