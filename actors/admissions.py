@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from actors.base import post
-from actors.messages import Admit, JobDone
+from actors.messages import Admit, JobDone, Plan
 from actors.parked import parked
 from sando.model.answers import Refusal, bars, draining, first_refusal, unavailable, unseen
 from sando.model.errors import StoreUnavailable
@@ -35,8 +35,8 @@ class Admissions:
         self.tier = deploys.tier
         self.checking: tuple[str, Admit] | None = None
         self.stashed: list[Any] = []
-        self.looking: list[Admit] = []
-        """Those that ask for what is recorded as current: the nodes are asked first whether that is so."""
+        self.looking: list[Admit | Plan] = []
+        """Those for whom it counts what the nodes are really on: they are asked first."""
         self._looked_at = -LOOK_HOLDS_S
 
     def admit(self, ask: Admit) -> None:
@@ -64,12 +64,14 @@ class Admissions:
 
     def look_first(self, ask: Admit, verdict: Admission | Refusal) -> bool:
         """A link that was changed by hand since the last look makes a repair of what would be refused, or a larger one."""
+        return _is_already_there(verdict) and self.wait_for_look(ask)
+
+    def wait_for_look(self, ask: Admit | Plan) -> bool:
+        """False where all nodes have said just now what they are on, or none can."""
         tier = self.tier
-        if not _is_already_there(verdict):
-            return False
         if tier.site.clock().up - self._looked_at < LOOK_HOLDS_S or not tier.observing.look_at_all():
             return False
-        tier.hold(ask.wish.reply)
+        tier.hold(ask.reply)
         self.looking.append(ask)
         tier.tick(LOOK_WAITS_S, "looked")
         return True
@@ -192,7 +194,7 @@ class Admissions:
             self.tier.publish(message.reply, draining())
         asking, self.looking = self.looking, []
         for ask in asking:
-            self.tier.publish(ask.wish.reply, draining())
+            self.tier.publish(ask.reply, draining())
 
 
 def _is_already_there(verdict: Admission | Refusal) -> bool:

@@ -47,8 +47,14 @@ class Plans:
             return self.tier.publish(ask.reply, draining())
         if self.deploys.holder is None and self.deploys.admissions.stash(ask):
             return None
+        if self._needs_look(ask) and self.deploys.admissions.wait_for_look(ask):
+            return None
         plan = self._way(ask).plan
         self._survey(ask, plan.stay if plan else None)
+
+    def _needs_look(self, ask: Plan) -> bool:
+        """A tier that is not whole does not step back, and the act's preflight finds out (SPEC 7)."""
+        return self.deploys.holder is None and ask.wish.version is None and not self.tier.is_build_tier
 
     def _way(self, ask: Plan) -> WayBack:
         if not isinstance(ask.wish, Rollback):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.messages import Promote, Rollback
+from actors.messages import Plan, Promote, Rollback
 from actors.observing import AWAY_S, LOOK_S
 from sando.model.answers import Accepted, Refusal
 from sando.model.errors import WorkError
@@ -15,7 +15,7 @@ from sando.model.task import NodeFacts
 from sando.work.outcome import Aborted, Done, Failed
 from tests.actors.steps import LOST, built, running, step, up_to
 from tests.factories import tier, topology
-from tests.harness import Stage
+from tests.harness import Stage, as_read
 
 OLD, NEW = "1.0", "2.0"
 
@@ -222,6 +222,21 @@ def test_who_asks_for_what_is_recorded_gets_what_the_nodes_say(stage: Stage) -> 
     assert [n.name for n in reply.given.operation.nodes] == ["b-2"]
     assert stage.world.links("b") == {"b-1": OLD, "b-2": OLD}
     assert stage.tier("b")["status"] == "steady"
+
+
+def test_who_asks_where_a_rollback_goes_is_told_what_the_act_will_find(stage: Stage) -> None:
+    """A link was changed by hand since the last look: the tier is made whole, and does not step back."""
+    up_to(stage, "b", NEW)
+    stage.world.node("b", "b-2").current = "0.9"
+    reply = stage.tell(Plan(Rollback("b")))
+    stage.drain()
+    assert reply.given is None
+    stage.finish_all()
+    plan = as_read(reply.given)
+    assert (plan["to"], plan["whole"]) == (NEW, True)
+    operation = stage.accepted(Rollback("b")).id
+    stage.finish_all()
+    assert (stage.operation(operation).version, stage.operation(operation).status) == (NEW, Status.SUCCEEDED)
 
 
 def test_who_asks_for_what_is_recorded_waits_three_seconds_for_a_node_that_hangs(stage: Stage) -> None:
