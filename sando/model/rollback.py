@@ -87,7 +87,24 @@ def weigh_back(
         return WayBack((free, target), plan)
     way = way_to(state, plan.stay.version, pairs, whole=plan.whole)
     schema = ruled(spec.name, way, plan.stay.version, force=wish.force, rehearsed=rehearsed)
-    return WayBack((free, target, _nodes(spec.name, plan.nodes), schema), plan, way)
+    left = () if wish.version or plan.whole else _left_elsewhere(spec, state, plan)
+    return WayBack((free, target, *left, _nodes(spec.name, plan.nodes), schema), plan, way)
+
+
+def _left_elsewhere(spec: TierSpec, state: TierState, plan: RollbackPlan) -> tuple[Ruling, ...]:
+    """Nobody can be made whole with, so the tier steps back: not what is wanted after a promotion that has failed."""
+    away = [
+        n
+        for n in lacking(spec, state)
+        if n in state.nodes and state.nodes[n].version != state.current_version
+    ]
+    if not away or state.half is None:
+        return ()
+    told = (
+        f"{', '.join(away)} may be on {state.half.version} and is not reached: this does not make tier {spec.name} whole, "
+        f"it takes the others from {state.current_version} back to {plan.stay.version}"
+    )
+    return (warns("whole", told, f"the return of {', '.join(away)}: then the tier is made whole first"),)
 
 
 def weigh_release(way: WayBack, release: Release | None, *, force: bool) -> WayBack:

@@ -429,6 +429,15 @@ def test_a_mixed_tier_takes_only_the_version_that_it_half_holds_and_resumes() ->
     assert refused(decided(state, vouched=Vouched("a", "1.0.0"))) == (409, "tier_mixed")
 
 
+def test_a_mixed_tier_whose_other_half_is_away_is_not_sent_back_behind_what_was() -> None:
+    state = target("1.0.0", half="2.0.0").with_node(node_on("n2", "2.0.0", reachable=False, status="unknown"))
+    answer = decided(state, vouched=Vouched("a", "3.0.0"))
+    assert isinstance(answer, Refusal)
+    assert answer.hint == (
+        "promote 2.0.0 again to resume, or wait until n2 is reached, and then roll back tier b to make it whole"
+    )
+
+
 def test_a_resumed_promotion_still_needs_the_word_of_its_source() -> None:
     answer = decided(target("1.0.0", half="2.0.0", n1="2.0.0"), vouched=RED)
     assert refused(answer) == (409, "gates_not_passed")

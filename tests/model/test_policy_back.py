@@ -81,6 +81,21 @@ def test_a_node_that_is_away_does_not_keep_a_tier_from_stepping_back() -> None:
     assert where(planned(state)) == ("1", ("n1", "n2"), False, "2")
 
 
+def test_who_steps_back_while_a_node_that_is_away_may_hold_the_bad_version_is_told_what_that_does() -> None:
+    """After a promotion that one node lost and the others put back: most likely nobody wants to go behind what was."""
+    state = on("1", "2", half="3").with_node(node_on("n2", "3", reachable=False, status="unknown"))
+    way = weigh_back(B, state, Return(), None, {}, pointer=False, rehearsed=False)
+    assert way.plan
+    assert where(way.plan) == ("1", ("n1", "n2"), False, "2")
+    (told,) = [r.check for r in way.rulings if r.check.check == "whole"]
+    assert told.verdict == "warning"
+    assert "n2 may be on 3 and is not reached" in told.detail
+    assert "it takes the others from 2 back to 1" in told.detail
+    for quiet in (replace(state, half=None), on("1", "2")):
+        way = weigh_back(B, quiet, Return(), None, {}, pointer=False, rehearsed=False)
+        assert [r for r in way.rulings if r.check.check == "whole"] == []
+
+
 def test_a_node_that_is_left_out_takes_no_part() -> None:
     spec = replace(B, nodes=(B.nodes[0], replace(B.nodes[1], out=True)))
     state = on("1", "2").with_node(node_on("n2", "1"))
