@@ -59,10 +59,12 @@ def a_release_to_go_back_to(version: str, release: Release | None, *, force: boo
 
 
 def a_good_release(version: str, code: str, problem: str) -> Ruling:
-    """Its folder was looked at, and is not what was built."""
-    detail = f"the release {version} in the store is not what was built: {problem}"
+    """Its folder was looked at, and is not what was built, or is not there. What is built again has a name of its own."""
+    gone = code == "release_missing"
+    wrong = "is not in the store any more" if gone else "in the store is not what was built"
     clears = "POST /rebuild with its sha, and `force`"
-    return bars("release", Refusal(409, code, detail, f"build it again: {clears}"), clears)
+    hint = f"build it again, as a version of its own: {clears}"
+    return bars("release", Refusal(409, code, f"the release {version} {wrong}: {problem}", hint), clears)
 
 
 def something_new(

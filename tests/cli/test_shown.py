@@ -21,7 +21,7 @@ WORDS = [
     ("POST /confirm/a", "sando confirm a"),
     ("to clear it: POST /promote/b-2 or not", "to clear it: sando promote b-2 or not"),
     ("POST /gates/a/boot_smoke/run", "sando gate run a boot_smoke"),
-    ("POST /rebuild with its sha, and `force`", "sando rebuild with its sha, and --force"),
+    ("POST /rebuild with its sha, and `force`", "sando rebuild SHA --force"),
     ("POST /backup/fetch", "sando backup"),
     ("DELETE /lock/all lifts it", "sando unlock all lifts it"),
     ("GET /operations/7/log shows its output", "sando log 7 shows its output"),

@@ -65,6 +65,9 @@ def test_force_is_offered_only_where_it_clears_something():
         hint="build it again: POST /rebuild with its sha, and `force`",
         checks=(damaged,),
     )
-    assert "f force" not in text_of(asked(on("b"), "p", plan))
+    shown = text_of(asked(on("b"), "p", plan))
+    assert "f force" not in shown
+    assert "to clear it: sando rebuild" in shown
+    assert "SHA --force" in shown
     marked = replace(damaged, check="marks", clears="`force`")
     assert "f force" in text_of(asked(on("b"), "p", replace(plan, checks=(marked,))))

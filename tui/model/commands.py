@@ -7,7 +7,12 @@ from typing import TypeAlias
 Rules: TypeAlias = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 
 _READS = {"releases": "releases", "state": "status", "events": "events"}
+_REBUILD: Rules = (
+    (r"POST /rebuild with its sha, and `force`", "sando rebuild SHA --force"),
+    (r"POST /rebuild with its sha", "sando rebuild SHA"),
+)
 _COMMANDS: Rules = (
+    *_REBUILD,
     (r"POST /(promote|rollback|confirm|reject|lock)/([a-z][a-z0-9-]*)", r"sando \1 \2"),
     (r"POST /gates/([a-z][a-z0-9-]*)/([a-z][a-z0-9_-]*)/run", r"sando gate run \1 \2"),
     (r"POST /operations/(\d+)/abort", r"sando abort \1"),
@@ -28,6 +33,7 @@ _COMMANDS: Rules = (
 _ACTS = {"promote": "p (promote)", "rollback": "R (roll back)", "confirm": "c (confirm)"}
 _OPTIONS = {"force": "f (force)", "hotfix": "h (hotfix)", "override_freeze": "o (override freeze)", "abort_running": "a (abort running)"}  # fmt: skip
 _KEYS: Rules = (
+    *_REBUILD,
     (r"POST /(promote|rollback|confirm)/([a-z][a-z0-9-]*)", lambda found: f"{_ACTS[found[1]]} on tier {found[2]}"),
     (r"DELETE /lock/(?!all\b)([a-z][a-z0-9-]*)", r"L (unlock) on tier \1"),
     (r"POST /operations/\d+/abort", "x (abort)"),
