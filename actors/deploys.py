@@ -230,7 +230,7 @@ class Deploys:
     ) -> tuple[TierState, Operation]:
         """The nodes as the rollout knows them now; a rollback moves the tier with its first node."""
         for plan in moved:
-            node = node_state(state.nodes.get(plan.name) or NodeState(plan.name), plan)
+            node = node_state(state.nodes.get(plan.name) or NodeState(plan.name), plan, rollout.version)
             if node != (was := state.nodes.get(plan.name)):
                 if not node.reachable and (was is None or was.reachable):
                     log.warning("tier %s: %s is away: %s", self.tier.name, plan.name, node.detail)

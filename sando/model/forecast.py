@@ -225,7 +225,7 @@ def _nodes(spec: TierSpec, state: TierState, to: str, visited: tuple[str, ...]) 
     for node in spec.nodes:
         known = state.nodes.get(node.name) or NodeState(node.name)
         switches = node.name in visited
-        lacks = to not in kept or known.version is None
+        lacks = to not in kept or known.version is None or known.observed is None  # its folder may be gone
         shown.append(
             NodeForecast(
                 node.name, known.version, known.observed, known.reachable, node.out,

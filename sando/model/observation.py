@@ -34,12 +34,13 @@ def seen(state: TierState, name: str, current: str | None, detail: str = "") -> 
 
 def _found_again(state: TierState, known: NodeState, current: str | None, detail: str) -> Seen:
     """Nobody knows what it was left with, so what it names now is what it has."""
-    state = state.with_node(NodeState(known.name, current, current, detail=detail))
+    node = known.found(current)
+    state = state.with_node(replace(node, detail=node.detail or detail))
     if state.half and all(n.version != state.half.version for n in state.nodes.values()):
         state = replace(state, half=None)
     at_home = current == state.current_version
-    drift = not at_home and current != known.observed
-    return Seen(state, drift=drift, back=at_home and known.version is not None)
+    back = at_home and known.version is not None and node.status == "ok"
+    return Seen(state, drift=not at_home and current != known.observed, back=back)
 
 
 def moved(state: TierState, names: Iterable[str]) -> TierState:

@@ -33,6 +33,18 @@ class NodeState(Struct, frozen=True, omit_defaults=True):
     reachable: bool = True
     status: Literal["ok", "failed", "unknown"] = "ok"
     detail: str = ""
+    unproven: str | None = None
+    """Of a node that is unknown: the version that it was being moved to when it was lost, and may not have started."""
+
+    def found(self, current: str | None) -> "NodeState":
+        """One that was lost can be asked again, and names `current`: what it has, whoever put it there.
+
+        On the version that it was lost under, its restart may have been cut off: a link does not say that it runs.
+        """
+        if self.unproven is None or current != self.unproven:
+            return NodeState(self.name, current, current)
+        told = f"it was lost on its way to {current}: nobody knows whether that was started; promote {current} again"
+        return NodeState(self.name, current, current, status="failed", detail=told)
 
 
 class Half(Struct, frozen=True):

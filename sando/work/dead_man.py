@@ -81,7 +81,7 @@ def reach(post: Post) -> None:
 
 def _unreachable(post: Post, error: WorkError) -> WorkError:
     task = post.task
-    known = f"its {task.version} stays as it is until it can be reached"
+    known = "what it runs stays as it is until it can be reached"
     if task.confirm_within_s is not None:
         known = (
             f"it goes back to {task.former or 'nothing'} by itself within {span(task.confirm_within_s)} of its switch, "

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.messages import Plan, Promote, Rollback
+from actors.messages import Plan, Promote, Reload, Rollback
 from actors.observing import AWAY_S, LOOK_S
 from sando.model.answers import Accepted, Refusal
 from sando.model.errors import WorkError
 from sando.model.operation import Status
 from sando.model.task import NodeFacts
 from sando.work.outcome import Aborted, Done, Failed
-from tests.actors.steps import LOST, built, running, step, up_to
+from tests.actors.steps import LOST, built, promoted, running, step, up_to
 from tests.factories import tier, topology
 from tests.harness import Stage, as_read
 
@@ -158,6 +158,47 @@ def test_a_node_that_went_back_by_itself_is_found_and_the_tier_is_whole_again(st
     assert (stage.tier("b")["status"], stage.tier("b")["current_version"]) == ("steady", OLD)
     assert [e.node for e in stage.events("NodeReverted")] == ["b-1"]
     assert stage.events("DriftDetected") == []
+
+
+def lost_under_its_restart(stage: Stage) -> None:
+    """The promotion of NEW has moved b-1, whose restart was cut off with its connection; nobody knows more."""
+    stage.accepted(Promote("b", NEW))
+    stage.finish_all("preflight", "upload")
+    step(stage, "b-1", "switch")
+    for kind in ("start", "revert", "observe"):
+        step(stage, "b-1", kind, LOST)
+    stage.finish_all()
+
+
+@pytest.mark.parametrize("again", ["resumed", "left out meanwhile"])
+def test_a_node_that_was_lost_under_its_restart_is_restarted_before_it_is_called_well(
+    stage: Stage, again: str
+) -> None:
+    built(stage, NEW)
+    lost_under_its_restart(stage)
+    if again == "left out meanwhile":
+        base = stage.world.running
+        declared = base.tiers[-1]
+        out = replace(declared, nodes=(replace(declared.nodes[0], out=True), declared.nodes[1]))
+        stage.world.declared = replace(base, tiers=(*base.tiers[:-1], out))
+        stage.told(Reload())
+        stage.runner.slow_looks = False
+        promoted(stage, "b", NEW)
+        stage.world.declared = base
+        stage.told(Reload())
+    stage.runner.slow_looks = False
+    stage.advance(LOOK_S)
+    found = node(stage, "b-1")
+    assert (found["version"], found["status"], found["reachable"]) == (NEW, "failed", True)
+    assert "nobody knows whether that was started; promote 2.0 again" in found["detail"]
+    assert stage.tier("b")["status"] in {"mixed", "degraded"}
+    assert stage.events("NodeReverted") == []
+    before = list(stage.world.node("b", "b-1").did)
+    operation = stage.accepted(Promote("b", NEW))
+    assert "b-1" in [n.name for n in operation.nodes]
+    stage.finish_all()
+    assert "start" in str(stage.world.node("b", "b-1").did[len(before) :])
+    assert (node(stage, "b-1")["status"], stage.tier("b")["status"]) == ("ok", "steady")
 
 
 def test_a_node_that_a_rollback_could_not_reach_is_found_where_it_was(stage: Stage) -> None:

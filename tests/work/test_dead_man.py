@@ -415,7 +415,7 @@ def test_a_node_that_cannot_be_reached_for_its_way_back_says_what_is_known(remot
         "; it goes back to nothing by itself within 0s of its switch, unless a confirmation has reached it"
     )
     error = failing(shop, Step.REVERT, former="1.0")
-    assert error.detail.endswith("; its 2.0 stays as it is until it can be reached")
+    assert error.detail.endswith("; what it runs stays as it is until it can be reached")
     error = failing(shop, Step.OBSERVE, former="1.0", confirm_within_s=60.0, settles=True)
     assert error.detail.endswith(
         "; it goes back to 1.0 by itself within 1m of its switch, unless a confirmation has reached it"
