@@ -130,6 +130,8 @@ def test_each_node_says_what_it_is_on_and_what_would_happen_to_it() -> None:
         ("n3", None, "switch", True, False),
         ("n4", None, "stay", False, True),
     ]
+    gone = promotion(on("1", "2").with_node(NodeState("n1", "2", None)), "2", spec=spec)
+    assert gone.nodes[0].uploads, "its folder may be gone with its link"
 
 
 @pytest.mark.parametrize(
