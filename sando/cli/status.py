@@ -17,6 +17,7 @@ from sando.model.clock import span
 from sando.model.freeze import FOREVER
 from sando.model.names import nearest
 from tui.glyphs import ARROW, AWAY, FAILED, NONE, PASSED, PENDING, RUNNING, UP, WAITING
+from tui.model import nodes
 from tui.model.way_on import in_the_way, waits_for_a_person
 from tui.rows import Segment, Style
 
@@ -28,6 +29,7 @@ _SIGN: dict[str, tuple[str, Style]] = {
     "passed": (PASSED, "ok"), "failed": (FAILED, "bad"), "errored": (FAILED, "bad"), "running": (RUNNING, "busy"),
     "aborted": (FAILED, "warn"), "skipped": (PENDING, "warn"), "pending": (PENDING, "dim"),
 }  # fmt: skip
+WELL = frozenset({"ok", "empty", "out"})
 
 
 @click.command(cls=Command)
@@ -133,26 +135,24 @@ def _notes(tier: Tier, *, named: bool) -> Iterator[tuple[Segment, ...]]:
         yield (Segment(f"{head}frozen {_until(tier.freeze.until)}", "warn"),)
     if tier.marked_bad:
         yield (Segment(f"{head}marked bad: {', '.join(tier.marked_bad)}", "dim"),)
+    if why := _amiss(tier):
+        yield (Segment(f"{head}{why}", "bad"),)
+    told = {n.name for n in nodes.off(tier) if why and not n.detail}
     for node in tier.nodes if named else ():
-        if node.status not in {"ok", "empty"} or not node.reachable:
-            yield Segment(head), *_node_line(node)
+        if nodes.word(tier, node) not in WELL and node.name not in told:
+            yield Segment(head), *_node_line(tier, node)
 
 
-def _node_line(node: Node) -> tuple[Segment, ...]:
+def _amiss(tier: Tier) -> str:
+    return nodes.amiss(
+        tier, lambda version: f"sando promote {tier.name} {version}", f"sando rollback {tier.name}"
+    )
+
+
+def _node_line(tier: Tier, node: Node) -> tuple[Segment, ...]:
+    word = nodes.word(tier, node)
     detail = f": {in_commands(first_line(node.detail))}" if node.detail else ""
-    return Segment(f"{node.name} "), Segment(_node_word(node), _node_style(node)), Segment(detail)
-
-
-def _node_word(node: Node) -> str:
-    if not node.reachable:
-        return "not reached"
-    return node.status
-
-
-def _node_style(node: Node) -> Style:
-    if node.status in {"out", "empty"}:
-        return "dim"
-    return "ok" if node.reachable and node.status == "ok" else "bad"
+    return Segment(f"{node.name} "), Segment(word, nodes.style(word)), Segment(detail)
 
 
 def _under_way(state: State) -> Iterator[tuple[Segment, ...]]:
@@ -189,7 +189,7 @@ def _one(state: State, tier: Tier) -> None:
     if tier.nodes:
         say()
         show((Column("NODE", 6), Column("RECORDED", 8), Column("OBSERVED", 8), Column("STATUS", 6), Column("", gives=True)),
-             [_node_row(node) for node in tier.nodes])  # fmt: skip
+             [_node_row(tier, node) for node in tier.nodes])  # fmt: skip
 
 
 def _next(state: State, tier: Tier) -> Iterator[Segment | str]:
@@ -217,7 +217,7 @@ def _gate_row(state: State, gate: Gate) -> list[Segment | str]:
             seconds(gate.seconds) if gate.seconds is not None else "", said]  # fmt: skip
 
 
-def _node_row(node: Node) -> list[Segment | str]:
-    sign = UP if node.reachable else AWAY
+def _node_row(tier: Tier, node: Node) -> list[Segment | str]:
+    sign, word = UP if node.reachable else AWAY, nodes.word(tier, node)
     return [node.name, node.version or NONE, node.observed or NONE,
-            Segment(f"{sign} {_node_word(node)}", _node_style(node)), in_commands(first_line(node.detail))]  # fmt: skip
+            Segment(f"{sign} {word}", nodes.style(word)), in_commands(first_line(node.detail))]  # fmt: skip

@@ -150,7 +150,9 @@ def test_a_rollback_that_asks_nobody_sends_the_version_that_is_planned_now_so_th
 NO_PLAN = {
     "away for a moment": refused(503, "restarting"),
     "hung up": Answer(hang_up=True),
-    "nowhere to go": Answer(body=a_plan(**BACK | {"to": None, "ready": False, "code": "no_previous_version"})),
+    "nowhere to go": Answer(
+        body=a_plan(**BACK | {"to": None, "ready": False, "code": "no_previous_version"})
+    ),
 }
 
 

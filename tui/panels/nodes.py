@@ -4,6 +4,7 @@ from sando.client.shapes import Gate, Node, NodeReport, Operation, Tier
 from sando.model.clock import span
 from sando.model.freeze import FOREVER
 from tui.glyphs import AWAY, NONE, UP
+from tui.model import nodes
 from tui.model.commands import in_keys
 from tui.model.screen import Screen, in_flight
 from tui.model.told import seconds_of, size_of
@@ -12,20 +13,16 @@ from tui.panels.frame import Cell, Column, cell, framed, table
 from tui.panels.header import moment
 from tui.panels.tiers import sign
 from tui.rows import Row, Segment, Style, dimmed
-from tui.text import counted
+from tui.text import counted, wrap
 
 NODES = (
-    Column("", 1, 1), Column("NODE", 4, 24), Column("VERSION", 7, 24), Column("OBSERVED", 8, 24), Column("STATE", 5, 11),
+    Column("", 1, 1), Column("NODE", 4, 24), Column("VERSION", 7, 24), Column("OBSERVED", 8, 24), Column("STATE", 5, 24),
     Column("DETAIL", 8, 200, takes_rest=True),
 )  # fmt: skip
 GATES = (
     Column("", 1, 1), Column("GATE", 4, 24), Column("OUTCOME", 7, 8), Column("TOOK", 4, 8), Column("AT", 8, 12),
     Column("MESSAGE", 8, 200, takes_rest=True),
 )  # fmt: skip
-_NODE: dict[str, Style] = {
-    "ok": "ok", "empty": "dim", "out": "dim", "failed": "bad", "unknown": "warn", "away": "bad", "drifted": "warn",
-    "pending": "dim", "uploaded": "busy", "switched": "busy", "reverted": "warn",
-}  # fmt: skip
 
 
 def lines(screen: Screen, width: int) -> list[Row]:
@@ -34,7 +31,7 @@ def lines(screen: Screen, width: int) -> list[Row]:
     if tier is None:
         return []
     parts = [
-        _notices(screen, tier),
+        _notices(screen, tier, width),
         _nodes(screen, tier, width),
         _gates(screen, tier, width),
         _facts(screen, tier),
@@ -61,15 +58,18 @@ def panel(screen: Screen, size: tuple[int, int]) -> tuple[list[Row], int]:
 
 
 def _reached(tier: Tier) -> str:
-    reached = sum(n.reachable for n in tier.nodes)
-    return f"{reached} of {counted(len(tier.nodes), 'node')} reached"
+    """Of those that are not left out."""
+    wanted = [n for n in tier.nodes if n.status != "out"]
+    out = len(tier.nodes) - len(wanted)
+    reached = f"{sum(n.reachable for n in wanted)} of {counted(len(wanted), 'node')} reached"
+    return f"{reached}, {out} left out" if out else reached
 
 
 # -- what goes on -------------------------------------------------------------------------------------------
 
 
-def _notices(screen: Screen, tier: Tier) -> list[Row]:
-    made = []
+def _notices(screen: Screen, tier: Tier, width: int) -> list[Row]:
+    made: list[Row] = []
     running = in_flight(screen, tier)
     if running is not None:
         made.append(cell(_running(screen, running), "busy"))
@@ -84,7 +84,18 @@ def _notices(screen: Screen, tier: Tier) -> list[Row]:
         made.append(cell(f"frozen {frozen}", "warn"))
     if tier.detail:
         made.append(cell(in_keys(tier.detail), "bad"))
-    return made
+    return made + [cell(line, "bad") for why in [_amiss(screen, tier)] if why for line in wrap(why, width)]
+
+
+def _amiss(screen: Screen, tier: Tier) -> str:
+    """`p` promotes what the tier before is on: where that is another version, there is no key for it."""
+    before = screen.state.tier(tier.predecessor) if screen.state else None
+    there = before.current_version if before else None
+    return nodes.amiss(
+        tier,
+        lambda version: "p (promote)" if version == there else f"sando promote {tier.name} {version}",
+        "R (roll back)",
+    )
 
 
 def _running(screen: Screen, number: int) -> str:
@@ -128,31 +139,22 @@ def _nodes(screen: Screen, tier: Tier, width: int) -> list[Row]:
 
 
 def _node(node: Node, tier: Tier, report: NodeReport | None) -> list[Cell]:
-    word = _word(node, report)
-    style = _NODE.get(word, "plain")
+    word = report.status if report and report.status else nodes.word(tier, node)
+    style = nodes.style(word)
     off = node.observed != node.version
     on: Style = "plain" if node.version == tier.current_version else "warn"
+    away = not node.reachable and node.status != "out"
     return [
-        cell(UP if node.reachable else AWAY, style if node.reachable else "bad"),
+        cell(AWAY if not node.reachable else UP, "bad" if away else style),
         cell(node.name, "strong"),
         cell(node.version or NONE, on if node.version else "dim"),
         cell(node.observed or NONE, "warn" if off else "dim"),
         cell(word, style),
         cell(
             in_keys((report.detail if report and report.detail else node.detail) or ""),
-            "dim" if node.reachable else "bad",
+            "bad" if away else "dim",
         ),
     ]
-
-
-def _word(node: Node, report: NodeReport | None) -> str:
-    if report and report.status:
-        return report.status
-    if node.status == "out":
-        return "out"
-    if not node.reachable:
-        return "away"
-    return "drifted" if node.status == "ok" and node.observed != node.version else node.status
 
 
 def _gates(screen: Screen, tier: Tier, width: int) -> list[Row]:
