@@ -1,18 +1,19 @@
 """`sando status`: what runs where, what keeps it there, and what is under way."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import TypeAlias
 
 import click
 
-from sando.cli import options
+from sando.cli import options, underway
 from sando.cli.errors import Command
 from sando.cli.output import document, say
 from sando.cli.session import Session, session
 from sando.cli.table import Column, show
 from sando.cli.wording import first_line, in_commands, seconds, when
 from sando.client.caller import Refused
-from sando.client.shapes import Gate, Node, Problem, State, Tier
+from sando.client.shapes import Gate, Node, NodeReport, Operation, Problem, State, Tier
 from sando.model.clock import span
 from sando.model.freeze import FOREVER
 from sando.model.names import nearest
@@ -29,6 +30,8 @@ _SIGN: dict[str, tuple[str, Style]] = {
     "passed": (PASSED, "ok"), "failed": (FAILED, "bad"), "errored": (FAILED, "bad"), "running": (RUNNING, "busy"),
     "aborted": (FAILED, "warn"), "skipped": (PENDING, "warn"), "pending": (PENDING, "dim"),
 }  # fmt: skip
+Running: TypeAlias = Mapping[str, Operation | None]
+"""By tier, what has it in hand, where that could be had."""
 WELL = frozenset({"ok", "empty", "out"})
 
 
@@ -48,10 +51,12 @@ def status(tier: str | None, as_json: bool) -> None:
         if as_json:
             return document(answer.body)
         say(*_head(sandod, state))
+        wanted = [t for t in state.tiers if t.name == (tier or t.name)]
+        running = {t.name: underway.running(sandod, state, t) for t in wanted}
     say()
     if tier and (found := state.tier(tier)):
-        return _one(state, found)
-    _every(state)
+        return _one(state, found, running[tier])
+    _every(state, running)
     return None
 
 
@@ -75,11 +80,12 @@ def _head(sandod: Session, state: State) -> Iterator[Segment]:
 # -- all tiers ----------------------------------------------------------------------------------------------
 
 
-def _every(state: State) -> None:
+def _every(state: State, running: Running) -> None:
     columns = (Column("TIER", 4), Column("VERSION", 7), Column("PREVIOUS", 5), Column("STATUS", 9), Column("SINCE", 5),
                Column("GATES", 8, gives=True))  # fmt: skip
     show(columns, [_row(state, tier) for tier in state.tiers])
-    notes = [line for tier in state.tiers for line in _notes(tier, named=True)] + list(_under_way(state))
+    notes = [line for tier in state.tiers for line in _notes(tier, named=True)]
+    notes += [line for tier in state.tiers for line in underway.lines(state, tier, running[tier.name])]
     if notes:
         say()
     for line in notes:
@@ -155,23 +161,10 @@ def _node_line(tier: Tier, node: Node) -> tuple[Segment, ...]:
     return Segment(f"{node.name} "), Segment(word, nodes.style(word)), Segment(detail)
 
 
-def _under_way(state: State) -> Iterator[tuple[Segment, ...]]:
-    if state.build:
-        sha = (state.build.sha or "")[:7]
-        yield (
-            Segment(f"build {state.build.operation} of {sha} runs", "busy"),
-            Segment(f" ({state.build.phase})"),
-        )
-    for tier in state.tiers:
-        if tier.operation:
-            yield (Segment(f"operation {tier.operation} runs on tier {tier.name}", "busy"),
-                   Segment(f"; sando wait {tier.operation} watches it"))  # fmt: skip
-
-
 # -- one tier -----------------------------------------------------------------------------------------------
 
 
-def _one(state: State, tier: Tier) -> None:
+def _one(state: State, tier: Tier, running: Operation | None) -> None:
     word = _word(tier)
     say(Segment(f"tier {tier.name}", "strong"), f": {tier.current_version or 'nothing'}, ",
         Segment(word, _STATUS.get(word, "plain")),
@@ -180,16 +173,17 @@ def _one(state: State, tier: Tier) -> None:
     if tier.sha:
         say(f"commit {tier.sha}")
     say(*_next(state, tier))
-    for line in _notes(tier, named=False):
+    for line in (*underway.lines(state, tier, running), *_notes(tier, named=False)):
         say(*line)
     if tier.gates:
         say()
         show((Column("GATE", 8), Column("OUTCOME", 7), Column("VERSION", 7), Column("TOOK", 4), Column("", gives=True)),
              [_gate_row(state, gate) for gate in tier.gates])  # fmt: skip
     if tier.nodes:
+        reports = nodes.reports(running)
         say()
         show((Column("NODE", 6), Column("RECORDED", 8), Column("OBSERVED", 8), Column("STATUS", 6), Column("", gives=True)),
-             [_node_row(tier, node) for node in tier.nodes])  # fmt: skip
+             [_node_row(tier, node, reports.get(node.name)) for node in tier.nodes])  # fmt: skip
 
 
 def _next(state: State, tier: Tier) -> Iterator[Segment | str]:
@@ -217,7 +211,8 @@ def _gate_row(state: State, gate: Gate) -> list[Segment | str]:
             seconds(gate.seconds) if gate.seconds is not None else "", said]  # fmt: skip
 
 
-def _node_row(tier: Tier, node: Node) -> list[Segment | str]:
-    sign, word = UP if node.reachable else AWAY, nodes.word(tier, node)
+def _node_row(tier: Tier, node: Node, report: NodeReport | None) -> list[Segment | str]:
+    sign, word = UP if node.reachable else AWAY, nodes.word(tier, node, report)
+    detail = (report and report.detail) or node.detail
     return [node.name, node.version or NONE, node.observed or NONE,
-            Segment(f"{sign} {word}", nodes.style(word)), in_commands(first_line(node.detail))]  # fmt: skip
+            Segment(f"{sign} {word}", nodes.style(word)), in_commands(first_line(detail))]  # fmt: skip

@@ -70,6 +70,14 @@ def test_what_was_started_is_said_with_the_ways_to_go_on(puppet, run):
     assert "sando abort 44" in ran.err
 
 
+def test_an_abort_says_that_it_was_asked_for_and_names_no_second_one(puppet, run):
+    puppet.answers["POST", "/operations/44/abort"] = Answer(202, an_operation(details={"abort": "max"}))
+    ran = run("abort", "44")
+    assert ran.out.startswith("promote 44 of 0.8.2 to a: told to stop by max: it ends at the next node")
+    assert "sando wait 44" in ran.err
+    assert "sando abort" not in ran.err
+
+
 def test_what_was_found_is_said(puppet, run):
     puppet.answers["POST", "/rebuild"] = Answer(200, done(kind="build") | {"code": "already_built"})
     ran = run("rebuild")

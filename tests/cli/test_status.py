@@ -5,7 +5,8 @@ from datetime import datetime
 import pytest
 
 from sando.cli.wording import when
-from tests.client.puppet import a_tier
+from tests.cli.samples import an_operation
+from tests.client.puppet import Answer, a_tier
 
 GREEN = {"current_version": "0.8.3", "promotable": {"ready": True, "to": "a", "blocking": []}}
 UNTIL = "2026-11-28T00:00:00.000Z"
@@ -76,3 +77,46 @@ def test_the_summary_says_why_a_tier_is_degraded_and_what_mends_it(split, run):
     assert f"tier p: {WHY}" in lines
     assert "tier p: p-4 gone: current names 7.2.0, whose folder is not there" in lines
     assert not [line for line in lines if "p-5" in line or line.startswith("tier p: p-2")]
+
+
+# -- what is under way ---------------------------------------------------------------------------------------
+
+BUSY = {"predecessor": "mm", "current_version": "7.2.0", "status": "deploying", "operation": 44}
+SWITCHING = an_operation(
+    tier="p",
+    version="8.0.0",
+    step="switch",
+    nodes=[{"name": "p-1", "status": "switched", "detail": "restarts"}],
+)
+TOLD = {"abort": "eva", "abort_reason": "wrong one"}
+
+
+@pytest.fixture
+def busy(puppet):
+    puppet.tiers = [a_tier("mm"), a_tier("p", **BUSY, nodes=[a_node("p-1", "8.0.0", "8.0.0")])]
+    puppet.answers["GET", "/operations/44"] = Answer(body=SWITCHING)
+
+
+@pytest.mark.parametrize("words", [["status"], ["status", "p"]])
+def test_what_is_under_way_is_named_with_its_step_and_how_to_watch_it(busy, run, words):
+    (line,) = [x for x in run(*words).out.splitlines() if "promote 44" in x]
+    assert line.startswith("promote 44 of 8.0.0 by max: switch, for ")
+    assert line.endswith(" on tier p; sando wait 44 watches it")
+
+
+def test_a_node_in_hand_is_shown_as_the_operation_says(busy, run):
+    (line,) = [x for x in run("status", "p").out.splitlines() if x.startswith("p-1")]
+    assert line.split() == ["p-1", "8.0.0", "8.0.0", "●", "switched", "restarts"]
+
+
+@pytest.mark.parametrize("words", [["status"], ["status", "p"]])
+def test_that_a_stop_was_asked_for_is_told_with_who_did_and_when_it_ends(puppet, busy, run, words):
+    puppet.answers["GET", "/operations/44"] = Answer(body=SWITCHING | {"details": TOLD})
+    told = "promote 44 was told to stop by eva (wrong one): it ends at the next node, once what runs on this one has ended"
+    assert told in run(*words).out.splitlines()
+
+
+def test_the_build_that_runs_is_told_of_its_own_tier(puppet, run):
+    puppet.more["build"] = {"operation": 45, "sha": "f" * 40, "phase": "gates", "started_at": None}
+    assert "operation 45 runs on tier mm; sando wait 45 watches it" in run("status", "mm").out
+    assert "operation 45" not in run("status", "a").out

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from sando.client.shapes import Node, Tier
+from sando.client.shapes import Node, NodeReport, Operation, Tier
 from tui.rows import Style
 
 MOST = 6
@@ -14,8 +14,20 @@ _STYLE: dict[str, Style] = {
 }  # fmt: skip
 
 
-def word(tier: Tier, node: Node) -> str:
-    """What is wrong with it comes before what it says of itself; one that is left out is nobody's business."""
+def reports(operation: Operation | None) -> dict[str, NodeReport]:
+    """What a deploy that runs says of the nodes that it has in hand."""
+    if operation is None or operation.ended or operation.kind not in {"promote", "rollback"}:
+        return {}
+    return {report.name: report for report in operation.nodes}
+
+
+def word(tier: Tier, node: Node, report: NodeReport | None = None) -> str:
+    """What an operation that has it in hand says; else what is wrong with it, before what it says of itself.
+
+    One that is left out is nobody's business.
+    """
+    if report and report.status:
+        return report.status
     if node.status == "out":
         return "out"
     if not node.reachable:

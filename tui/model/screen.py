@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from sando.client.shapes import Operation, Plan, Problem, State, Tier
+from tui.model.flight import in_hand
 from tui.model.stream import Stream
 from tui.rows import Style
 
@@ -227,12 +228,5 @@ def _hay(screen: Screen, tier: Tier) -> str:
 
 
 def in_flight(screen: Screen, tier: Tier) -> int | None:
-    """The operation that runs on the tier: a deploy, a build, or a gate that is run there."""
-    if tier.operation is not None:
-        return tier.operation
-    build = screen.state.build if screen.state else None
-    first = screen.build_tier()
-    if build and first and first.name == tier.name:
-        return build.operation
-    running = next((g for g in tier.gates if g.outcome == "running" and g.operation is not None), None)
-    return running.operation if running else None
+    """The operation that runs on the tier."""
+    return in_hand(screen.state, tier) if screen.state else None

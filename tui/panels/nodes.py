@@ -6,6 +6,7 @@ from sando.model.freeze import FOREVER
 from tui.glyphs import AWAY, NONE, UP
 from tui.model import nodes
 from tui.model.commands import in_keys
+from tui.model.outcome import doing, stopping
 from tui.model.screen import Screen, in_flight
 from tui.model.told import seconds_of, size_of
 from tui.model.way_on import in_the_way, waits_for_a_person
@@ -73,6 +74,9 @@ def _notices(screen: Screen, tier: Tier, width: int) -> list[Row]:
     running = in_flight(screen, tier)
     if running is not None:
         made.append(cell(_running(screen, running), "busy"))
+        told = screen.operations.get(running)
+        stops = wrap(stopping(told), width) if told and stopping(told) else []
+        made += [cell(line, "warn") for line in stops]
     if lock := tier.lock:
         until = f" until {moment(screen, lock.expires)}" if lock.expires else ""
         made.append(
@@ -105,14 +109,6 @@ def _running(screen: Screen, number: int) -> str:
     return f"{doing(known)}{lasted(screen, known)}{f' ({known.reason})' if known.reason else ''}"
 
 
-def doing(operation: Operation) -> str:
-    """`promote 44 of 0.8.2 by max: upload`."""
-    what = operation.version or (operation.sha or "")[:7]
-    step = f": {operation.step}" if operation.step and not operation.ended else ""
-    by = f" by {operation.actor}" if operation.actor else ""
-    return f"{operation.kind} {operation.id}{f' of {what}' if what else ''}{by}{step}"
-
-
 def lasted(screen: Screen, operation: Operation) -> str:
     began = operation.started_at
     return f", for {span(max(0.0, (screen.daemon_now - began).total_seconds()))}" if began else ""
@@ -128,18 +124,14 @@ def _nodes(screen: Screen, tier: Tier, width: int) -> list[Row]:
         return [cell("no nodes: releases are built and tested here" if builds else "no nodes", "dim")]
     running = in_flight(screen, tier)
     operation = screen.operations.get(running) if running is not None else None
-    reports = (
-        {r.name: r for r in operation.nodes}
-        if operation and operation.kind in {"promote", "rollback"}
-        else {}
-    )
+    reports = nodes.reports(operation)
     needle = screen.needle
     wanted = [n for n in tier.nodes if needle in n.name] or tier.nodes
     return table(NODES, [_node(n, tier, reports.get(n.name)) for n in wanted], width)
 
 
 def _node(node: Node, tier: Tier, report: NodeReport | None) -> list[Cell]:
-    word = report.status if report and report.status else nodes.word(tier, node)
+    word = nodes.word(tier, node, report)
     style = nodes.style(word)
     off = node.observed != node.version
     on: Style = "plain" if node.version == tier.current_version else "warn"

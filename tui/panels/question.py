@@ -9,14 +9,14 @@ from tui import text as t
 from tui.glyphs import ARROW, NONE
 from tui.model import asking
 from tui.model.keys import TABLE, Place
-from tui.model.outcome import standing
+from tui.model.outcome import doing, standing, stopping
 from tui.model.screen import Question, Screen
 from tui.model.told import size_of
 from tui.panels import planned
 from tui.panels.footer import caret
 from tui.panels.frame import framed
 from tui.panels.header import moment
-from tui.panels.nodes import doing, lasted
+from tui.panels.nodes import lasted
 from tui.panels.planned import paragraph
 from tui.rows import Row, Segment
 
@@ -161,6 +161,8 @@ def _running(screen: Screen, question: Question) -> str:
         return doing(replace(operation, step=""))
     if operation.ended:
         return f"{doing(operation)} has ended: {standing(operation)}"
+    if stops := stopping(operation):
+        return f"{doing(operation)}{lasted(screen, operation)}; {stops}."
     stops = (
         " It stops at the next node, and its nodes go back as after a failure."
         if operation.kind == "promote"
