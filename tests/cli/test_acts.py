@@ -309,6 +309,18 @@ def test_a_word_is_on_the_version_that_is_current_now(puppet, run, verb):
     assert puppet.asked[-1].body == {"version": "0.8.2", "reason": "looks good"}
 
 
+def test_a_yes_that_is_not_the_last_one_says_how_many_there_are(puppet, run):
+    told = {
+        "version": "0.8.2",
+        "gate": "manual_confirm",
+        "outcome": "pending",
+        "actor": "max",
+        "message": "1 of 2 approvals",
+    }
+    puppet.answers["POST", "/confirm/a"] = Answer(body=told)
+    assert run("confirm", "a").out == "tier a, 0.8.2: manual_confirm pending, by max: 1 of 2 approvals\n"
+
+
 def test_a_word_on_a_version_that_is_named_needs_no_look(puppet, run):
     puppet.answers["POST", "/confirm/a"] = refused(412, "not_current")
     assert run("confirm", "a", "0.8.1").code == 3

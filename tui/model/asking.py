@@ -162,6 +162,14 @@ def why_not(screen: Screen, question: Question) -> str:
     return ""
 
 
+def silence(screen: Screen) -> str:
+    """That there is no state now, in sandod's own words where it has any."""
+    trouble = screen.link.trouble
+    if trouble is None:
+        return ""
+    return f"sandod says no: {trouble.detail}" if trouble.answered else "sandod does not answer"
+
+
 def _current(screen: Screen, question: Question) -> bool:
     tier = screen.state.tier(question.tier) if screen.state else None
     return tier is not None and tier.current_version == question.version
@@ -173,7 +181,7 @@ def agree(screen: Screen) -> Step:
     if not isinstance(question, Question) or screen.typing:
         return stay(screen)
     if not screen.reached:
-        return stay(replied(screen, "sandod does not answer: nothing was sent", "bad"))
+        return stay(replied(screen, f"{silence(screen)}: nothing was sent", "bad"))
     if why := why_not(screen, question):
         return stay(replied(screen, why))
     if not question.seen:

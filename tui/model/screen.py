@@ -38,11 +38,12 @@ class Extents(Struct, frozen=True):
 
 
 class Trouble(Struct, frozen=True):
-    """Why there is no answer; `refused`: there is one, and it says no."""
+    """Why there is no state; `answered`: sandod says so itself, `refused`: it says no to whoever asks."""
 
     detail: str
     hint: str = ""
     refused: bool = False
+    answered: bool = False
 
 
 class Link(Struct, frozen=True):
