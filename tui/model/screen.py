@@ -109,6 +109,8 @@ class Question(Struct, frozen=True):
     seen: bool = False
     again: bool = False
     """A newer plan, or how what would be aborted stands now, has been asked for."""
+    about: tuple[object, ...] = ()
+    """How what its plan hangs on stood when that was asked for last."""
     top: int = 0
 
 
