@@ -32,7 +32,8 @@ _SIGN: dict[str, tuple[str, Style]] = {
 }  # fmt: skip
 Running: TypeAlias = Mapping[str, Operation | None]
 """By tier, what has it in hand, where that could be had."""
-WELL = frozenset({"ok", "empty", "out"})
+WELL = frozenset({"ok", "empty", "pending", "checked", "uploaded", "switched", "started"})
+"""What a node is while nothing is wrong with it, also in the hands of an operation."""
 
 
 @click.command(cls=Command)
@@ -84,7 +85,9 @@ def _every(state: State, running: Running) -> None:
     columns = (Column("TIER", 4), Column("VERSION", 7), Column("PREVIOUS", 5), Column("STATUS", 9), Column("SINCE", 5),
                Column("GATES", 8, gives=True))  # fmt: skip
     show(columns, [_row(state, tier) for tier in state.tiers])
-    notes = [line for tier in state.tiers for line in _notes(tier, named=True)]
+    notes = [
+        line for tier in state.tiers for line in (*_notes(tier, named=True), *_odd(tier, running[tier.name]))
+    ]
     notes += [line for tier in state.tiers for line in underway.lines(state, tier, running[tier.name])]
     if notes:
         say()
@@ -143,22 +146,27 @@ def _notes(tier: Tier, *, named: bool) -> Iterator[tuple[Segment, ...]]:
         yield (Segment(f"{head}marked bad: {', '.join(tier.marked_bad)}", "dim"),)
     if why := _amiss(tier):
         yield (Segment(f"{head}{why}", "bad"),)
-    told = {n.name for n in nodes.off(tier) if why and not n.detail}
-    for node in tier.nodes if named else ():
-        if nodes.word(tier, node) not in WELL and node.name not in told:
-            yield Segment(head), *_node_line(tier, node)
+
+
+def _odd(tier: Tier, running: Operation | None) -> Iterator[tuple[Segment, ...]]:
+    """The nodes of which there is more to tell than the line of their tier does."""
+    reports = nodes.reports(running)
+    told = {n.name for n in nodes.off(tier) if _amiss(tier) and not n.detail}
+    for node in tier.nodes:
+        word = nodes.word(tier, node, reports.get(node.name))
+        if word not in WELL and node.name not in told:
+            detail = f": {in_commands(first_line(node.detail))}" if node.detail else ""
+            yield (
+                Segment(f"tier {tier.name}: {node.name} "),
+                Segment(word, nodes.style(word)),
+                Segment(detail),
+            )
 
 
 def _amiss(tier: Tier) -> str:
     return nodes.amiss(
         tier, lambda version: f"sando promote {tier.name} {version}", f"sando rollback {tier.name}"
     )
-
-
-def _node_line(tier: Tier, node: Node) -> tuple[Segment, ...]:
-    word = nodes.word(tier, node)
-    detail = f": {in_commands(first_line(node.detail))}" if node.detail else ""
-    return Segment(f"{node.name} "), Segment(word, nodes.style(word)), Segment(detail)
 
 
 # -- one tier -----------------------------------------------------------------------------------------------

@@ -76,7 +76,8 @@ def test_the_summary_says_why_a_tier_is_degraded_and_what_mends_it(split, run):
     lines = run("status").out.splitlines()
     assert f"tier p: {WHY}" in lines
     assert "tier p: p-4 gone: current names 7.2.0, whose folder is not there" in lines
-    assert not [line for line in lines if "p-5" in line or line.startswith("tier p: p-2")]
+    assert "tier p: p-5 out" in lines
+    assert not [line for line in lines if line.startswith("tier p: p-2")]
 
 
 # -- what is under way ---------------------------------------------------------------------------------------
@@ -107,6 +108,15 @@ def test_what_is_under_way_is_named_with_its_step_and_how_to_watch_it(busy, run,
 def test_a_node_in_hand_is_shown_as_the_operation_says(busy, run):
     (line,) = [x for x in run("status", "p").out.splitlines() if x.startswith("p-1")]
     assert line.split() == ["p-1", "8.0.0", "8.0.0", "●", "switched", "restarts"]
+
+
+@pytest.mark.parametrize(("report", "told"), [("switched", []), ("reverted", ["tier p: p-1 reverted"])])
+def test_the_summary_names_a_node_in_hand_only_where_something_is_wrong_with_it(
+    puppet, busy, run, report, told
+):
+    nodes = [{"name": "p-1", "status": report}]
+    puppet.answers["GET", "/operations/44"] = Answer(body=SWITCHING | {"nodes": nodes})
+    assert [line for line in run("status").out.splitlines() if "p-1" in line] == told
 
 
 @pytest.mark.parametrize("words", [["status"], ["status", "p"]])
