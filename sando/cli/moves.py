@@ -116,8 +116,11 @@ def _agreed(sandod: Session, act: str, tier: str, wish: dict[str, object]) -> bo
 def _named(sandod: Session, tier: str, wish: dict[str, object]) -> None:
     """Where it goes now is what it asks for; without a plan the act itself says why not.
 
-    Not under a key of somebody's own: a request that comes again has to be the same.
+    While something holds the tier, where it will go is not known: what is current is named then, so that it is refused
+    as busy, and as current where the other one has ended meanwhile. Not under a key of somebody's own: a request that
+    comes again has to be the same.
     """
     with contextlib.suppress(Unreachable, Refused):
-        if to := asking.plan(sandod, "rollback", tier, wish).to:
-            wish["version"] = to
+        plan = asking.plan(sandod, "rollback", tier, wish)
+        if version := plan.from_ if plan.code == "tier_busy" else plan.to:
+            wish["version"] = version

@@ -78,6 +78,24 @@ def test_a_promotion_that_runs_is_busy_for_others_and_ends_when_it_is_aborted(sa
     assert sandod.links("a", 2) == [None, None]
 
 
+def test_what_a_rollback_asks_for_beside_another_one_steps_back_no_second_time(sandod, begin, tmp_path):
+    """It names what is current while it asks: that is refused whether the other one runs still or has just ended."""
+    hold = tmp_path / "hold"
+    cli = begin(tier("a", 2, f"restart = '''[ ! -e {hold} ] || {{ {sandod.stop_at('restart')}; }}'''\n"))
+    cli.json("promote", "a", "--wait")
+    sandod.bring("1.1", "a")
+    sandod.bring("1.2", "a")
+    hold.touch()
+    with cli.start(tmp_path, "rollback", "a", "--wait", "--json") as first:
+        sandod.reached("restart")
+        assert cli.json("rollback", "a", code=4)["code"] == "tier_busy"
+        sent = cli.json("plan", "rollback", "a", code=4)["from"]
+        sandod.go("restart")
+        assert first.end().document["version"] == "1.1"
+    assert cli.json("rollback", "a", sent, code=3)["code"] == "already_current"
+    assert sandod.links("a", 2) == ["1.1", "1.1"]
+
+
 def _told_to_stop(cli: Cli) -> None:
     told = "promote 2 was told to stop by anonymous (wrong one): it ends at the next node"
     for words in ([], ["a"]):
