@@ -122,5 +122,6 @@ def _named(sandod: Session, tier: str, wish: dict[str, object]) -> None:
     """
     with contextlib.suppress(Unreachable, Refused):
         plan = asking.plan(sandod, "rollback", tier, wish)
-        if version := plan.from_ if plan.code == "tier_busy" else plan.to:
+        current = plan.to if plan.whole else plan.from_  # to make whole is to go to what is current
+        if version := current if plan.code == "tier_busy" else plan.to:
             wish["version"] = version

@@ -143,9 +143,16 @@ BUSY = {"ready": False, "status": 409, "code": "tier_busy", "detail": "rollback 
 STARTED = Answer(202, an_operation(kind="rollback", version="0.8.1"))
 
 
-@pytest.mark.parametrize(("more", "version"), [({}, "0.8.1"), (BUSY, "0.8.2")], ids=["free", "busy"])
+PROMOTING = BUSY | {"whole": True, "from": "0.8.3", "to": "0.8.2"}
+
+
+@pytest.mark.parametrize(
+    ("more", "version"),
+    [({}, "0.8.1"), (BUSY, "0.8.2"), (PROMOTING, "0.8.2")],
+    ids=["free", "a rollback runs", "a promotion runs"],
+)
 def test_a_rollback_that_asks_nobody_names_a_version_so_that_two_step_back_once(puppet, run, more, version):
-    puppet.answers["GET", "/plan/rollback/a"] = Answer(body=a_plan(**BACK, **more))
+    puppet.answers["GET", "/plan/rollback/a"] = Answer(body=a_plan(**BACK | more))
     puppet.answers["POST", "/rollback/a"] = STARTED
     assert run("rollback", "a", "--abort-running", "-m", "slow").code == 0
     planned, acted = puppet.asked
