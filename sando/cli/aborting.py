@@ -12,6 +12,8 @@ from sando.cli.output import aside
 from sando.cli.session import given, session
 from sando.cli.wording import subject, when
 from sando.client.shapes import Operation
+from tui.model.outcome import stopping
+from tui.rows import Segment
 
 
 @click.command(cls=Command)
@@ -45,6 +47,8 @@ def _question(found: Operation) -> str:
           f"{f', step {found.step}' if found.step else ''}")  # fmt: skip
     for node in found.nodes:
         aside(f"  node {node.name} {node.status}")
-    if found.kind == "promote":
+    if stops := stopping(found):
+        aside(Segment(stops, "warn"))
+    elif found.kind == "promote":
         aside("it stops at the next node, and its nodes go back as after a failure")
     return f"Abort {subject(found)}?"

@@ -9,6 +9,7 @@ from sando.cli.session import Session
 from sando.cli.waiting import go_on
 from sando.cli.wording import subject
 from sando.client.shapes import Operation
+from tui.model.outcome import stopping
 from tui.rows import Segment
 
 _NOTES = {
@@ -45,6 +46,6 @@ def start(
     if as_json:
         document(answer.body)
     else:
-        say(f"{subject(operation)}: ", Segment(operation.status, "busy"))
+        say(f"{subject(operation)}: ", Segment(stopping(operation) or operation.status, "busy"))
         aside(f"  {go_on(operation)}")
     return 0

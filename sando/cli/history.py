@@ -12,6 +12,7 @@ from sando.cli.status import known
 from sando.cli.table import Column, show
 from sando.cli.wording import STATUS, first_line, in_commands, took, when
 from sando.client.shapes import Operation, Operations
+from tui.model.outcome import stopping
 from tui.rows import Segment
 
 KINDS = ("build", "promote", "rollback", "gate", "backup")
@@ -47,9 +48,13 @@ def history(as_json: bool, **query: Any) -> None:
 
 def _row(o: Operation) -> list[Segment | list[Segment] | str]:
     reason = f"({first_line(o.reason)})" if o.reason else ""
-    why = " ".join(part for part in (reason, in_commands(first_line(o.error or ""))) if part)
+    why = " ".join(part for part in (reason, in_commands(first_line(o.error or "")), stopping(o)) if part)
     status = [Segment(o.status, STATUS.get(o.status, "plain"))]
     if o.rolled_back:
         status.append(Segment(", rolled back", "bad"))
+    if o.recovered:
+        status.append(Segment(", recovered", "dim"))
+    if stopping(o):
+        status.append(Segment(", told to stop", "warn"))
     return [str(o.id), o.kind, o.tier, o.version or (o.sha or "")[:7], status, when(o.started_at or o.created_at), took(o),
             o.actor, why]  # fmt: skip

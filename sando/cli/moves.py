@@ -1,4 +1,7 @@
-"""`sando promote` and `sando rollback`: on a terminal they ask first, and send the version that the question has shown."""
+"""`sando promote` and `sando rollback`: on a terminal they ask first, and send the version that the question has shown.
+
+A rollback names its version also where nobody is asked, so that two at one moment do not step back twice.
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -70,8 +73,11 @@ def rollback(tier: str, version: str | None, **said: Any) -> int:
 
 def _move(act: str, tier: str, wish: dict[str, object], said: dict[str, Any]) -> int:
     with session() as sandod, _names_known(sandod, wish.get("version")):
-        if not said["yes"] and asking.on_terminal() and not _agreed(sandod, act, tier, wish):
-            return FAILED
+        if not said["yes"] and asking.on_terminal():
+            if not _agreed(sandod, act, tier, wish):
+                return FAILED
+        elif act == "rollback" and "version" not in wish and said["key"] is None:
+            _named(sandod, tier, wish)
         return start(
             sandod, f"/{act}/{tier}", wish, key=said["key"], wait=said["wait"], timeout=said["timeout"],
             as_json=said["as_json"],
@@ -105,3 +111,17 @@ def _agreed(sandod: Session, act: str, tier: str, wish: dict[str, object]) -> bo
         wish["version"] = plan.to
     flags = [f"--{name.replace('_', '-')}" for name, value in wish.items() if value is True]
     return asking.agreed(plan, flags)
+
+
+def _named(sandod: Session, tier: str, wish: dict[str, object]) -> None:
+    """Where it goes now is what it asks for; without a plan the act itself says why not.
+
+    While something holds the tier, where it will go is not known: what is current is named then, so that it is refused
+    as busy, and as current where the other one has ended meanwhile. Not under a key of somebody's own: a request that
+    comes again has to be the same.
+    """
+    with contextlib.suppress(Unreachable, Refused):
+        plan = asking.plan(sandod, "rollback", tier, wish)
+        current = plan.to if plan.whole else plan.from_  # to make whole is to go to what is current
+        if version := current if plan.code == "tier_busy" else plan.to:
+            wish["version"] = version

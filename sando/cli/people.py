@@ -48,5 +48,6 @@ def _word(verb: str, tier: str, version: str | None, reason: str, key: str | Non
     good = told.get("outcome") == "passed"
     say(f"tier {tier}, {told.get('version')}: {told.get('gate')} ",
         Segment(str(told.get("outcome")), "ok" if good else "warn"),
-        f", by {told.get('actor')}" if told.get("actor") else "")  # fmt: skip
+        f", by {told.get('actor')}" if told.get("actor") else "",
+        f": {told['message']}" if told.get("message") and told.get("outcome") == "pending" else "")  # fmt: skip
     return None

@@ -1,22 +1,24 @@
 """`sando status`: what runs where, what keeps it there, and what is under way."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import TypeAlias
 
 import click
 
-from sando.cli import options
+from sando.cli import options, underway
 from sando.cli.errors import Command
 from sando.cli.output import document, say
 from sando.cli.session import Session, session
 from sando.cli.table import Column, show
 from sando.cli.wording import first_line, in_commands, seconds, when
 from sando.client.caller import Refused
-from sando.client.shapes import Gate, Node, Problem, State, Tier
+from sando.client.shapes import Gate, Node, NodeReport, Operation, Problem, State, Tier
 from sando.model.clock import span
 from sando.model.freeze import FOREVER
 from sando.model.names import nearest
 from tui.glyphs import ARROW, AWAY, FAILED, NONE, PASSED, PENDING, RUNNING, UP, WAITING
+from tui.model import nodes
 from tui.model.way_on import in_the_way, waits_for_a_person
 from tui.rows import Segment, Style
 
@@ -28,6 +30,10 @@ _SIGN: dict[str, tuple[str, Style]] = {
     "passed": (PASSED, "ok"), "failed": (FAILED, "bad"), "errored": (FAILED, "bad"), "running": (RUNNING, "busy"),
     "aborted": (FAILED, "warn"), "skipped": (PENDING, "warn"), "pending": (PENDING, "dim"),
 }  # fmt: skip
+Running: TypeAlias = Mapping[str, Operation | None]
+"""By tier, what has it in hand, where that could be had."""
+WELL = frozenset({"ok", "empty", "pending", "checked", "uploaded", "switched", "started"})
+"""What a node is while nothing is wrong with it, also in the hands of an operation."""
 
 
 @click.command(cls=Command)
@@ -46,10 +52,12 @@ def status(tier: str | None, as_json: bool) -> None:
         if as_json:
             return document(answer.body)
         say(*_head(sandod, state))
+        wanted = [t for t in state.tiers if t.name == (tier or t.name)]
+        running = {t.name: underway.running(sandod, state, t) for t in wanted}
     say()
     if tier and (found := state.tier(tier)):
-        return _one(state, found)
-    _every(state)
+        return _one(state, found, running[tier])
+    _every(state, running)
     return None
 
 
@@ -73,11 +81,14 @@ def _head(sandod: Session, state: State) -> Iterator[Segment]:
 # -- all tiers ----------------------------------------------------------------------------------------------
 
 
-def _every(state: State) -> None:
+def _every(state: State, running: Running) -> None:
     columns = (Column("TIER", 4), Column("VERSION", 7), Column("PREVIOUS", 5), Column("STATUS", 9), Column("SINCE", 5),
                Column("GATES", 8, gives=True))  # fmt: skip
     show(columns, [_row(state, tier) for tier in state.tiers])
-    notes = [line for tier in state.tiers for line in _notes(tier, named=True)] + list(_under_way(state))
+    notes = [
+        line for tier in state.tiers for line in (*_notes(tier, named=True), *_odd(tier, running[tier.name]))
+    ]
+    notes += [line for tier in state.tiers for line in underway.lines(state, tier, running[tier.name])]
     if notes:
         say()
     for line in notes:
@@ -133,45 +144,35 @@ def _notes(tier: Tier, *, named: bool) -> Iterator[tuple[Segment, ...]]:
         yield (Segment(f"{head}frozen {_until(tier.freeze.until)}", "warn"),)
     if tier.marked_bad:
         yield (Segment(f"{head}marked bad: {', '.join(tier.marked_bad)}", "dim"),)
-    for node in tier.nodes if named else ():
-        if node.status not in {"ok", "empty"} or not node.reachable:
-            yield Segment(head), *_node_line(node)
+    if why := _amiss(tier):
+        yield (Segment(f"{head}{why}", "bad"),)
 
 
-def _node_line(node: Node) -> tuple[Segment, ...]:
-    detail = f": {in_commands(first_line(node.detail))}" if node.detail else ""
-    return Segment(f"{node.name} "), Segment(_node_word(node), _node_style(node)), Segment(detail)
+def _odd(tier: Tier, running: Operation | None) -> Iterator[tuple[Segment, ...]]:
+    """The nodes of which there is more to tell than the line of their tier does."""
+    reports = nodes.reports(running)
+    told = {n.name for n in nodes.off(tier) if _amiss(tier) and not n.detail}
+    for node in tier.nodes:
+        word = nodes.word(tier, node, reports.get(node.name))
+        if word not in WELL and node.name not in told:
+            detail = f": {in_commands(first_line(node.detail))}" if node.detail else ""
+            yield (
+                Segment(f"tier {tier.name}: {node.name} "),
+                Segment(word, nodes.style(word)),
+                Segment(detail),
+            )
 
 
-def _node_word(node: Node) -> str:
-    if not node.reachable:
-        return "not reached"
-    return node.status
-
-
-def _node_style(node: Node) -> Style:
-    if node.status in {"out", "empty"}:
-        return "dim"
-    return "ok" if node.reachable and node.status == "ok" else "bad"
-
-
-def _under_way(state: State) -> Iterator[tuple[Segment, ...]]:
-    if state.build:
-        sha = (state.build.sha or "")[:7]
-        yield (
-            Segment(f"build {state.build.operation} of {sha} runs", "busy"),
-            Segment(f" ({state.build.phase})"),
-        )
-    for tier in state.tiers:
-        if tier.operation:
-            yield (Segment(f"operation {tier.operation} runs on tier {tier.name}", "busy"),
-                   Segment(f"; sando wait {tier.operation} watches it"))  # fmt: skip
+def _amiss(tier: Tier) -> str:
+    return nodes.amiss(
+        tier, lambda version: f"sando promote {tier.name} {version}", f"sando rollback {tier.name}"
+    )
 
 
 # -- one tier -----------------------------------------------------------------------------------------------
 
 
-def _one(state: State, tier: Tier) -> None:
+def _one(state: State, tier: Tier, running: Operation | None) -> None:
     word = _word(tier)
     say(Segment(f"tier {tier.name}", "strong"), f": {tier.current_version or 'nothing'}, ",
         Segment(word, _STATUS.get(word, "plain")),
@@ -180,16 +181,17 @@ def _one(state: State, tier: Tier) -> None:
     if tier.sha:
         say(f"commit {tier.sha}")
     say(*_next(state, tier))
-    for line in _notes(tier, named=False):
+    for line in (*underway.lines(state, tier, running), *_notes(tier, named=False)):
         say(*line)
     if tier.gates:
         say()
         show((Column("GATE", 8), Column("OUTCOME", 7), Column("VERSION", 7), Column("TOOK", 4), Column("", gives=True)),
              [_gate_row(state, gate) for gate in tier.gates])  # fmt: skip
     if tier.nodes:
+        reports = nodes.reports(running)
         say()
         show((Column("NODE", 6), Column("RECORDED", 8), Column("OBSERVED", 8), Column("STATUS", 6), Column("", gives=True)),
-             [_node_row(node) for node in tier.nodes])  # fmt: skip
+             [_node_row(tier, node, reports.get(node.name)) for node in tier.nodes])  # fmt: skip
 
 
 def _next(state: State, tier: Tier) -> Iterator[Segment | str]:
@@ -217,7 +219,8 @@ def _gate_row(state: State, gate: Gate) -> list[Segment | str]:
             seconds(gate.seconds) if gate.seconds is not None else "", said]  # fmt: skip
 
 
-def _node_row(node: Node) -> list[Segment | str]:
-    sign = UP if node.reachable else AWAY
+def _node_row(tier: Tier, node: Node, report: NodeReport | None) -> list[Segment | str]:
+    sign, word = UP if node.reachable else AWAY, nodes.word(tier, node, report)
+    detail = (report and report.detail) or node.detail
     return [node.name, node.version or NONE, node.observed or NONE,
-            Segment(f"{sign} {_node_word(node)}", _node_style(node)), in_commands(first_line(node.detail))]  # fmt: skip
+            Segment(f"{sign} {word}", nodes.style(word)), in_commands(first_line(detail))]  # fmt: skip

@@ -13,6 +13,7 @@ from sando.client.caller import Refused, Unreachable
 from sando.client.shapes import Event, Operation, Operations
 from sando.model.errors import SandoError
 from tui.model import told
+from tui.model.outcome import stopping
 from tui.rows import Segment, Style
 
 FIRST_S, LONGEST_S = 0.2, 2.0
@@ -41,9 +42,9 @@ class Shown(Protocol):
 
 
 def go_on(operation: Operation) -> str:
-    """How to look at it again, and how to stop it; a rollback goes on to its end."""
+    """How to look at it again, and how to stop it; a rollback goes on to its end, and once is enough."""
     number = operation.id
-    stops = "" if operation.kind == "rollback" else f", sando abort {number} stops it"
+    stops = "" if operation.kind == "rollback" or stopping(operation) else f", sando abort {number} stops it"
     return f"sando wait {number} goes on watching it, sando log {number} -f shows its output{stops}"
 
 
@@ -141,6 +142,8 @@ def steps(before: Operation, now: Operation) -> Iterator[tuple[Segment, ...]]:
         yield (Segment(f"{subject(now)} runs"),)
     if now.step and now.step != before.step and not now.ended:
         yield (Segment(now.step, "busy"),)
+    if (stops := stopping(now)) and not stopping(before):
+        yield (Segment(stops, "warn"),)
     known = {n.name: n.status for n in before.nodes}
     for node in now.nodes:
         if node.status != known.get(node.name, "pending"):

@@ -21,7 +21,6 @@ SENT = [
         "/promote/a",
         {"hotfix": True, "reset_burn_in": True, "force": True, "override_freeze": True, "reason": "why"},
     ),
-    (["rollback", "a"], "POST", "/rollback/a", {}),
     (
         ["rollback", "a", "0.8.1", "--abort-running"],
         "POST",
@@ -69,6 +68,14 @@ def test_what_was_started_is_said_with_the_ways_to_go_on(puppet, run):
     assert ran.out == "promote 44 of 0.8.2 to a: running\n"
     assert "sando wait 44" in ran.err
     assert "sando abort 44" in ran.err
+
+
+def test_an_abort_says_that_it_was_asked_for_and_names_no_second_one(puppet, run):
+    puppet.answers["POST", "/operations/44/abort"] = Answer(202, an_operation(details={"abort": "max"}))
+    ran = run("abort", "44")
+    assert ran.out.startswith("promote 44 of 0.8.2 to a: told to stop by max: it ends at the next node")
+    assert "sando wait 44" in ran.err
+    assert "sando abort" not in ran.err
 
 
 def test_what_was_found_is_said(puppet, run):
@@ -127,6 +134,55 @@ def test_who_was_never_there_got_nothing(puppet, run):
     ran = run("promote", "a")
     assert ran.code == 6
     assert "sent" not in ran.err
+
+
+# -- what a rollback means -----------------------------------------------------------------------------------
+
+BACK = {"act": "rollback", "source": None, "from": "0.8.2", "to": "0.8.1", "marks_bad": "0.8.2"}
+BUSY = {"ready": False, "status": 409, "code": "tier_busy", "detail": "rollback 43 runs on tier a"}
+STARTED = Answer(202, an_operation(kind="rollback", version="0.8.1"))
+
+
+PROMOTING = BUSY | {"whole": True, "from": "0.8.3", "to": "0.8.2"}
+
+
+@pytest.mark.parametrize(
+    ("more", "version"),
+    [({}, "0.8.1"), (BUSY, "0.8.2"), (PROMOTING, "0.8.2")],
+    ids=["free", "a rollback runs", "a promotion runs"],
+)
+def test_a_rollback_that_asks_nobody_names_a_version_so_that_two_step_back_once(puppet, run, more, version):
+    puppet.answers["GET", "/plan/rollback/a"] = Answer(body=a_plan(**BACK | more))
+    puppet.answers["POST", "/rollback/a"] = STARTED
+    assert run("rollback", "a", "--abort-running", "-m", "slow").code == 0
+    planned, acted = puppet.asked
+    assert planned.query == {"abort_running": "1", "reason": "slow"}
+    assert acted.body == {"version": version, "abort_running": True, "reason": "slow"}
+
+
+NO_PLAN = {
+    "away for a moment": refused(503, "restarting"),
+    "hung up": Answer(hang_up=True),
+    "nowhere to go": Answer(
+        body=a_plan(**BACK | {"to": None, "ready": False, "code": "no_previous_version"})
+    ),
+}
+
+
+@pytest.mark.parametrize("plan", NO_PLAN.values(), ids=NO_PLAN)
+def test_a_rollback_without_a_plan_is_answered_by_the_act_itself(puppet, run, plan):
+    puppet.answers["GET", "/plan/rollback/a"] = plan
+    puppet.answers["POST", "/rollback/a"] = refused(409, "no_previous_version")
+    ran = run("rollback", "a", "--yes")
+    assert (ran.code, "no_previous_version is so" in ran.err) == (3, True)
+    assert not puppet.asked[-1].body
+
+
+def test_under_a_key_of_a_job_a_rollback_is_the_same_request_however_often_it_comes(puppet, run):
+    puppet.answers["GET", "/plan/rollback/a"] = Answer(body=a_plan(**BACK))
+    puppet.answers["POST", "/rollback/a"] = STARTED
+    assert run("rollback", "a", "--key", "job-7").code == 0
+    assert [(a.method, a.body or {}) for a in puppet.asked] == [("POST", {})]
 
 
 # -- questions -----------------------------------------------------------------------------------------------
@@ -237,7 +293,7 @@ def test_an_abort_names_what_it_would_stop(puppet, run, person):
 
 
 @pytest.mark.parametrize(
-    "words", [["promote", "a", "--yes"], ["rollback", "a", "-y"], ["abort", "44", "--yes"]]
+    "words", [["promote", "a", "--yes"], ["rollback", "a", "0.8.1", "-y"], ["abort", "44", "--yes"]]
 )
 def test_with_yes_nothing_is_asked(puppet, run, person, words):
     for path in ("/promote/a", "/rollback/a", "/operations/44/abort"):
@@ -256,6 +312,18 @@ def test_a_word_is_on_the_version_that_is_current_now(puppet, run, verb):
     ran = run(verb, "a", "-m", "looks good")
     assert (ran.code, ran.out) == (0, "tier a, 0.8.2: manual_confirm passed, by max\n")
     assert puppet.asked[-1].body == {"version": "0.8.2", "reason": "looks good"}
+
+
+def test_a_yes_that_is_not_the_last_one_says_how_many_there_are(puppet, run):
+    told = {
+        "version": "0.8.2",
+        "gate": "manual_confirm",
+        "outcome": "pending",
+        "actor": "max",
+        "message": "1 of 2 approvals",
+    }
+    puppet.answers["POST", "/confirm/a"] = Answer(body=told)
+    assert run("confirm", "a").out == "tier a, 0.8.2: manual_confirm pending, by max: 1 of 2 approvals\n"
 
 
 def test_a_word_on_a_version_that_is_named_needs_no_look(puppet, run):

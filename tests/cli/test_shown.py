@@ -220,6 +220,8 @@ def test_the_status_shows_tiers_gates_nodes_and_what_is_under_way(puppet, run):
         "marked_bad": ["0.8.0"],
     }
     puppet.more["build"] = {"operation": 45, "sha": "f" * 40, "phase": "gates", "started_at": None}
+    build = {"kind": "build", "tier": "mm", "version": None, "sha": "f" * 40, "actor": "git", "step": "gates"}
+    puppet.answers["GET", "/operations/45"] = Answer(body=an_operation(45, started_at=None, **build))
     out = run("status").out
     assert "TIER  VERSION  PREVIOUS  STATUS" in out
     for line in (
@@ -227,7 +229,7 @@ def test_the_status_shows_tiers_gates_nodes_and_what_is_under_way(puppet, run):
         "tier a: locked by max: audit",
         "tier a: marked bad: 0.8.0",
         "tier a: a-2 not reached: gone \\x1b[31mred",
-        "build 45 of fffffff runs (gates)",
+        "build 45 of fffffff by git: gates on tier mm; sando wait 45 watches it",
         "operation 44 runs on tier a; sando wait 44 watches it",
     ):
         assert line in out
@@ -269,6 +271,24 @@ def test_the_history_has_one_line_for_each_and_the_way_to_older_ones(puppet, run
     assert "(mended) a-1: start: " in ran.out, "why it was done, then why it failed"
     assert ran.err == "older ones: --before 43\n"
     assert puppet.asked[-1].query == {"tier": "a", "kind": "promote", "limit": "2"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "told"),
+    [
+        (done(recovered=True), "succeeded, recovered"),
+        (done("failed", recovered=True, rolled_back=True), "failed, rolled back, recovered"),
+        (an_operation(details={"abort": "eva"}), "running, told to stop"),
+        (done("aborted", details={"abort": "eva"}), "aborted "),
+    ],
+)
+def test_the_history_marks_what_was_finished_after_a_crash_and_what_was_told_to_stop(
+    puppet, run, operation, told
+):
+    puppet.answers["GET", "/operations"] = Answer(body={"operations": [operation], "next": None})
+    out = run("history").out
+    assert f"  {told}" in out
+    assert ("by eva" in out) is ("told to stop" in told)
 
 
 def test_dora_shows_four_numbers_for_each_tier(puppet, run):

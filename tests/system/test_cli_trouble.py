@@ -1,10 +1,12 @@
 """`sando` while something goes wrong or on: deploys that go back, aborts, and a sandod that is killed in the middle."""
 
 import json
+import shutil
 
 import pytest
 
 from tests.system.cli import Cli
+from tests.system.sandod import until
 from tests.system.workspace import SICK, tier
 
 
@@ -67,12 +69,63 @@ def test_a_promotion_that_runs_is_busy_for_others_and_ends_when_it_is_aborted(sa
         assert cli.json("promote", "a", code=4)["code"] == "tier_busy"
         assert cli.json("wait", "2", "--timeout", "0.2", code=1)["status"] == "running"
         assert cli.json("abort", "2", "-m", "wrong one")["id"] == 2
+        _told_to_stop(cli)
         sandod.go("before_switch")
         ended = running.end()
     assert ended.document["status"] == "aborted"
     assert ended.code == (5 if ended.document["rolled_back"] else 1)
     assert cli.json("abort", "2", code=3)["code"] == "not_running"
     assert sandod.links("a", 2) == [None, None]
+
+
+def test_what_a_rollback_asks_for_beside_another_one_steps_back_no_second_time(sandod, begin, tmp_path):
+    """It names what is current while it asks: that is refused whether the other one runs still or has just ended."""
+    hold = tmp_path / "hold"
+    cli = begin(tier("a", 2, f"restart = '''[ ! -e {hold} ] || {{ {sandod.stop_at('restart')}; }}'''\n"))
+    cli.json("promote", "a", "--wait")
+    sandod.bring("1.1", "a")
+    sandod.bring("1.2", "a")
+    hold.touch()
+    with cli.start(tmp_path, "rollback", "a", "--wait", "--json") as first:
+        sandod.reached("restart")
+        assert cli.json("rollback", "a", code=4)["code"] == "tier_busy"
+        sent = cli.json("plan", "rollback", "a", code=4)["from"]
+        sandod.go("restart")
+        assert first.end().document["version"] == "1.1"
+    assert cli.json("rollback", "a", sent, code=3)["code"] == "already_current"
+    assert sandod.links("a", 2) == ["1.1", "1.1"]
+
+
+def _told_to_stop(cli: Cli) -> None:
+    told = "promote 2 was told to stop by anonymous (wrong one): it ends at the next node"
+    for words in ([], ["a"]):
+        out = cli.run("status", *words).out
+        assert "promote 2 of 1.0 by anonymous: switch, for " in out
+        assert told in out
+    assert "running, told to stop" in cli.run("history", "a").out
+
+
+def test_a_tier_whose_nodes_were_changed_by_hand_says_so_and_the_command_that_it_names_mends_it(
+    sandod, begin
+):
+    cli = begin(tier("a", 3))
+    cli.json("promote", "a", "--wait")
+    sandod.bring("1.1", "a")
+    sandod.stop()
+    drifted, gone = (sandod.root / "nodes" / name for name in ("a-2", "a-3"))
+    (drifted / "current").unlink()
+    (drifted / "current").symlink_to("releases/1.0")
+    shutil.rmtree(gone / "releases/1.1")
+    sandod.start()
+    told = "degraded: a-2 drifted to 1.0, a-3 gone; sando promote a 1.1 repairs it"
+    until(lambda: told in cli.run("status", "a").out, what="for both to be found")
+    shown = [line.split()[3:5] for line in cli.run("status", "a").out.splitlines() if line.startswith("a-")]
+    assert shown == [["●", "ok"], ["●", "drifted"], ["●", "gone"]]
+    assert f"tier a: {told}" in cli.run("status").out
+    assert cli.json("promote", "a", "1.1", "--wait")["status"] == "succeeded"
+    assert sandod.links("a") == ["1.1", "1.1", "1.1"]
+    assert (gone / "releases/1.1").is_dir()
+    assert "degraded" not in cli.run("status").out
 
 
 def test_a_sandod_that_is_killed_in_the_middle_is_waited_for(sandod, begin, tmp_path):

@@ -69,3 +69,12 @@ def test_what_ends_while_nobody_is_heard_is_told_when_sandod_is_back(busy):
         busy.start()
         ended = busy.ended(number)
         screen.press("r").see("● live", f"promote {number} of 1.1: {ended['status']}")
+
+
+def test_a_rollback_that_waits_for_a_promotion_is_asked_about_as_that_stands_now(busy):
+    with Terminal(busy.url) as screen:
+        number = promoting(busy, screen)
+        screen.press("R").see(r"Roll back tier a\?", f"promote {number} of 1.1 by anonymous runs on tier a")
+        busy.go("second")
+        screen.see("1.1 → 1.0", "y roll back to 1.0")
+        screen.miss("runs on tier a")

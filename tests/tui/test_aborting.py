@@ -3,10 +3,11 @@
 import pytest
 from msgspec.structs import replace
 
-from sando.client.shapes import Problem
+from sando.client.shapes import Operations, Problem
 from tests.tui.samples import MM, RUNNING, STATE, A, B, after, asked, on, played, seen, text_of
 from tui.model.effects import AskOperation, Send
-from tui.model.messages import Answered, Arrived, Planned
+from tui.model.messages import Answered, Arrived, HistoryPage, Planned
+from tui.model.outcome import stopping
 
 BUSY = replace(STATE, tiers=(MM, replace(A, operation=44, status="deploying"), B))
 ENDED = replace(RUNNING, status="succeeded", step="")
@@ -66,3 +67,32 @@ def test_a_refused_abort_says_only_what_the_refusal_says_of_how_it_stands(questi
     text = text_of(after(question, "y", Answered(1, problem=ended)))
     assert "operation 44 has ended: succeeded" in text
     assert "upload, for" not in text
+
+
+STOPPING = replace(RUNNING, details={"abort": "eva", "abort_reason": "wrong one"})
+TOLD = "told to stop by eva (wrong one): it ends at the next node, once what runs on this one has ended"
+
+
+def words(screen) -> str:
+    return " ".join(text_of(screen).replace("│", " ").split())
+
+
+def test_what_was_told_to_stop_says_so_and_when_it_ends():
+    screen = after(on("a", state=BUSY), Arrived(BUSY, (STOPPING,)))
+    assert TOLD in words(screen)
+    assert TOLD in words(asked(screen, "x", operation=STOPPING))
+
+
+@pytest.mark.parametrize(("wide", "told"), [(80, "stopping"), (120, "running, told to stop")])
+def test_the_history_says_that_it_was_told_to_stop(wide, told):
+    page = HistoryPage(1, Operations((STOPPING,)))
+    shown = words(after(on("a", width=wide, height=40), "h", page))
+    assert told in shown
+    assert TOLD in shown
+
+
+def test_a_promotion_that_a_rollback_stops_names_it_and_what_has_ended_is_not_told_to_stop():
+    by = replace(STOPPING, details={"abort": "eva", "abort_reason": "", "rollback": 45})
+    assert stopping(by).startswith("told to stop by eva's rollback 45: ")
+    assert stopping(replace(by, status="aborted")) == ""
+    assert stopping(replace(STOPPING, kind="build")).endswith("it ends as soon as it can")

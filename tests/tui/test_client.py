@@ -142,6 +142,7 @@ def test_what_is_wrong_is_told_and_tried_again_until_it_is_right(crew, puppet, e
     lost = ear.wait(Lost)
     assert detail in lost.trouble.detail
     assert lost.trouble.refused == refused
+    assert lost.trouble.answered == (isinstance(answer.body, dict) and "code" in answer.body)
     ear.wait(Lost, 2)
     assert ear.of(Arrived) == []
     del puppet.answers["GET", "/state"]
@@ -332,6 +333,8 @@ def test_what_cannot_be_asked_says_why(working, puppet, ear, answer, detail):
          "build 44 of 1a2b3c4: already built"),
         (Send(1, "POST", "/confirm/a", {}), {"gate": "manual_confirm", "outcome": "passed", "version": "0.8.2", "tier": "a"},
          "0.8.2: manual_confirm passed"),
+        (Send(1, "POST", "/confirm/a", {}), {"gate": "manual_confirm", "outcome": "pending", "version": "0.8.2", "tier": "a",
+         "message": "1 of 2 approvals"}, "0.8.2: manual_confirm pending: 1 of 2 approvals"),
         (Send(1, "POST", "/lock/a", {"reason": "x"}), {"locked": ["a"], "actor": "max"}, "locked: a"),
         (Send(1, "DELETE", "/lock/a"), {"unlocked": []}, "unlocked: nothing was locked"),
         (Send(1, "POST", "/else", {}), {"x": 1}, "done (200)"),

@@ -1,5 +1,6 @@
 """The question before a confirmation: what it says of the tier after, and of a version that is not current any more."""
 
+import pytest
 from msgspec.structs import replace
 
 from sando.client.shapes import Check
@@ -48,3 +49,21 @@ def test_a_version_that_is_not_current_any_more_cannot_be_confirmed():
     assert "y confirm" not in text
     assert acts(screen) == []
     assert len(acts(seen(after(screen, Arrived(STATE))))) == 1
+
+
+APPROVED = {
+    "0 of 2 approvals": "0 of 2 approvals so far: yours is one, and 1 other must follow",
+    "1 of 4 approvals": "1 of 4 approvals so far: yours is one, and 2 others must follow",
+    "1 of 2 approvals": "1 of 2 approvals so far: the yes of another person is the last one; it may then go on to tier b",
+    "1 of 1 approvals": "it may then go on to tier b",
+    "": "it may then go on to tier b",
+}
+
+
+@pytest.mark.parametrize(("message", "told"), APPROVED.items())
+def test_a_yes_promises_no_more_than_it_gives(message, told):
+    gates = (*A.gates[:-1], replace(A.gates[-1], message=message))
+    state = replace(STATE, tiers=(MM, replace(A, gates=gates), B))
+    text = text_of(asked(on("a", width=120, height=40, state=state), "c", BLOCKED))
+    assert told in text
+    assert ("may then go on" in text) is ("may then go on" in told)

@@ -34,7 +34,7 @@ GONE = replace(
     [
         (tier_with(nodes=(Node("a-1", "0.8.3", "0.8.1", status="ok"),)), ["drifted"]),
         (tier_with(nodes=(Node("a-1", "0.8.3", status="out"),)), ["a-1", " out "]),
-        (tier_with(nodes=(Node("a-1", "0.8.3", reachable=False, detail="ssh: timed out"),)), ["○", "away", "ssh: timed out"]),
+        (tier_with(nodes=(Node("a-1", "0.8.3", reachable=False, detail="ssh: timed out"),)), ["○", "not reached", "ssh: timed out"]),
         (tier_with(gates=()), ["no gates"]),
         (tier_with(current_version=None), [" ·manual_confirm", "· manual_confirm pending nothing runs here"]),
         (tier_with(operation=77), ["operation 77 runs"]),

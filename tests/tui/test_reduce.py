@@ -669,6 +669,22 @@ def test_that_a_daemon_does_not_answer_is_said_no_longer_than_it_is_so(away):
     assert after(away, Arrived(STATE)).note is None
 
 
+REVOKED = Lost(Trouble("a token is required (401)", "set SANDO_TOKEN", refused=True, answered=True), 10.0)
+
+
+@pytest.mark.parametrize("key", ["p", "R", "c", "x", "L", "b"])
+def test_who_is_refused_is_told_what_sandod_answered_and_not_that_it_is_silent(key):
+    screen = after(on("a"), REVOKED, key)
+    assert screen.note.text == "sandod says no: a token is required (401)"
+    assert after(screen, Arrived(STATE)).note is None
+
+
+def test_a_yes_that_sandod_would_refuse_says_why_and_sends_nothing():
+    screen, wanted = played(asked(on("a"), "p", PLAN), REVOKED, "y")
+    assert screen.note.text == "sandod says no: a token is required (401): nothing was sent"
+    assert wanted == []
+
+
 def test_a_daemon_that_is_slow_makes_what_is_shown_stale_without_any_error():
     screen = after(opened(), Asked(), Tick(NOON + timedelta(seconds=5)))
     assert not screen.stale

@@ -179,7 +179,7 @@ def what_it_says(screen: Screen) -> object:
     question = screen.overlay
     if not isinstance(question, Question) or screen.typing or screen.size.small:
         return None
-    return replace(question, seen=True, top=0, again=False)
+    return replace(question, seen=True, top=0, again=False, about=())
 
 
 @given(series(30))

@@ -128,7 +128,8 @@ def told(answer: Answer) -> str:
         case {"id": number, "kind": kind, "status": status}:
             return f"{kind} {number}: {status}"
         case {"gate": gate, "outcome": outcome, "version": version}:
-            return f"{version}: {gate} {outcome}"
+            why = body.get("message") if outcome != "passed" else ""
+            return f"{version}: {gate} {outcome}{f': {why}' if why else ''}"
         case {"locked": tiers}:
             return f"locked: {_names(tiers)}"
         case {"unlocked": tiers}:

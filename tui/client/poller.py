@@ -122,4 +122,5 @@ def _refusal(answer: Answer) -> Trouble:
     problem = answer.problem()
     refused = answer.status in {401, 403}
     hint = "set SANDO_TOKEN to a token of this sandod" if answer.status == 401 else problem.hint
-    return Trouble(f"{problem.detail or problem.code} ({answer.status})", hint, refused)
+    said = f"{problem.detail or problem.code} ({answer.status})"
+    return Trouble(said, hint, refused, answered=problem.code != "not_sandod")

@@ -5,7 +5,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from sando.client.shapes import Event, State
-from tui.model import aborting, asking, lacking, watching
+from tui.model import aborting, asking, lacking, replanning, watching
 from tui.model.effects import Refresh
 from tui.model.messages import Arrived, Broken, Feed, Heard, Lost, Tick
 from tui.model.moving import settled
@@ -42,7 +42,8 @@ def arrived(screen: Screen, told: Arrived) -> Step:
     screen = replace(screen, link=link, operations={o.id: o for o in told.operations})
     screen, wanted = watching.looked(settled(screen))
     screen, more = aborting.looked(screen)
-    return screen, (*wanted, *more)
+    screen, plans = replanning.looked(screen)
+    return screen, (*wanted, *more, *plans)
 
 
 def _not_silent(screen: Screen) -> Screen:

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from sando.client.shapes import Event, Plan, Problem, Tier
-from tui.model import aborting, watching
+from tui.model import aborting, replanning, watching
 from tui.model.commands import in_keys
 from tui.model.effects import AskOperation, AskPlan, Effect, Refresh, Send
 from tui.model.messages import Answered, Planned
@@ -25,6 +25,7 @@ def open_question(screen: Screen, act: Act) -> Step:
         return stay(screen)
     screen, number = numbered(screen)
     question = Question(number, act, tier.name)
+    question = replace(question, about=replanning.about(screen, question))
     match act:
         case "promote" | "rollback":
             return over(screen, question), (AskPlan(number, act, tier.name),)
@@ -59,7 +60,7 @@ def toggle(screen: Screen, key: str) -> Step:
     had = question.options
     options = tuple(o for o in had if o != name) if name in had else (*had, name)
     question = replace(question, options=options, phase="asking", seen=False, again=True, problem=None)
-    return over(screen, question), (_plan_again(question),)
+    return over(screen, question), (replanning.again(question),)
 
 
 def offered(question: Question) -> tuple[str, ...]:
@@ -76,17 +77,6 @@ def offered(question: Question) -> tuple[str, ...]:
     return tuple(o for o in OF_ACT[question.act] if o in question.options or (helps[o] and not plan.ready))
 
 
-def _plan_again(question: Question) -> AskPlan:
-    """Always of the version that is shown: a newer one that came meanwhile is another question."""
-    plan = question.plan
-    if plan is None:
-        raise AssertionError("only a plan is made again")
-    number, version = question.number, question.version
-    if question.act == "rollback":
-        return AskPlan(number, "rollback", plan.tier, version, question.options)
-    return AskPlan(number, "promote", plan.tier, version, question.options)
-
-
 def planned(screen: Screen, told: Planned) -> Step:
     question = screen.overlay
     if (
@@ -101,6 +91,8 @@ def planned(screen: Screen, told: Planned) -> Step:
         return stay(replace(screen, overlay=aborting.told(question, told.operation, told.problem)))
     if told.problem and question.act == "confirm":
         return stay(replace(screen, overlay=_filled(question, question.plan)))
+    if told.problem and (kept := replanning.kept(question, told.problem)):
+        return stay(replace(screen, overlay=kept))
     if told.problem:
         question = replace(question, phase="refused", problem=told.problem, again=False)
         return stay(replace(screen, overlay=question))
@@ -124,16 +116,11 @@ def _filled(question: Question, plan: Plan | None) -> Question:
 def shaken(screen: Screen, events: tuple[Event, ...]) -> tuple[Effect, ...]:
     """Something happened that the open question may hang on: it is planned again."""
     question = screen.overlay
-    if (
-        not isinstance(question, Question)
-        or question.plan is None
-        or question.phase != "ready"
-        or question.again
-    ):
+    if not isinstance(question, Question) or question.plan is None or not replanning.waits(question):
         return ()
     about = {question.tier, question.plan.tier, question.plan.source, None}
     if any(e.type in _MATTERS and e.tier in about for e in events):
-        return (_plan_again(question),)
+        return (replanning.again(question),)
     return ()
 
 
@@ -162,6 +149,14 @@ def why_not(screen: Screen, question: Question) -> str:
     return ""
 
 
+def silence(screen: Screen) -> str:
+    """That there is no state now, in sandod's own words where it has any."""
+    trouble = screen.link.trouble
+    if trouble is None:
+        return ""
+    return f"sandod says no: {trouble.detail}" if trouble.answered else "sandod does not answer"
+
+
 def _current(screen: Screen, question: Question) -> bool:
     tier = screen.state.tier(question.tier) if screen.state else None
     return tier is not None and tier.current_version == question.version
@@ -173,7 +168,7 @@ def agree(screen: Screen) -> Step:
     if not isinstance(question, Question) or screen.typing:
         return stay(screen)
     if not screen.reached:
-        return stay(replied(screen, "sandod does not answer: nothing was sent", "bad"))
+        return stay(replied(screen, f"{silence(screen)}: nothing was sent", "bad"))
     if why := why_not(screen, question):
         return stay(replied(screen, why))
     if not question.seen:

@@ -9,7 +9,7 @@ from tui.model.screen import Question, Screen, in_flight
 def unreached(screen: Screen) -> str:
     if screen.state is None:
         return "nothing is known of the daemon yet"
-    return "sandod does not answer" if screen.link.trouble else ""
+    return asking.silence(screen)
 
 
 def no_tier(screen: Screen) -> str:

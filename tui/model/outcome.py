@@ -35,8 +35,34 @@ def _went(operation: Operation) -> str:
 
 
 def standing(operation: Operation) -> str:
-    """How it stands or ended, and that it went back: neither is said for the other."""
+    """How it stands or ended, and that it went back or was told to stop: none is said for the other."""
+    if stopping(operation):
+        return f"{operation.status}, told to stop"
     return f"{operation.status}, rolled back" if operation.rolled_back else operation.status
+
+
+def stopping(operation: Operation) -> str:
+    """That it was told to stop, by whom and why, and when it does; empty where nobody has, or where it has ended."""
+    said = operation.details
+    if operation.ended or "abort" not in said:
+        return ""
+    by = f" by {said['abort']}" if said["abort"] else ""
+    rollback = f"'s rollback {said['rollback']}" if by and said.get("rollback") else ""
+    why = f" ({said['abort_reason']})" if said.get("abort_reason") else ""
+    ends = (
+        "at the next node, once what runs on this one has ended"
+        if operation.kind == "promote"
+        else "as soon as it can"
+    )
+    return f"told to stop{by}{rollback}{why}: it ends {ends}"
+
+
+def doing(operation: Operation) -> str:
+    """`promote 44 of 0.8.2 by max: upload`."""
+    what = operation.version or (operation.sha or "")[:7]
+    step = f": {operation.step}" if operation.step and not operation.ended else ""
+    by = f" by {operation.actor}" if operation.actor else ""
+    return f"{operation.kind} {operation.id}{f' of {what}' if what else ''}{by}{step}"
 
 
 def style(operation: Operation) -> Style:

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from sando.client.shapes import Operation, Plan, Problem, State, Tier
+from tui.model.flight import in_hand
 from tui.model.stream import Stream
 from tui.rows import Style
 
@@ -37,11 +38,12 @@ class Extents(Struct, frozen=True):
 
 
 class Trouble(Struct, frozen=True):
-    """Why there is no answer; `refused`: there is one, and it says no."""
+    """Why there is no state; `answered`: sandod says so itself, `refused`: it says no to whoever asks."""
 
     detail: str
     hint: str = ""
     refused: bool = False
+    answered: bool = False
 
 
 class Link(Struct, frozen=True):
@@ -107,6 +109,8 @@ class Question(Struct, frozen=True):
     seen: bool = False
     again: bool = False
     """A newer plan, or how what would be aborted stands now, has been asked for."""
+    about: tuple[object, ...] = ()
+    """How what its plan hangs on stood when that was asked for last."""
     top: int = 0
 
 
@@ -227,12 +231,5 @@ def _hay(screen: Screen, tier: Tier) -> str:
 
 
 def in_flight(screen: Screen, tier: Tier) -> int | None:
-    """The operation that runs on the tier: a deploy, a build, or a gate that is run there."""
-    if tier.operation is not None:
-        return tier.operation
-    build = screen.state.build if screen.state else None
-    first = screen.build_tier()
-    if build and first and first.name == tier.name:
-        return build.operation
-    running = next((g for g in tier.gates if g.outcome == "running" and g.operation is not None), None)
-    return running.operation if running else None
+    """The operation that runs on the tier."""
+    return in_hand(screen.state, tier) if screen.state else None

@@ -1,5 +1,6 @@
 """What keeps a version from the tier after: the word of a person, or with green gates that tier as it stands. Pure."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 
@@ -7,11 +8,19 @@ from sando.client.shapes import Gate, State, Tier
 
 Clock = Callable[[datetime], str]
 """How a moment is shown."""
+_APPROVALS = re.compile(r"(\d+) of (\d+) approvals")
 
 
 def waits_for_a_person(tier: Tier, gate: Gate) -> bool:
     """Where nothing runs there is nothing to say yes to."""
     return gate.kind == "manual_confirm" and gate.outcome == "pending" and tier.current_version is not None
+
+
+def approvals(tier: Tier) -> tuple[int, int]:
+    """How many have said yes to what is there, and how many must, as the gate says where it is more than one."""
+    said = next((g.message for g in tier.gates if g.kind == "manual_confirm"), "")
+    found = _APPROVALS.fullmatch(said)
+    return (int(found[1]), int(found[2])) if found else (0, 1)
 
 
 def in_the_way(state: State, tier: Tier, shown: Clock) -> str:

@@ -5,7 +5,7 @@ from sando.model.clock import span
 from tui import text as t
 from tui.glyphs import MARK, NONE
 from tui.model.commands import in_keys
-from tui.model.outcome import standing
+from tui.model.outcome import standing, stopping
 from tui.model.screen import History, Screen
 from tui.panels.frame import Cell, Column, Flex, cell, framed, table
 from tui.panels.header import moment
@@ -68,13 +68,14 @@ def _row(screen: Screen, operation: Operation, *, chosen: bool) -> list[Cell]:
 
 
 def _status(operation: Operation) -> Cell:
-    """Where there is little room, the going back is said shorter, and never left out."""
+    """Where there is little room, the going back and the stop are said shorter, and never left out."""
     whole, style = standing(operation), _STATUS.get(operation.status, "warn")
-    if not operation.rolled_back:
+    if whole == operation.status:
         return cell(whole, style)
 
     def made(room: int) -> Row:
-        return cell(whole if t.cells(whole) <= room else f"{t.cut(operation.status, room - 6)}, back", style)
+        short = f"{t.cut(operation.status, room - 6)}, back" if operation.rolled_back else "stopping"
+        return cell(whole if t.cells(whole) <= room else short, style)
 
     return Flex(t.cells(whole), made)
 
@@ -88,7 +89,7 @@ def _took(operation: Operation) -> str:
 def _why(operation: Operation) -> str:
     subject = operation.details.get("subject")
     error = in_keys((operation.error or "").partition("\n")[0])
-    words = [operation.reason, str(subject) if subject else "", error]
+    words = [operation.reason, str(subject) if subject else "", error, stopping(operation)]
     if operation.superseded_by is not None:
         words.append(f"superseded by {operation.superseded_by}")
     if operation.recovered:

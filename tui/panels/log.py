@@ -2,11 +2,10 @@
 
 from sando.client.shapes import Operation
 from tui import text as t
-from tui.model.outcome import standing
+from tui.model.outcome import doing, standing
 from tui.model.reading import lines_of
 from tui.model.screen import LogView, Screen
 from tui.panels.frame import framed
-from tui.panels.nodes import doing
 from tui.rows import Row, Segment, Style
 
 _STATUS: dict[str, Style] = {

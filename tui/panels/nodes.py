@@ -4,7 +4,9 @@ from sando.client.shapes import Gate, Node, NodeReport, Operation, Tier
 from sando.model.clock import span
 from sando.model.freeze import FOREVER
 from tui.glyphs import AWAY, NONE, UP
+from tui.model import nodes
 from tui.model.commands import in_keys
+from tui.model.outcome import doing, stopping
 from tui.model.screen import Screen, in_flight
 from tui.model.told import seconds_of, size_of
 from tui.model.way_on import in_the_way, waits_for_a_person
@@ -12,20 +14,16 @@ from tui.panels.frame import Cell, Column, cell, framed, table
 from tui.panels.header import moment
 from tui.panels.tiers import sign
 from tui.rows import Row, Segment, Style, dimmed
-from tui.text import counted
+from tui.text import counted, wrap
 
 NODES = (
-    Column("", 1, 1), Column("NODE", 4, 24), Column("VERSION", 7, 24), Column("OBSERVED", 8, 24), Column("STATE", 5, 11),
+    Column("", 1, 1), Column("NODE", 4, 24), Column("VERSION", 7, 24), Column("OBSERVED", 8, 24), Column("STATE", 5, 24),
     Column("DETAIL", 8, 200, takes_rest=True),
 )  # fmt: skip
 GATES = (
     Column("", 1, 1), Column("GATE", 4, 24), Column("OUTCOME", 7, 8), Column("TOOK", 4, 8), Column("AT", 8, 12),
     Column("MESSAGE", 8, 200, takes_rest=True),
 )  # fmt: skip
-_NODE: dict[str, Style] = {
-    "ok": "ok", "empty": "dim", "out": "dim", "failed": "bad", "unknown": "warn", "away": "bad", "drifted": "warn",
-    "pending": "dim", "uploaded": "busy", "switched": "busy", "reverted": "warn",
-}  # fmt: skip
 
 
 def lines(screen: Screen, width: int) -> list[Row]:
@@ -34,7 +32,7 @@ def lines(screen: Screen, width: int) -> list[Row]:
     if tier is None:
         return []
     parts = [
-        _notices(screen, tier),
+        _notices(screen, tier, width),
         _nodes(screen, tier, width),
         _gates(screen, tier, width),
         _facts(screen, tier),
@@ -61,18 +59,24 @@ def panel(screen: Screen, size: tuple[int, int]) -> tuple[list[Row], int]:
 
 
 def _reached(tier: Tier) -> str:
-    reached = sum(n.reachable for n in tier.nodes)
-    return f"{reached} of {counted(len(tier.nodes), 'node')} reached"
+    """Of those that are not left out."""
+    wanted = [n for n in tier.nodes if n.status != "out"]
+    out = len(tier.nodes) - len(wanted)
+    reached = f"{sum(n.reachable for n in wanted)} of {counted(len(wanted), 'node')} reached"
+    return f"{reached}, {out} left out" if out else reached
 
 
 # -- what goes on -------------------------------------------------------------------------------------------
 
 
-def _notices(screen: Screen, tier: Tier) -> list[Row]:
-    made = []
+def _notices(screen: Screen, tier: Tier, width: int) -> list[Row]:
+    made: list[Row] = []
     running = in_flight(screen, tier)
     if running is not None:
         made.append(cell(_running(screen, running), "busy"))
+        told = screen.operations.get(running)
+        stops = wrap(stopping(told), width) if told and stopping(told) else []
+        made += [cell(line, "warn") for line in stops]
     if lock := tier.lock:
         until = f" until {moment(screen, lock.expires)}" if lock.expires else ""
         made.append(
@@ -84,7 +88,18 @@ def _notices(screen: Screen, tier: Tier) -> list[Row]:
         made.append(cell(f"frozen {frozen}", "warn"))
     if tier.detail:
         made.append(cell(in_keys(tier.detail), "bad"))
-    return made
+    return made + [cell(line, "bad") for why in [_amiss(screen, tier)] if why for line in wrap(why, width)]
+
+
+def _amiss(screen: Screen, tier: Tier) -> str:
+    """`p` promotes what the tier before is on: where that is another version, there is no key for it."""
+    before = screen.state.tier(tier.predecessor) if screen.state else None
+    there = before.current_version if before else None
+    return nodes.amiss(
+        tier,
+        lambda version: "p (promote)" if version == there else f"sando promote {tier.name} {version}",
+        "R (roll back)",
+    )
 
 
 def _running(screen: Screen, number: int) -> str:
@@ -92,14 +107,6 @@ def _running(screen: Screen, number: int) -> str:
     if known is None:
         return f"operation {number} runs"
     return f"{doing(known)}{lasted(screen, known)}{f' ({known.reason})' if known.reason else ''}"
-
-
-def doing(operation: Operation) -> str:
-    """`promote 44 of 0.8.2 by max: upload`."""
-    what = operation.version or (operation.sha or "")[:7]
-    step = f": {operation.step}" if operation.step and not operation.ended else ""
-    by = f" by {operation.actor}" if operation.actor else ""
-    return f"{operation.kind} {operation.id}{f' of {what}' if what else ''}{by}{step}"
 
 
 def lasted(screen: Screen, operation: Operation) -> str:
@@ -117,42 +124,29 @@ def _nodes(screen: Screen, tier: Tier, width: int) -> list[Row]:
         return [cell("no nodes: releases are built and tested here" if builds else "no nodes", "dim")]
     running = in_flight(screen, tier)
     operation = screen.operations.get(running) if running is not None else None
-    reports = (
-        {r.name: r for r in operation.nodes}
-        if operation and operation.kind in {"promote", "rollback"}
-        else {}
-    )
+    reports = nodes.reports(operation)
     needle = screen.needle
     wanted = [n for n in tier.nodes if needle in n.name] or tier.nodes
     return table(NODES, [_node(n, tier, reports.get(n.name)) for n in wanted], width)
 
 
 def _node(node: Node, tier: Tier, report: NodeReport | None) -> list[Cell]:
-    word = _word(node, report)
-    style = _NODE.get(word, "plain")
+    word = nodes.word(tier, node, report)
+    style = nodes.style(word)
     off = node.observed != node.version
     on: Style = "plain" if node.version == tier.current_version else "warn"
+    away = not node.reachable and node.status != "out"
     return [
-        cell(UP if node.reachable else AWAY, style if node.reachable else "bad"),
+        cell(AWAY if not node.reachable else UP, "bad" if away else style),
         cell(node.name, "strong"),
         cell(node.version or NONE, on if node.version else "dim"),
         cell(node.observed or NONE, "warn" if off else "dim"),
         cell(word, style),
         cell(
             in_keys((report.detail if report and report.detail else node.detail) or ""),
-            "dim" if node.reachable else "bad",
+            "bad" if away else "dim",
         ),
     ]
-
-
-def _word(node: Node, report: NodeReport | None) -> str:
-    if report and report.status:
-        return report.status
-    if node.status == "out":
-        return "out"
-    if not node.reachable:
-        return "away"
-    return "drifted" if node.status == "ok" and node.observed != node.version else node.status
 
 
 def _gates(screen: Screen, tier: Tier, width: int) -> list[Row]:

@@ -4,19 +4,20 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from sando.client.shapes import Plan
+from sando.client.shapes import Plan, Tier
 from tui import text as t
 from tui.glyphs import ARROW, NONE
 from tui.model import asking
 from tui.model.keys import TABLE, Place
-from tui.model.outcome import standing
+from tui.model.outcome import doing, standing, stopping
 from tui.model.screen import Question, Screen
 from tui.model.told import size_of
+from tui.model.way_on import approvals
 from tui.panels import planned
 from tui.panels.footer import caret
 from tui.panels.frame import framed
 from tui.panels.header import moment
-from tui.panels.nodes import doing, lasted
+from tui.panels.nodes import lasted
 from tui.panels.planned import paragraph
 from tui.rows import Row, Segment
 
@@ -142,15 +143,24 @@ def _word(screen: Screen, question: Question, width: int) -> list[Row]:
             "still not green: " + ", ".join(f"{g.name or g.kind} {g.outcome}" for g in others), width, "warn"
         )
     after = tier.promotable.to if tier else None
-    return made + paragraph(_then(question, after), width, "dim")
+    return made + paragraph(_then(question, tier, after), width, "dim")
 
 
-def _then(question: Question, after: str | None) -> str:
-    if after is None:
-        return "no tier comes after this one"
+def _then(question: Question, tier: Tier | None, after: str | None) -> str:
+    """No more than the next yes gives: one approval of several, or the way on."""
     checks = question.plan.checks if question.plan else ()
-    has_it = any(planned.has_it(check) for check in checks)
-    return f"tier {after} has it already" if has_it else f"it may then go on to tier {after}"
+    if after is None:
+        way = "no tier comes after this one"
+    elif any(planned.has_it(check) for check in checks):
+        way = f"tier {after} has it already"
+    else:
+        way = f"it may then go on to tier {after}"
+    have, need = approvals(tier) if tier else (0, 1)
+    if need - have > 1:
+        return f"{have} of {need} approvals so far: yours is one, and {t.counted(need - have - 1, 'other')} must follow"
+    if need > 1:
+        return f"{have} of {need} approvals so far: the yes of another person is the last one; {way}"
+    return way
 
 
 def _running(screen: Screen, question: Question) -> str:
@@ -161,6 +171,8 @@ def _running(screen: Screen, question: Question) -> str:
         return doing(replace(operation, step=""))
     if operation.ended:
         return f"{doing(operation)} has ended: {standing(operation)}"
+    if stops := stopping(operation):
+        return f"{doing(operation)}{lasted(screen, operation)}; {stops}."
     stops = (
         " It stops at the next node, and its nodes go back as after a failure."
         if operation.kind == "promote"
