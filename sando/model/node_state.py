@@ -13,7 +13,11 @@ def node_state(known: NodeState, plan: NodePlan, version: str) -> NodeState:
             return known
         if known.status == "unknown":
             found = known.found(plan.now)
-            return found if found.status == "failed" else replace(found, version=known.version, detail=known.detail)
+            return (
+                found
+                if found.status == "failed"
+                else replace(found, version=known.version, detail=known.detail)
+            )
         return replace(known, observed=plan.now, reachable=True)
     if plan.status in {"switched", "started", "ok", "reverted"}:
         detail = plan.detail if plan.at_fault and plan.status != "reverted" else ""

@@ -55,6 +55,10 @@ TIERS = {
         {"status": "mixed", "current_version": None, "nodes": (AHEAD, Node("p-2", status="empty"))},
         "mixed: p-1 on 8.0.0; promote 8.0.0 goes on with it",
     ),
+    "half on a newer one, and that half is away": (
+        {"status": "mixed", "nodes": (replace(AHEAD, reachable=False), replace(WELL, name="p-2"))},
+        "mixed: p-1 not reached; promote 8.0.0 goes on with it, rollback makes it whole on 7.2.0 once p-1 is reached",
+    ),
     "half on one that no node names": (
         {"status": "mixed", "nodes": (replace(WELL, status="unknown"),)},
         "mixed: p-1 unknown; rollback makes it whole on 7.2.0",

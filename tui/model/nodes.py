@@ -88,4 +88,7 @@ def _half(tier: Tier, nodes: tuple[Node, ...], promote: Callable[[str], str], ba
     on = [f"{promote(version)} goes on with it" for version in newer if len(newer) == 1]
     if current is None:
         return ", ".join(on)
+    if not any(n.reachable for n in nodes):  # a rollback would step the others back, behind what was
+        names = ", ".join(n.name for n in nodes)
+        return ", ".join([*on, f"{back} makes it whole on {current} once {names} is reached"])
     return ", ".join([*on, f"{back} {'goes back to' if on else 'makes it whole on'} {current}"])
