@@ -238,11 +238,19 @@ class Keeper(Reaper):
         """SIGTERM to all of the tree, then wait for it until the deadline, which may come nearer meanwhile."""
         if not self._waits():
             return
-        for proc in tree(os.getpid()):
-            send(proc.pid, signal.SIGTERM)
-            send(proc.pid, signal.SIGCONT)  # a stopped process would sleep through its grace
+        leads, told = self.status is None, self._ask_to_end(set())
         while self._waits():
             self._turn(self._left())
+            if leads and self.status is not None:  # what it has started meanwhile has not heard of it
+                leads, told = False, self._ask_to_end(told)
+
+    def _ask_to_end(self, told: set[int]) -> set[int]:
+        """Each is told once: to many programs a second SIGTERM means to stop cleaning up."""
+        fresh = [proc.pid for proc in tree(os.getpid()) if proc.pid not in told]
+        for pid in fresh:
+            send(pid, signal.SIGTERM)
+            send(pid, signal.SIGCONT)  # a stopped process would sleep through its grace
+        return told.union(fresh)
 
     def _left(self) -> float:
         return 0.0 if self.deadline is None else self.deadline - time.monotonic()

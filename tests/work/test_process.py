@@ -136,6 +136,19 @@ def test_a_reader_that_ends_shortly_after_the_leader_is_not_called_left_behind(j
     assert job.output() == "late\n"
 
 
+def test_what_a_build_starts_while_it_ends_does_not_hold_it_for_all_of_its_grace(job):
+    """It has not heard of the SIGTERM, which came before it: it is told when its leader is gone."""
+    future = job.in_thread(
+        "sh", "-c", "trap 'sleep 300 & exit 1' TERM; echo ready; sleep 300 & wait", grace=10
+    )
+    job.ready()
+    begun = time.monotonic()
+    job.cancel.cancel()
+    with pytest.raises(Cancelled):
+        future.result(20)
+    assert time.monotonic() - begun < AT_ONCE_S
+
+
 def test_a_build_that_ends_on_sigterm_is_given_the_time_to_do_so(job):
     future = job.in_thread(
         "sh", "-c", "trap 'echo cleaned; exit 1' TERM; echo ready; sleep 300 & wait", grace=10
