@@ -41,7 +41,7 @@ def test_a_store_without_inodes_is_told_nothing_is_left_and_the_next_build_is_wh
 
 
 FILL = "cat /dev/zero >out.fill"
-RED = "! cat /dev/zero >out.fill; exit 7"
+RED = "! cat /dev/zero >out.fill.$SHARD_INDEX; exit 7"  # with one file, a later shard would empty it
 MANY = "for n in $(seq 1000); do touch fill.$n || exit 7; done"
 
 
