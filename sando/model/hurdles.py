@@ -105,7 +105,8 @@ def no_mark(version: str, marks: Mapping[str, tuple[Mark, ...]], *, force: bool,
     return bars("marks", Refusal(409, "version_marked_bad", told, hint), "`force`")
 
 
-def no_other_half(tier: str, state: TierState, version: str) -> Ruling:
+def no_other_half(tier: str, state: TierState, version: str, away: tuple[str, ...]) -> Ruling:
+    """`away`: see `promotion.away_elsewhere`."""
     half = state.half
     if half is None:
         return holds("mixed", f"tier {tier} is not between two versions")
@@ -114,22 +115,14 @@ def no_other_half(tier: str, state: TierState, version: str) -> Ruling:
         return warns("mixed", told)
     told = f"some nodes of tier {tier} are on {half.version}, others on {state.current_version}: {version} has to wait"
     back, clears = f"roll back tier {tier} to make it whole", f"POST /rollback/{tier}"
-    if away := _only_away(
-        state
-    ):  # a rollback would step the others back now (SPEC 7: of those that are reachable)
-        back = f"wait until {away} is reached, and then {back}"
-        clears = f"the return of {away} and then {clears}"
+    if away:  # a rollback would step the others back now
+        back = f"wait until {', '.join(away)} is reached, and then {back}"
+        clears = f"the return of {', '.join(away)} and then {clears}"
     return bars(
         "mixed",
         Refusal(409, "tier_mixed", told, f"promote {half.version} again to resume, or {back}"),
         f"a promotion of {half.version}, which resumes it, or {clears}",
     )
-
-
-def _only_away(state: TierState) -> str:
-    """The nodes on another version than the current one, where none of them can be reached."""
-    astray = [n for n in state.nodes.values() if n.version != state.current_version]
-    return "" if any(n.reachable for n in astray) else ", ".join(n.name for n in astray)
 
 
 def not_busy(tier: str, busy: Operation | None) -> Ruling:

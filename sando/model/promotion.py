@@ -53,6 +53,17 @@ def lacking(spec: TierSpec, state: TierState) -> tuple[str, ...]:
     return tuple(n.name for n in spec.nodes_in() if not _is_on(state, n.name, state.current_version))
 
 
+def away_elsewhere(spec: TierSpec, state: TierState) -> tuple[str, ...]:
+    """The nodes in service that were left on another version, where nobody who is reached lacks the current one.
+
+    A rollback has nothing to make whole then, and steps the others back (SPEC 7 asks the reachable ones only).
+    """
+    lacks = [state.nodes[n] for n in lacking(spec, state) if n in state.nodes]
+    if any(node.reachable for node in lacks):
+        return ()
+    return tuple(node.name for node in lacks if node.version != state.current_version)
+
+
 def weigh(
     spec: TierSpec,
     state: TierState,
@@ -79,7 +90,7 @@ def weigh(
         *hurdles.a_release(vouched, release),
         hurdles.something_new(spec.name, state, version, lacks, force=force),
         hurdles.no_mark(version, marks, force=force, repair=repair),
-        hurdles.no_other_half(spec.name, state, version),
+        hurdles.no_other_half(spec.name, state, version, away_elsewhere(spec, state)),
         hurdles.not_busy(spec.name, busy),
         hurdles.no_lock(spec.name, lock),
         hurdles.no_freeze(spec.name, frozen_until, overridden=overridden),

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from sando.model.answers import Refusal, Ruling, bars, first_refusal, holds, warns
 from sando.model.hurdles import a_release_to_go_back_to, every_node_is_out, its_end, tier_busy
 from sando.model.operation import Operation
-from sando.model.promotion import lacking
+from sando.model.promotion import away_elsewhere, lacking
 from sando.model.release import Release
 from sando.model.safety import Pairs, Way
 from sando.model.schema import ruled, way_over, way_to
@@ -93,11 +93,7 @@ def weigh_back(
 
 def _left_elsewhere(spec: TierSpec, state: TierState, plan: RollbackPlan) -> tuple[Ruling, ...]:
     """Nobody can be made whole with, so the tier steps back: not what is wanted after a promotion that has failed."""
-    away = [
-        n
-        for n in lacking(spec, state)
-        if n in state.nodes and state.nodes[n].version != state.current_version
-    ]
+    away = away_elsewhere(spec, state)
     if not away or state.half is None:
         return ()
     told = (

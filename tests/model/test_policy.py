@@ -436,6 +436,10 @@ def test_a_mixed_tier_whose_other_half_is_away_is_not_sent_back_behind_what_was(
     assert answer.hint == (
         "promote 2.0.0 again to resume, or wait until n2 is reached, and then roll back tier b to make it whole"
     )
+    gone = state.with_node(node_on("n9", "0.9.0"))
+    assert decided(gone, vouched=Vouched("a", "3.0.0")) == answer, (
+        "a node that is in service no more has no say"
+    )
 
 
 def test_a_resumed_promotion_still_needs_the_word_of_its_source() -> None:
